@@ -1,0 +1,102 @@
+"""The names of things in a log bucket: log keys, rollup keys, day groups.
+
+A log key is a target prefix, then `YYYY-MM-DD-hh-mm-ss-UniqueString` with 16 upper-case hexadecimal digits
+(S3 User Guide, "Amazon S3 server access log format", "Log object key format"). The part behind the target prefix
+always has the same length, so a key parses from its end and the target prefix may be anything, even empty.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Final
+
+SUFFIX_CHARS: Final = 36
+"""Length of `YYYY-MM-DD-hh-mm-ss-UniqueString`."""
+
+ROLLUP_DIGEST_CHARS: Final = 8
+
+_LOG_SUFFIX: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})-(?:[01][0-9]|2[0-3])-[0-5][0-9]-[0-5][0-9]-[0-9A-F]{16}"
+)
+_ROLLUP_SUFFIX: Final = re.compile(r"rollup-([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9a-f]{8})\.tgz")
+_ROLLUP_SUFFIX_CHARS: Final = len("rollup-YYYY-MM-DD-hhhhhhhh.tgz")
+
+_ABOVE_DIGITS: Final = ":"
+"""Sorts right behind `9`, so `D-:` is above every log key of the day D and below everything else of that prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """A key that parsed as an access log."""
+
+    target_prefix: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class RollupKey:
+    """A key that parsed as a rollup: the day it rolled up, and the 8 digits its content digest begins with."""
+
+    target_prefix: str
+    day: date
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DayGroup:
+    """The originals of one (bucket, target prefix, day)."""
+
+    bucket: str
+    target_prefix: str
+    day: date
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.target_prefix}{self.day}"
+
+    @property
+    def logs_prefix(self) -> str:
+        """Every log key of the day group starts with it (other keys may, too)."""
+        return f"{self.target_prefix}{self.day}-"
+
+    @property
+    def rollups_prefix(self) -> str:
+        """Every rollup key of the day group starts with it (other keys may, too)."""
+        return f"{self.target_prefix}rollup-{self.day}-"
+
+    def rollup_key(self, content_digest: bytes) -> str:
+        """The key of the rollup with that content digest (SHA-256, 32 bytes)."""
+        return f"{self.rollups_prefix}{content_digest.hex()[:ROLLUP_DIGEST_CHARS]}.tgz"
+
+
+@lru_cache(maxsize=4096)
+def _parse_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def parse_log_key(key: str) -> LogKey | None:
+    """Parse a key as a log key; None when it is none, impossible dates and times included."""
+    match = _LOG_SUFFIX.fullmatch(key, max(0, len(key) - SUFFIX_CHARS))
+    if match is None:
+        return None
+    day = _parse_date(match[1])
+    return None if day is None else LogKey(key[:-SUFFIX_CHARS], day)
+
+
+def parse_rollup_key(key: str) -> RollupKey | None:
+    """Parse a key as a rollup's; None when it is none."""
+    match = _ROLLUP_SUFFIX.fullmatch(key, max(0, len(key) - _ROLLUP_SUFFIX_CHARS))
+    if match is None:
+        return None
+    day = _parse_date(match[1])
+    return None if day is None else RollupKey(key[:-_ROLLUP_SUFFIX_CHARS], day, match[2])
+
+
+def after_day(log: LogKey) -> str:
+    """A `start-after` that skips the rest of the log's day and nothing that sorts behind it."""
+    return f"{log.target_prefix}{log.day}-{_ABOVE_DIGITS}"

@@ -1,0 +1,89 @@
+"""What the use cases need of an object store: the port that the S3 client implements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """One entry of a listing."""
+
+    key: str
+    etag: str
+    """Without quotes."""
+    size: int
+    """In bytes."""
+    mtime: int
+    """LastModified, in whole seconds since the epoch."""
+    archived: bool
+    """In a storage class that has to be restored before it can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Up to 1,000 objects in key order, and whether more follow."""
+
+    objects: list[ListedObject]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range of an object to fetch, of the very version with that ETag."""
+
+    key: str
+    etag: str
+    offset: int
+    length: int
+    whole: bool
+    """The piece is the whole object; its body is then checked against the ETag where that is an MD5."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFailure:
+    """An object that was not deleted, and S3's reason."""
+
+    key: str
+    reason: str
+
+
+class Upload(Protocol):
+    """One object being written. It becomes visible with `finish`, or never."""
+
+    def write(self, data: bytes) -> None:
+        """Add to the object's content; may wait for earlier parts, so that memory stays bounded."""
+
+    def finish(self) -> str:
+        """Publish the object, only if its key is free, and return its ETag. Raises `AlreadyExists`."""
+
+    def abort(self) -> None:
+        """Drop everything written. Harmless after `finish`, and when called twice."""
+
+
+class Store(Protocol):
+    """One bucket. All methods raise `StorageError` when a call failed for good."""
+
+    bucket: str
+
+    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        """The next objects in key order whose keys start with `prefix` and sort behind `start_after`."""
+
+    def fetch(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
+        """The bodies of the pieces, in their order, with many requests in flight and bounded memory.
+
+        Raises `ObjectGone` when an object is no longer there or has another ETag, `ObjectArchived` when it cannot be
+        read without a restore.
+        """
+
+    def upload(self, key: str, expected_bytes: int) -> Upload:
+        """Start an upload; `expected_bytes` is an upper estimate of its size."""
+
+    def delete(self, objects: Sequence[tuple[str, str]]) -> tuple[int, list[DeleteFailure]]:
+        """Delete up to 1,000 (key, ETag) pairs, each only if it still has that ETag.
+
+        Returns how many of the answers said that only a delete marker was written (versioned buckets), and what was
+        not deleted.
+        """

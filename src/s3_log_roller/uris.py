@@ -1,0 +1,58 @@
+"""What users write: `s3://` URIs, bucket names, role ARNs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from s3_log_roller.errors import UsageError
+
+_BUCKET: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]")
+_ROLE: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}):role/([\w+=,.@/-]+)", re.ASCII)
+_EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+
+
+def check_bucket_name(bucket: str) -> str:
+    """The bucket's name, if it can be one (old us-east-1 names with capitals and underscores included)."""
+    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
+        raise UsageError(f"{bucket!r} is no bucket name")
+    return bucket
+
+
+@dataclass(frozen=True, slots=True)
+class S3Uri:
+    """`s3://bucket/prefix`. The prefix may be empty and need not end in a slash."""
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def parse(cls, text: str) -> S3Uri:
+        """Parse the text literally: no percent-decoding, `//` and `?` are part of the prefix."""
+        scheme, separator, rest = text.partition("://")
+        if not separator or scheme != "s3":
+            raise UsageError(f"{text!r} is not an S3 URI: write s3://bucket/prefix")
+        bucket, _, prefix = rest.partition("/")
+        return cls(check_bucket_name(bucket), prefix)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role to assume for S3, and the external id its trust policy may ask for."""
+
+    arn: str
+    external_id: str | None = None
+
+    @classmethod
+    def parse(cls, arn: str, external_id: str | None = None) -> Role:
+        """Parse a role ARN. The form `arn:aws:sts::…:role/…` is read as the iam form it stands for."""
+        match = _ROLE.fullmatch(arn)
+        if match is None:
+            raise UsageError(f"{arn!r} is no role ARN: write arn:aws:iam::123456789012:role/NAME")
+        if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
+            raise UsageError("the external id is not 2 to 1,224 characters of letters, digits and +=,.@:/-")
+        return cls(f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}", external_id)
