@@ -39,7 +39,11 @@ class StorageError(RollerError):
         self.code = code
 
 
-class ObjectGone(StorageError):
+class DayChanged(StorageError):
+    """Another program changed the day group meanwhile: look again, nothing was lost."""
+
+
+class ObjectGone(DayChanged):
     """The object was deleted or replaced since it was listed (404, or 412 on `If-Match`)."""
 
 
@@ -51,7 +55,7 @@ class ObjectArchived(StorageError):
         self.key = key
 
 
-class AlreadyExists(StorageError):
+class AlreadyExists(DayChanged):
     """A conditional write found an object under that key (412 on `If-None-Match: *`, or 409)."""
 
 

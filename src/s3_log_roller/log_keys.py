@@ -18,9 +18,7 @@ SUFFIX_CHARS: Final = 36
 
 ROLLUP_DIGEST_CHARS: Final = 8
 
-_LOG_SUFFIX: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})-(?:[01][0-9]|2[0-3])-[0-5][0-9]-[0-5][0-9]-[0-9A-F]{16}"
-)
+_LOG_SUFFIX: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-(?:[01][0-9]|2[0-3])-[0-5][0-9]-[0-5][0-9]-[0-9A-F]{16}")
 _ROLLUP_SUFFIX: Final = re.compile(r"rollup-([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9a-f]{8})\.tgz")
 _ROLLUP_SUFFIX_CHARS: Final = len("rollup-YYYY-MM-DD-hhhhhhhh.tgz")
 

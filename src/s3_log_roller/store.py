@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -50,6 +50,16 @@ class DeleteFailure:
     reason: str
 
 
+@dataclass(slots=True)
+class DeleteReport:
+    """The answers for every single key of a delete."""
+
+    deleted: int = 0
+    markers: int = 0
+    """Of the deleted, those that only got a delete marker: the bucket is versioned."""
+    failures: list[DeleteFailure] = field(default_factory=list)
+
+
 class Upload(Protocol):
     """One object being written. It becomes visible with `finish`, or never."""
 
@@ -71,19 +81,21 @@ class Store(Protocol):
     def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
         """The next objects in key order whose keys start with `prefix` and sort behind `start_after`."""
 
-    def fetch(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
-        """The bodies of the pieces, in their order, with many requests in flight and bounded memory.
+    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+        """The pieces' bodies in their order, with many requests in flight and bounded memory.
+
+        With each body comes its MD5 (16 bytes) if the piece is a whole object; it was compared with the ETag where
+        that is an MD5.
 
         Raises `ObjectGone` when an object is no longer there or has another ETag, `ObjectArchived` when it cannot be
         read without a restore.
         """
 
+    def etag_is_md5(self, key: str) -> bool:
+        """Whether an ETag in the form of an MD5 is one: not if the object is encrypted with SSE-KMS or SSE-C."""
+
     def upload(self, key: str, expected_bytes: int) -> Upload:
         """Start an upload; `expected_bytes` is an upper estimate of its size."""
 
-    def delete(self, objects: Sequence[tuple[str, str]]) -> tuple[int, list[DeleteFailure]]:
-        """Delete up to 1,000 (key, ETag) pairs, each only if it still has that ETag.
-
-        Returns how many of the answers said that only a delete marker was written (versioned buckets), and what was
-        not deleted.
-        """
+    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
+        """Delete (key, ETag) pairs, each object only if it still has that ETag."""

@@ -1,0 +1,3 @@
+"""Roll S3 server access logs up into one verified, compressed tarball per day."""
+
+__version__ = "0.1.0"

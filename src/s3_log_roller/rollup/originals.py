@@ -1,0 +1,154 @@
+"""The originals of one day group, as a table small enough for a million of them, and the digest over them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import Final, NamedTuple
+
+from s3_log_roller.log_keys import DayGroup
+
+_SUFFIX: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-([01][0-9]|2[0-3])-([0-5][0-9])-([0-5][0-9])-([0-9A-F]{16})")
+_MD5_ETAG: Final = re.compile(r"[0-9a-f]{32}")
+_RECORD: Final = struct.Struct("<IQQq16s")
+_SIZE: Final = struct.Struct("<Q")
+_SIZE_OFFSET: Final = 12
+_NO_MD5: Final = bytes(16)
+_LINES_PER_UPDATE: Final = 512
+
+MAX_ETAG_CHARS: Final = 255
+
+
+class Original(NamedTuple):
+    """An access log object, as listed."""
+
+    suffix: str
+    """The key behind the target prefix, `YYYY-MM-DD-hh-mm-ss-UniqueString`."""
+    size: int
+    """In bytes."""
+    mtime: int
+    """LastModified, in whole seconds since the epoch."""
+    etag: str
+    md5: bytes | None
+    """The ETag's 16 bytes; None when it has not the form of an MD5. With SSE-KMS it has the form, yet is none."""
+    second: int
+    """Of the day, from the key."""
+    unique: int
+    """The unique string as a number."""
+
+
+def clock_prefix(day: str, second: int) -> str:
+    """The suffix of a log of that day and second, up to its unique string: `YYYY-MM-DD-hh-mm-ss-`."""
+    minute, second = divmod(second, 60)
+    return f"{day}-{minute // 60:02}-{minute % 60:02}-{second:02}-"
+
+
+class ContentDigest:
+    """SHA-256 over the sorted members of a rollup: for each, the UTF-8 of `key NUL ETag NUL decimal size LF`."""
+
+    def __init__(self, target_prefix: str) -> None:
+        self._target_prefix = target_prefix
+        self._lines: list[str] = []
+        self._sha256 = hashlib.sha256()
+
+    def add(self, suffix: str, etag: str, size: int) -> None:
+        """Count in the next member in key order."""
+        self._lines.append(f"{self._target_prefix}{suffix}\0{etag}\0{size}\n")
+        if len(self._lines) == _LINES_PER_UPDATE:
+            self._flush()
+
+    def digest(self) -> bytes:
+        """The 32 bytes for what was added so far."""
+        self._flush()
+        return self._sha256.digest()
+
+    def _flush(self) -> None:
+        self._sha256.update("".join(self._lines).encode())
+        self._lines.clear()
+
+
+class Originals:
+    """The originals of one day group in key order: 44 bytes each, and 1 more entry per ETag that is no MD5.
+
+    While an iteration is going on the table cannot grow (BufferError).
+    """
+
+    def __init__(self, group: DayGroup) -> None:
+        self.group = group
+        self.total_bytes = 0
+        """Sum of the sizes."""
+        self._day = str(group.day)
+        self._records = bytearray()
+        self._other_etags: dict[int, str] = {}
+        self._last_suffix = ""
+
+    def append(self, suffix: str, etag: str, size: int, mtime: int) -> None:
+        """Add the next original in key order.
+
+        Raises ValueError when it is out of order or twice there, of another day, or no log at all.
+        """
+        match = _SUFFIX.fullmatch(suffix)
+        if match is None or match[1] != self._day:
+            raise ValueError(f"{suffix!r} is no log of the day group {self.group}")
+        if suffix <= self._last_suffix:
+            raise ValueError(f"{suffix!r} does not sort behind {self._last_suffix!r}")
+        second = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4])
+        is_md5 = _MD5_ETAG.fullmatch(etag) is not None
+        if not is_md5 and not (etag.isascii() and 0 < len(etag) <= MAX_ETAG_CHARS):
+            raise ValueError(f"{suffix!r} has an ETag no object has: {etag!r}")
+        try:
+            record = _RECORD.pack(second, int(match[5], 16), size, mtime, bytes.fromhex(etag) if is_md5 else _NO_MD5)
+        except struct.error as error:
+            raise ValueError(f"{suffix!r} has an impossible size or time: {size}, {mtime}") from error
+        if not is_md5:
+            self._other_etags[len(self)] = etag
+        self._records += record
+        self._last_suffix = suffix
+        self.total_bytes += size
+
+    def __len__(self) -> int:
+        return len(self._records) // _RECORD.size
+
+    def __iter__(self) -> Iterator[Original]:
+        day = self._day
+        other_etags = self._other_etags
+        clock, clock_second = "", -1
+        for row, (second, unique, size, mtime, md5) in enumerate(_RECORD.iter_unpack(self._records)):
+            if second != clock_second:
+                clock, clock_second = clock_prefix(day, second), second
+            suffix = f"{clock}{unique:016X}"
+            if row in other_etags:
+                yield Original(suffix, size, mtime, other_etags[row], None, second, unique)
+            else:
+                yield Original(suffix, size, mtime, md5.hex(), md5, second, unique)
+
+    def select(self, mask: Sequence[int]) -> Originals:
+        """Those whose place in the mask is not zero. Raises ValueError if the mask has another length."""
+        if len(mask) != len(self):
+            raise ValueError(f"a mask of {len(mask)} for {len(self)} originals")
+        return self._copy(compress(range(len(self)), mask))
+
+    def head(self, count: int) -> Originals:
+        """The first `count`, or all if there are no more."""
+        return self._copy(iter(range(min(count, len(self)))))
+
+    def content_digest(self) -> bytes:
+        """The SHA-256 that names a rollup of exactly these originals."""
+        content = ContentDigest(self.group.target_prefix)
+        for original in self:
+            content.add(original.suffix, original.etag, original.size)
+        return content.digest()
+
+    def _copy(self, rows: Iterator[int]) -> Originals:
+        chosen = Originals(self.group)
+        chosen._last_suffix = self._last_suffix
+        for row in rows:
+            start = row * _RECORD.size
+            if row in self._other_etags:
+                chosen._other_etags[len(chosen)] = self._other_etags[row]
+            chosen._records += self._records[start : start + _RECORD.size]
+            chosen.total_bytes += _SIZE.unpack_from(self._records, start + _SIZE_OFFSET)[0]
+        return chosen

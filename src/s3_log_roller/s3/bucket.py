@@ -1,0 +1,313 @@
+"""One bucket through the transport: the calls the use cases are made of."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import deque
+from collections.abc import Generator, Iterable
+from hashlib import md5
+from itertools import islice
+from typing import Final
+from urllib.parse import quote
+
+from s3_log_roller.errors import AlreadyExists, StorageError
+from s3_log_roller.s3.failures import failure
+from s3_log_roller.s3.signing import Headers
+from s3_log_roller.s3.transport import Request, Transport
+from s3_log_roller.s3.xml import (
+    UnreadableAnswer,
+    complete_request,
+    delete_request,
+    parse_delete_answer,
+    parse_fields,
+    parse_page,
+    root_name,
+)
+from s3_log_roller.store import DeleteFailure, DeleteReport, Page, Piece
+
+READ_AHEAD_BYTES: Final = 16 << 20
+"""Fetched and not yet taken by the consumer, at most (one piece more where a single one is larger)."""
+PART_BYTES: Final = 8 << 20
+MAX_PARTS: Final = 9_000
+"""S3 allows 10,000 parts; the rest is reserve for an estimate that was too low."""
+PARTS_IN_FLIGHT: Final = 2
+DELETE_BATCH: Final = 1_000
+DELETES_IN_FLIGHT: Final = 4
+_PUMP_EVERY: Final = 16
+"""Bodies handed out between two looks at the network, so that it stays busy while the consumer works."""
+
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class S3Bucket:
+    """`store.Store` on S3 and its likes."""
+
+    def __init__(self, bucket: str, base_path: str, transport: Transport) -> None:
+        self.bucket = bucket
+        self._base_path = base_path
+        self._transport = transport
+        self._etags_are_md5 = True
+
+    @property
+    def requests_sent(self) -> int:
+        """HTTP requests so far, repeated ones included."""
+        return self._transport.requests_sent
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        """See `Store.list_page`."""
+        query = f"encoding-type=url&list-type=2&max-keys={max_keys}&prefix={_quote_query(prefix)}"
+        if start_after:
+            query += f"&start-after={_quote_query(start_after)}"
+        page: list[Page] = []
+
+        def check(request: Request) -> str | None:
+            try:
+                page[:] = [parse_page(request.answer)]
+            except (UnreadableAnswer, UnicodeDecodeError, ValueError) as error:
+                return f"unreadable listing: {error}"
+            return None
+
+        self._run(Request("s3:ListBucket", "GET", self._base_path.rstrip("/") or "/", query, key=prefix, check=check))
+        return page[0]
+
+    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+        """See `Store.fetch`."""
+        transport = self._transport
+        source = iter(pieces)
+        window: deque[tuple[Request, int]] = deque()
+        max_window = 2 * transport.max_in_flight
+        reserved_bytes = 0
+        exhausted = False
+        handed_out = 0
+        try:
+            while True:
+                while not exhausted and len(window) < max_window and reserved_bytes < READ_AHEAD_BYTES:
+                    piece = next(source, None)
+                    if piece is None:
+                        exhausted = True
+                        break
+                    request = self._get(piece)
+                    window.append((request, piece.length))
+                    reserved_bytes += piece.length
+                    transport.submit(request)
+                if not window:
+                    return
+                request, length = window[0]
+                while not request.done:
+                    transport.step()
+                window.popleft()
+                reserved_bytes -= length
+                if request.fault or request.status >= 300:
+                    raise failure(self.bucket, request)
+                yield request.answer, request.digest
+                handed_out += 1
+                if handed_out % _PUMP_EVERY == 0:
+                    transport.step(0)
+        finally:
+            for request, _ in window:
+                transport.cancel(request)
+
+    def _get(self, piece: Piece) -> Request:
+        headers: Headers = (("if-match", f'"{piece.etag}"'),)
+        if not piece.whole:
+            headers = (*headers, ("range", f"bytes={piece.offset}-{piece.offset + piece.length - 1}"))
+        request = Request("s3:GetObject", "GET", self._path(piece.key), "", headers, piece.key)
+        request.wants_headers = not self._etags_are_md5
+
+        def check(request: Request) -> str | None:
+            answer = request.answer
+            if len(answer) != piece.length:
+                return f"{len(answer)} bytes came instead of {piece.length}"
+            if piece.whole:
+                digest = md5(answer, usedforsecurity=False)
+                request.digest = digest.digest()
+                if digest.hexdigest() != piece.etag and _MD5.fullmatch(piece.etag):
+                    return self._unlike_etag(request)
+            return None
+
+        request.check = check
+        return request
+
+    def _unlike_etag(self, request: Request) -> str | None:
+        """Tell a damaged body from an ETag that is no MD5, as with SSE-KMS and SSE-C, by the answer's headers."""
+        if request.wants_headers and _is_encrypted_otherwise(request):
+            self._etags_are_md5 = False
+            return None
+        request.wants_headers = True
+        return "its MD5 differs from its ETag: damaged on the way, or in the bucket"
+
+    def etag_is_md5(self, key: str) -> bool:
+        """See `Store.etag_is_md5`."""
+        head = Request("s3:GetObject", "HEAD", self._path(key), key=key, wants_headers=True)
+        return not _is_encrypted_otherwise(self._run(head))
+
+    def upload(self, key: str, expected_bytes: int) -> S3Upload:
+        """See `Store.upload`."""
+        part_bytes = max(PART_BYTES, -(-expected_bytes // MAX_PARTS))
+        return S3Upload(self, key, part_bytes)
+
+    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
+        """See `Store.delete`."""
+        window: deque[tuple[Request, dict[str, str]]] = deque()
+        report = DeleteReport()
+        source = iter(objects)
+        try:
+            while True:
+                while len(window) < DELETES_IN_FLIGHT and (batch := dict(islice(source, DELETE_BATCH))):
+                    request = self._delete_batch(batch)
+                    window.append((request, batch))
+                    self._transport.submit(request)
+                if not window:
+                    return report
+                request, batch = window[0]
+                self._wait(request)
+                window.popleft()
+                self._account(request, batch, report)
+        finally:
+            for request, _ in window:
+                self._transport.cancel(request)
+
+    def _delete_batch(self, batch: dict[str, str]) -> Request:
+        body = delete_request(batch.items())
+
+        def check(request: Request) -> str | None:
+            try:
+                _, _, _, worth_retrying = parse_delete_answer(request.answer)
+            except UnreadableAnswer as error:
+                return str(error)
+            if worth_retrying and request.attempts < 5:
+                return "some deletes were put off"
+            return None
+
+        path = self._base_path.rstrip("/") or "/"
+        headers = (("content-md5", _content_md5(body)),)
+        first_key = next(iter(batch))
+        return Request("s3:DeleteObject", "POST", path, "delete=", headers, first_key, body, check)
+
+    def _account(self, request: Request, batch: dict[str, str], report: DeleteReport) -> None:
+        deleted, markers, failures, _ = parse_delete_answer(request.answer)
+        report.deleted += len(batch.keys() & deleted)
+        report.markers += markers
+        report.failures += failures
+        unanswered = batch.keys() - deleted - {refused.key for refused in failures}
+        report.failures += [DeleteFailure(key, "S3 did not answer for this key") for key in sorted(unanswered)]
+
+    def _path(self, key: str) -> str:
+        if not _UNRESERVED.fullmatch(key):
+            key = quote(key, safe="/~")
+        return self._base_path + key
+
+    def _run(self, request: Request) -> Request:
+        self._transport.submit(request)
+        return self._wait(request)
+
+    def _wait(self, request: Request) -> Request:
+        while not request.done:
+            self._transport.step()
+        if request.fault or request.status >= 300:
+            raise failure(self.bucket, request)
+        return request
+
+
+class S3Upload:
+    """`store.Upload`: one PUT where the content is small, else a multipart upload that streams."""
+
+    def __init__(self, store: S3Bucket, key: str, part_bytes: int) -> None:
+        self._store = store
+        self._key = key
+        self._part_bytes = part_bytes
+        self._buffer = bytearray()
+        self._upload_id = ""
+        self._parts: list[Request] = []
+        self._finished = False
+
+    def write(self, data: bytes) -> None:
+        """See `Upload.write`."""
+        self._buffer += data
+        while len(self._buffer) >= self._part_bytes:
+            part = bytes(memoryview(self._buffer)[: self._part_bytes])
+            del self._buffer[: self._part_bytes]
+            self._send_part(part)
+
+    def finish(self) -> str:
+        """See `Upload.finish`."""
+        if not self._upload_id:
+            request = self._put(bytes(self._buffer))
+        else:
+            if self._buffer:
+                self._send_part(bytes(self._buffer))
+            for part in self._parts:
+                self._store._wait(part)
+            request = self._complete()
+        self._finished = True
+        etag = request.header("etag") or parse_fields(request.answer).get("ETag", "")
+        return etag.strip('"')
+
+    def abort(self) -> None:
+        """See `Upload.abort`."""
+        for part in self._parts:
+            if not part.done:
+                self._store._transport.cancel(part)
+        if self._upload_id and not self._finished:
+            query = f"uploadId={_quote_query(self._upload_id)}"
+            self._finished = True
+            self._store._run(self._request("s3:AbortMultipartUpload", "DELETE", query))
+
+    def _put(self, body: bytes) -> Request:
+        headers = (("content-md5", _content_md5(body)), ("if-none-match", "*"))
+        return self._store._run(self._request("s3:PutObject", "PUT", "", headers, body))
+
+    def _send_part(self, body: bytes) -> None:
+        if not self._upload_id:
+            created = self._store._run(self._request("s3:PutObject", "POST", "uploads="))
+            self._upload_id = parse_fields(created.answer).get("UploadId", "")
+            if not self._upload_id:
+                raise StorageError(f"S3 gave no upload id for s3://{self._store.bucket}/{self._key}")
+        query = f"partNumber={len(self._parts) + 1}&uploadId={_quote_query(self._upload_id)}"
+        part = self._request("s3:PutObject", "PUT", query, (("content-md5", _content_md5(body)),), body)
+        self._parts.append(part)
+        self._store._transport.submit(part)
+        if len(self._parts) > PARTS_IN_FLIGHT:
+            earlier = self._store._wait(self._parts[-1 - PARTS_IN_FLIGHT])
+            earlier.body = b""
+
+    def _complete(self) -> Request:
+        body = complete_request(part.header("etag") or "" for part in self._parts)
+        query = f"uploadId={_quote_query(self._upload_id)}"
+        request = self._request("s3:PutObject", "POST", query, (("if-none-match", "*"),), body)
+        # S3 may answer 200 at once and tell of a failure in the body.
+        request.check = lambda done: (
+            None if root_name(done.answer) == "CompleteMultipartUploadResult" else "the upload was not completed"
+        )
+        try:
+            return self._store._run(request)
+        except StorageError as error:
+            if error.code == "NoSuchUpload" and request.attempts > 1:
+                # An earlier attempt may have completed it and lost the answer: the day's rollups will tell.
+                raise AlreadyExists(f"s3://{self._store.bucket}/{self._key} may exist already") from error
+            raise
+
+    def _request(self, operation: str, method: str, query: str, headers: Headers = (), body: bytes = b"") -> Request:
+        path = self._store._path(self._key)
+        return Request(operation, method, path, query, headers, self._key, body, wants_headers=True)
+
+
+def _is_encrypted_otherwise(request: Request) -> bool:
+    """With anything but SSE-S3, says the answer's header; the ETag is then no MD5 of the content (API_Object)."""
+    encryption = request.header("x-amz-server-side-encryption") or ""
+    customer_key = request.header("x-amz-server-side-encryption-customer-algorithm")
+    return encryption.startswith("aws:kms") or customer_key is not None
+
+
+def _content_md5(body: bytes) -> str:
+    return base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
+
+
+def _quote_query(text: str) -> str:
+    return quote(text, safe="~")

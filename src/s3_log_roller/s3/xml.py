@@ -1,0 +1,157 @@
+"""The XML of S3's bulk calls, in both directions."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_plus
+from xml.sax.saxutils import escape
+
+from s3_log_roller.store import DeleteFailure, ListedObject, Page
+
+_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+_ARCHIVE_CLASSES: Final = {"GLACIER", "DEEP_ARCHIVE"}
+"""GLACIER is Glacier Flexible Retrieval. Glacier Instant Retrieval (GLACIER_IR) is read like any other class."""
+
+_ENTRY: Final = re.compile(
+    r"<Contents><Key>([^<]*)</Key><LastModified>([^<]*)</LastModified><ETag>([^<]*)</ETag>"
+    r"(?:<Checksum[^<]*>[^<]*</Checksum[^<]*>)*<Size>([0-9]+)</Size>"
+    r"(?:<StorageClass>([^<]*)</StorageClass>)?</Contents>"
+)
+"""One entry as S3 writes it; six times as fast as an XML parser on what most of a listing's CPU time goes into."""
+
+_PER_KEY_RETRIES: Final = {"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted", "RequestTimeout"}
+
+
+class UnreadableAnswer(ValueError):
+    """An answer that is not the XML it should be: cut short, or not from S3."""
+
+
+def parse_page(body: bytes) -> Page:
+    """Parse a ListObjectsV2 answer made with `encoding-type=url`."""
+    text = body.decode()
+    truncated = "<IsTruncated>true</IsTruncated>" in text
+    entries: list[tuple[str, str, str, str, str | None]] = _ENTRY.findall(text)
+    if len(entries) != text.count("<Contents>") or not text.endswith("</ListBucketResult>"):
+        entries = _parse_entries(body)
+    objects = [
+        ListedObject(
+            unquote_plus(key) if "%" in key or "+" in key else key,
+            etag.replace("&quot;", "").replace('"', ""),
+            int(size),
+            parse_time(time),
+            storage_class in _ARCHIVE_CLASSES,
+        )
+        for key, time, etag, size, storage_class in entries
+    ]
+    return Page(objects, truncated)
+
+
+def _parse_entries(body: bytes) -> list[tuple[str, str, str, str, str | None]]:
+    """What `_ENTRY` finds, in documents that arrange it in another way."""
+    entries = []
+    for fields in _children(_root(body, "ListBucketResult"), "Contents"):
+        try:
+            entries.append(
+                (fields["Key"], fields["LastModified"], fields["ETag"], fields["Size"], fields.get("StorageClass"))
+            )
+        except KeyError as error:
+            raise UnreadableAnswer(f"an entry of the listing has no {error}") from error
+    return entries
+
+
+@lru_cache(maxsize=64)
+def _midnight_s(day: str) -> int:
+    return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp())
+
+
+def parse_time(text: str) -> int:
+    """Seconds since the epoch of `YYYY-MM-DDThh:mm:ss[.fff]Z`."""
+    return _midnight_s(text[:10]) + int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+
+
+def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
+    """The body of a DeleteObjects call for (key, ETag) pairs. Not `Quiet`: every key is to be answered for."""
+    entries = "".join(
+        f"<Object><Key>{_escape(key)}</Key><ETag>&quot;{etag}&quot;</ETag></Object>" for key, etag in objects
+    )
+    return f'<Delete xmlns="{_NAMESPACE}">{entries}</Delete>'.encode()
+
+
+def _escape(key: str) -> str:
+    # A carriage return or newline would be normalised away by the server's parser.
+    return escape(key, {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;", '"': "&quot;"})
+
+
+def parse_delete_answer(body: bytes) -> tuple[set[str], int, list[DeleteFailure], bool]:
+    """(keys deleted, of them only marked as deleted, failures, whether one of those is worth another try)."""
+    root = _root(body, "DeleteResult")
+    deleted = set()
+    markers = 0
+    for fields in _children(root, "Deleted"):
+        deleted.add(fields.get("Key", ""))
+        markers += fields.get("DeleteMarker") == "true"
+    failures = []
+    worth_retrying = False
+    for fields in _children(root, "Error"):
+        code = fields.get("Code", "")
+        if code == "NoSuchKey":
+            # The ETag makes the delete conditional, and so an absent key an error: another worker deleted it, or an
+            # earlier attempt whose answer was lost.
+            deleted.add(fields.get("Key", ""))
+            continue
+        worth_retrying |= code in _PER_KEY_RETRIES
+        failures.append(DeleteFailure(fields.get("Key", ""), f"{code}: {fields.get('Message', '')}".rstrip(": ")))
+    return deleted, markers, failures, worth_retrying
+
+
+def complete_request(etags: Iterable[str]) -> bytes:
+    """The body of CompleteMultipartUpload for the parts' ETags in order."""
+    parts = "".join(
+        f"<Part><ETag>{escape(etag)}</ETag><PartNumber>{number}</PartNumber></Part>"
+        for number, etag in enumerate(etags, 1)
+    )
+    return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{parts}</CompleteMultipartUpload>'.encode()
+
+
+def parse_fields(body: bytes) -> dict[str, str]:
+    """The text of the root's children by name; `{}` where the body is no XML."""
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - expat without external entities; the server is the user's own
+    except ET.ParseError:
+        return {}
+    return {_local(child.tag): child.text or "" for child in root}
+
+
+def root_name(body: bytes) -> str:
+    """The name of the document's root element; empty where the body is no XML."""
+    try:
+        return _local(ET.fromstring(body).tag)  # noqa: S314
+    except ET.ParseError:
+        return ""
+
+
+def _root(body: bytes, name: str) -> ET.Element:
+    try:
+        root = ET.fromstring(body)  # noqa: S314
+    except ET.ParseError as error:
+        raise UnreadableAnswer(f"the answer is no XML: {error}") from error
+    if _local(root.tag) != name:
+        raise UnreadableAnswer(f"the answer is a {_local(root.tag)}, not a {name}")
+    return root
+
+
+def _children(root: ET.Element, name: str) -> Iterator[dict[str, str]]:
+    """The fields of every child of that name."""
+    for child in root:
+        if _local(child.tag) == name:
+            yield {_local(field.tag): field.text or "" for field in child}
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -1,0 +1,128 @@
+"""An object store in memory with S3's semantics, for tests that break things at every step.
+
+The contract suite (tests/integration/test_store_contract.py) holds it and the real servers to the same behaviour.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterable
+from hashlib import md5
+from typing import NamedTuple
+
+from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
+from s3_log_roller.store import DeleteFailure, DeleteReport, ListedObject, Page, Piece
+
+
+class Stored(NamedTuple):
+    body: bytes
+    etag: str
+    mtime: int
+    archived: bool = False
+    encrypted: bool = False
+
+
+def no_step(step: str, key: str) -> None:
+    """Let every step happen."""
+
+
+class MemoryStore:
+    """`before` is called in front of every step that reads or changes the store, `after` behind it; both may raise."""
+
+    def __init__(self, bucket: str = "bucket", page_size: int = 1000) -> None:
+        self.bucket = bucket
+        self.page_size = page_size
+        self.objects: dict[str, Stored] = {}
+        self.before: Callable[[str, str], None] = no_step
+        self.after: Callable[[str, str], None] = no_step
+        self.undeletable: set[str] = set()
+        self.open_uploads = 0
+
+    def put(
+        self, key: str, body: bytes, *, etag: str | None = None, mtime: int = 1_656_652_543, encrypted: bool = False
+    ) -> None:
+        """Store an object as S3 log delivery does; `encrypted` with a key of KMS, so that its ETag is no MD5."""
+        etag = etag or md5(body, usedforsecurity=False).hexdigest()
+        self.objects[key] = Stored(body, etag, mtime, encrypted=encrypted)
+
+    def archive(self, key: str) -> None:
+        """Move an object to an archive tier."""
+        self.objects[key] = self.objects[key]._replace(archived=True)
+
+    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        self.before("list", prefix)
+        keys = sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode)
+        keys = keys[bisect_right(keys, start_after.encode(), key=str.encode) :] if start_after else keys
+        size = min(self.page_size, max_keys)
+        objects = []
+        for key in keys[:size]:
+            stored = self.objects[key]
+            objects.append(ListedObject(key, stored.etag, len(stored.body), stored.mtime, stored.archived))
+        self.after("list", prefix)
+        return Page(objects, len(keys) > size)
+
+    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+        for piece in pieces:
+            self.before("fetch", piece.key)
+            stored = self.objects.get(piece.key)
+            if stored is None or stored.etag != piece.etag:
+                raise ObjectGone(f"{piece.key} is gone")
+            if stored.archived:
+                raise ObjectArchived(f"{piece.key} is archived", key=piece.key)
+            body = stored.body[piece.offset : piece.offset + piece.length]
+            digest = md5(body, usedforsecurity=False)
+            if piece.whole and len(stored.etag) == 32 and stored.etag != digest.hexdigest() and not stored.encrypted:
+                raise StorageError(f"{piece.key} came damaged")
+            yield body, digest.digest() if piece.whole else b""
+            self.after("fetch", piece.key)
+
+    def etag_is_md5(self, key: str) -> bool:
+        return not self.objects[key].encrypted
+
+    def upload(self, key: str, expected_bytes: int) -> MemoryUpload:
+        self.before("upload", key)
+        self.open_uploads += 1
+        return MemoryUpload(self, key)
+
+    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
+        report = DeleteReport()
+        for key, etag in objects:
+            self.before("delete", key)
+            stored = self.objects.get(key)
+            if key in self.undeletable:
+                report.failures.append(DeleteFailure(key, "AccessDenied: Access Denied"))
+            elif stored is not None and stored.etag != etag:
+                report.failures.append(DeleteFailure(key, "PreconditionFailed: replaced"))
+            else:
+                self.objects.pop(key, None)
+                report.deleted += 1
+            self.after("delete", key)
+        return report
+
+
+class MemoryUpload:
+    def __init__(self, store: MemoryStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._parts: list[bytes] = []
+        self._open = True
+
+    def write(self, data: bytes) -> None:
+        self._store.before("write", self._key)
+        self._parts.append(data)
+
+    def finish(self) -> str:
+        self._store.before("finish", self._key)
+        if self._key in self._store.objects:
+            raise AlreadyExists(f"{self._key} exists")
+        self._store.put(self._key, b"".join(self._parts))
+        self._close()
+        self._store.after("finish", self._key)
+        return self._store.objects[self._key].etag
+
+    def abort(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._store.open_uploads -= self._open
+        self._open = False
