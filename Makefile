@@ -1,0 +1,69 @@
+# make demo      sets everything up and shows the whole job against servers on this machine
+# make test      sets everything up, then runs every check and every test
+# make check     the linters and the type checker only
+# make install   the program alone, into .venv
+# make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)
+# make clean     removes what the above made
+#
+# The Python is the first of python3, python3.14 … python3.11 that is new enough; PYTHON=… names another.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+BIN := .venv/bin
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+.PHONY: demo test check install lock clean
+.DELETE_ON_ERROR:
+
+demo: .venv/.demo-installed
+	@$(BIN)/s3-log-roller demo
+
+test: check
+	$(BIN)/pytest
+
+check: .venv/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@! grep -nE '://|^-|file:' requirements/*.lock || { echo "requirements/*.lock: versions and hashes only" >&2; exit 1; }
+
+install: .venv/.runtime-installed
+	@echo "Installed: $(BIN)/s3-log-roller"
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+
+.venv/.created: requirements/build.lock
+	@for python in $(CANDIDATES); do \
+	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "Setting up .venv with $$("$$python" --version)"; \
+	        "$$python" -m venv --clear .venv && \
+	        $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/build.lock && \
+	        touch $@ && exit 0; \
+	        rm -rf .venv; exit 1; \
+	    fi; \
+	done; \
+	echo "No Python 3.11 or newer with the venv module found (tried: $(CANDIDATES))." >&2; \
+	echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+# uv takes half the time of pip, but reads none of pip's settings (mirrors, proxies): where it fails, pip gets its turn.
+.venv/.%-installed: requirements/%.lock .venv/.created pyproject.toml
+	@echo "Installing $<"
+	@$(BIN)/uv pip install -qq --compile-bytecode --python $(BIN)/python --require-hashes -r $< 2>/dev/null \
+	    || $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONSTRAINT \
+    -u UV_OVERRIDE $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+    --no-annotate --no-header --no-emit-index-url $(UPGRADE)
+
+# One set of versions for all: dev.lock is resolved, the others are parts of it. `uv.lock` would name the registry.
+lock: .venv/.created
+	$(COMPILE) --extra demo --extra dev --group build -o requirements/dev.lock pyproject.toml
+	$(COMPILE) -c requirements/dev.lock --extra demo -o requirements/demo.lock pyproject.toml
+	$(COMPILE) -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
+	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
+	@! grep -nE '://|^-|file:' requirements/*.lock

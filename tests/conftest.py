@@ -1,0 +1,26 @@
+"""What holds for every test: nothing of the user's own AWS set-up is seen, and Hypothesis is steady."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# No deadline for one example: the machines that run this differ too much, and each test has a timeout.
+settings.register_profile("roller", deadline=None, print_blob=True)
+settings.load_profile("roller")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_aws_settings_of_the_user() -> Iterator[None]:
+    """No credentials, profiles, endpoints, proxies or instance metadata but those that a test sets itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith("AWS_") or name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}:
+                patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
