@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 SUFFIX_CHARS: Final = 36
 """Length of `YYYY-MM-DD-hh-mm-ss-UniqueString`."""
@@ -26,16 +26,14 @@ _ABOVE_DIGITS: Final = ":"
 """Sorts right behind `9`, so `D-:` is above every log key of the day D and below everything else of that prefix."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogKey:
+class LogKey(NamedTuple):
     """A key that parsed as an access log."""
 
     target_prefix: str
     day: date
 
 
-@dataclass(frozen=True, slots=True)
-class RollupKey:
+class RollupKey(NamedTuple):
     """A key that parsed as a rollup: the day it rolled up, and the 8 digits its content digest begins with."""
 
     target_prefix: str

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import md5
+from itertools import tee
 from operator import and_
 from typing import Final
 
@@ -157,7 +158,10 @@ class _Reconciler:
             elif entry.archived or entry.key in self.unreadable:
                 archived.append(entry.key)
             else:
-                originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime)
+                try:
+                    originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime)
+                except ValueError as error:
+                    raise StorageError(f"s3://{self.store.bucket} does not list as S3 does: {error}") from error
         self.tally.archived = len(archived)
         if archived:
             logger.warning(
@@ -248,8 +252,9 @@ class _Reconciler:
         target_prefix = self.group.target_prefix
         md5s = {}
         logs = size = 0
-        with closing(self.store.fetch(_pieces(target_prefix, originals))) as bodies:
-            for original in originals:
+        to_fetch, to_pack = tee(originals)
+        with closing(self.store.fetch(_pieces(target_prefix, to_fetch))) as bodies:
+            for original in to_pack:
                 if original.size <= PIECE_BYTES:
                     body, digest = next(bodies)
                     packed = writer.add(original, body, digest)
@@ -334,7 +339,7 @@ def _abort(upload: Upload) -> None:
         logger.warning("upload_not_aborted", extra={"why": str(error)})
 
 
-def _pieces(target_prefix: str, originals: Originals) -> Iterator[Piece]:
+def _pieces(target_prefix: str, originals: Iterable[Original]) -> Iterator[Piece]:
     for original in originals:
         key = target_prefix + original.suffix
         if original.size <= PIECE_BYTES:

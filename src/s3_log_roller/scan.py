@@ -7,6 +7,7 @@ full listing. Rollups are not skipped: a thousand of them cost one request (docs
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,6 +18,8 @@ from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key
 from s3_log_roller.outcome import ScanOutcome
 from s3_log_roller.store import Store
 from s3_log_roller.tasks import ScanTask
+
+logger = logging.getLogger(__name__)
 
 FIRST_MIX: Final = 100
 LARGEST_MIX: Final = 10_000
@@ -38,6 +41,8 @@ def scan(
     start_after = task.start_after
     requests = 0
     found = 0
+    in_order = True
+    warned = False
     open_groups: list[DayGroup] = []
     while True:
         page = store.list_page(task.prefix, start_after)
@@ -45,8 +50,7 @@ def scan(
         last_key = start_after
         for entry in page.objects:
             key = entry.key
-            if key <= last_key:
-                raise StorageError(f"s3://{store.bucket} does not list in key order ({last_key!r}, then {key!r})")
+            in_order = in_order and key.encode() > last_key.encode()
             last_key = key
             log = parse_log_key(key)
             if log is None or log.day not in task.window:
@@ -60,10 +64,14 @@ def scan(
             open_groups.append(group)
             found += 1
             yield group
+        if not in_order and not warned:
+            # SeaweedFS lists `a/x` before `a-x`. Within a folder, all that skipping needs, its order is S3's.
+            logger.warning("listing_not_in_key_order", extra={"bucket": store.bucket, "prefix": task.prefix})
+            warned = True
         if not page.truncated:
             return ScanOutcome(found, requests)
-        if not page.objects:
-            raise StorageError(f"s3://{store.bucket}/{task.prefix} lists an empty page and says that more follow")
+        if last_key == start_after:
+            raise StorageError(f"s3://{store.bucket}/{task.prefix} says that more follows, and lists nothing more")
         last_log = parse_log_key(last_key)
         start_after = last_key if last_log is None else max(last_key, after_day(last_log))
         if time_left_s() < reserve_s:

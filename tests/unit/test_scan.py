@@ -118,16 +118,28 @@ def test_a_scan_short_of_time_says_where_to_go_on() -> None:
     assert found == everything
 
 
-def test_a_server_that_lists_out_of_order_is_refused() -> None:
-    """Skipping relies on the order, so a listing without it is an error, not a short result."""
+def test_a_server_that_lists_out_of_order_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """What it lists is found all the same (SeaweedFS puts `a/x` before `a-x`), with a warning."""
 
     class Disorderly(Listing):
         def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
             page = super().list_page(prefix, start_after)
             return Page(page.objects[::-1], page.truncated)
 
-    with pytest.raises(StorageError, match="order"):
-        run(Disorderly(logs("", "2022-07-01", 3)))
+    groups, _ = run(Disorderly([*logs("a-", "2022-07-01", 1), *logs("a/", "2022-07-01", 1)]))
+    assert [group.target_prefix for group in groups] == ["a/", "a-"]
+    assert [record.message for record in caplog.records] == ["listing_not_in_key_order"]
+
+
+def test_a_server_that_never_gets_further_is_refused() -> None:
+    """A truncated page behind which nothing new comes is an error, not an endless scan."""
+
+    class Stuck(Listing):
+        def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+            return Page([], truncated=True)
+
+    with pytest.raises(StorageError, match="nothing more"):
+        run(Stuck([]))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300)), max_size=400, unique=True))

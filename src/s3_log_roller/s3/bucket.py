@@ -16,6 +16,7 @@ from s3_log_roller.s3.failures import failure
 from s3_log_roller.s3.signing import Headers
 from s3_log_roller.s3.transport import Request, Transport
 from s3_log_roller.s3.xml import (
+    DeleteAnswer,
     UnreadableAnswer,
     complete_request,
     delete_request,
@@ -34,6 +35,8 @@ MAX_PARTS: Final = 9_000
 PARTS_IN_FLIGHT: Final = 2
 DELETE_BATCH: Final = 1_000
 DELETES_IN_FLIGHT: Final = 4
+DELETE_ATTEMPTS: Final = 5
+"""Of a whole batch, while single keys in it are put off."""
 _PUMP_EVERY: Final = 16
 """Bodies handed out between two looks at the network, so that it stays busy while the consumer works."""
 
@@ -73,7 +76,7 @@ class S3Bucket:
                 return f"unreadable listing: {error}"
             return None
 
-        self._run(Request("s3:ListBucket", "GET", self._base_path.rstrip("/") or "/", query, key=prefix, check=check))
+        self._run(Request("s3:ListBucket", "GET", self._bucket_path, query, key=prefix, check=check))
         return page[0]
 
     def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
@@ -154,49 +157,25 @@ class S3Bucket:
 
     def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
         """See `Store.delete`."""
-        window: deque[tuple[Request, dict[str, str]]] = deque()
+        window: deque[_DeleteBatch] = deque()
         report = DeleteReport()
         source = iter(objects)
         try:
             while True:
                 while len(window) < DELETES_IN_FLIGHT and (batch := dict(islice(source, DELETE_BATCH))):
-                    request = self._delete_batch(batch)
-                    window.append((request, batch))
-                    self._transport.submit(request)
+                    window.append(_DeleteBatch(self._bucket_path, batch))
+                    self._transport.submit(window[-1].request)
                 if not window:
                     return report
-                request, batch = window[0]
-                self._wait(request)
-                window.popleft()
-                self._account(request, batch, report)
+                self._wait(window[0].request)
+                window.popleft().account(report)
         finally:
-            for request, _ in window:
-                self._transport.cancel(request)
+            for unfinished in window:
+                self._transport.cancel(unfinished.request)
 
-    def _delete_batch(self, batch: dict[str, str]) -> Request:
-        body = delete_request(batch.items())
-
-        def check(request: Request) -> str | None:
-            try:
-                _, _, _, worth_retrying = parse_delete_answer(request.answer)
-            except UnreadableAnswer as error:
-                return str(error)
-            if worth_retrying and request.attempts < 5:
-                return "some deletes were put off"
-            return None
-
-        path = self._base_path.rstrip("/") or "/"
-        headers = (("content-md5", _content_md5(body)),)
-        first_key = next(iter(batch))
-        return Request("s3:DeleteObject", "POST", path, "delete=", headers, first_key, body, check)
-
-    def _account(self, request: Request, batch: dict[str, str], report: DeleteReport) -> None:
-        deleted, markers, failures, _ = parse_delete_answer(request.answer)
-        report.deleted += len(batch.keys() & deleted)
-        report.markers += markers
-        report.failures += failures
-        unanswered = batch.keys() - deleted - {refused.key for refused in failures}
-        report.failures += [DeleteFailure(key, "S3 did not answer for this key") for key in sorted(unanswered)]
+    @property
+    def _bucket_path(self) -> str:
+        return self._base_path.rstrip("/") or "/"
 
     def _path(self, key: str) -> str:
         if not _UNRESERVED.fullmatch(key):
@@ -213,6 +192,38 @@ class S3Bucket:
         if request.fault or request.status >= 300:
             raise failure(self.bucket, request)
         return request
+
+
+class _DeleteBatch:
+    """One DeleteObjects call: up to 1,000 keys with their ETags."""
+
+    def __init__(self, path: str, etags: dict[str, str]) -> None:
+        body = delete_request(etags.items())
+        headers = (("content-md5", _content_md5(body)),)
+        first_key = next(iter(etags))
+        self.request = Request("s3:DeleteObject", "POST", path, "delete=", headers, first_key, body, self._check)
+        self._keys = etags.keys()
+        self._answer: DeleteAnswer | None = None
+
+    def _check(self, request: Request) -> str | None:
+        try:
+            self._answer = parse_delete_answer(request.answer)
+        except UnreadableAnswer as error:
+            return str(error)
+        if self._answer.worth_retrying and request.attempts < DELETE_ATTEMPTS:
+            return "some deletes were put off"
+        return None
+
+    def account(self, report: DeleteReport) -> None:
+        """Add the answers for every key to the report; no answer is a failure."""
+        answer = self._answer
+        if answer is None:
+            raise StorageError("a delete was accounted for before it was answered")
+        report.deleted += len(self._keys & answer.deleted)
+        report.markers += answer.markers
+        report.failures += answer.failures
+        unanswered = self._keys - answer.deleted - {refused.key for refused in answer.failures}
+        report.failures += [DeleteFailure(key, "S3 did not answer for this key") for key in sorted(unanswered)]
 
 
 class S3Upload:

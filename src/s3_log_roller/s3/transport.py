@@ -11,8 +11,8 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -79,8 +79,8 @@ class Request:
 
     done: bool = False
     status: int = 0
-    chunks: list[bytes] = field(default_factory=list)
-    header_lines: list[bytes] = field(default_factory=list)
+    chunks: Sequence[bytes] = ()
+    header_lines: Sequence[bytes] = ()
     answer: bytes = b""
     digest: bytes = b""
     """MD5 of the answer, where the check took it."""
@@ -198,7 +198,8 @@ class Transport:
     def _start(self, request: Request) -> None:
         request.attempts += 1
         request.epoch = self._epoch
-        request.chunks = []
+        chunks: list[bytes] = []
+        request.chunks = chunks
         self.requests_sent += 1
         plain = request.method == "GET" and not request.wants_headers
         handle = self._idle.pop() if plain and self._idle else self._new_handle()
@@ -209,7 +210,7 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         handle.setopt(pycurl.URL, f"{self._wire.origin}{request.path}{query}")
         handle.setopt(pycurl.HTTPHEADER, lines)
-        handle.setopt(pycurl.WRITEFUNCTION, request.chunks.append)
+        handle.setopt(pycurl.WRITEFUNCTION, chunks.append)
         self._in_flight[handle] = request
         self._multi.add_handle(handle)
 
@@ -238,8 +239,9 @@ class Transport:
         return handle
 
     def _prepare_special(self, handle: Any, request: Request, lines: list[str]) -> None:
-        request.header_lines = []
-        handle.setopt(pycurl.HEADERFUNCTION, request.header_lines.append)
+        header_lines: list[bytes] = []
+        request.header_lines = header_lines
+        handle.setopt(pycurl.HEADERFUNCTION, header_lines.append)
         if request.method == "HEAD":
             handle.setopt(pycurl.NOBODY, 1)
         elif request.method != "GET":
@@ -288,7 +290,7 @@ class Transport:
 
     def _succeed(self, request: Request) -> None:
         request.done = True
-        request.chunks = []
+        request.chunks = ()
         if self._target < self._cap:
             self._target = min(self._cap, self._target + (1.0 if self._slow_start else 1.0 / self._target))
 
