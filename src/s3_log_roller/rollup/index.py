@@ -118,7 +118,7 @@ class BlockTable:
         The bounds need be no whole suffixes: from `2022-07-01-10` to `2022-07-01-10:` is one hour.
         """
         first = bisect_left(self.blocks, low, key=_suffix_of)
-        if first == len(self.blocks) or self.blocks[first].suffix != low or self.blocks[first].first_header != 0:
+        if first == len(self.blocks) or self.blocks[first].suffix != low:
             first = max(0, first - 1)
         return self.blocks[first : bisect_right(self.blocks, high, key=_suffix_of)]
 
@@ -249,7 +249,7 @@ class _Payload:
 
 
 def _to_planes(records: bytes | bytearray, width: int) -> bytes:
-    """All first bytes of the records, then all second ones and so on: deflates 6 to 16 % smaller than columns."""
+    """All first bytes of the records, then all second ones and so on: deflates 6 % smaller than columns."""
     return b"".join(records[byte::width] for byte in range(width))
 
 
@@ -442,12 +442,15 @@ def _check_tiling(footer: Footer, blocks: tuple[Block, ...]) -> None:
 
 
 def _follows(before: Block | None, block: Block) -> bool:
-    """Whether the block can stand there: it starts with a header of a later member, or goes on with an earlier one."""
+    """Whether the block can stand there: it begins with a later member's header, or goes on with the same member.
+
+    It cannot go on with a member that began in the middle of a block: one that does not fit begins a new block.
+    """
     if before is None:
         return block.ordinal == 0 and block.first_header == 0
     if block.ordinal == before.ordinal:
         return block.suffix == before.suffix and block.first_header != 0
-    return block.ordinal > before.ordinal and block.suffix > before.suffix
+    return block.ordinal > before.ordinal and block.suffix > before.suffix and block.first_header == 0
 
 
 def read_footer(tail: bytes, file_size: int) -> Footer:
