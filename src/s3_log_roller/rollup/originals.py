@@ -115,11 +115,12 @@ class Originals:
     def __iter__(self) -> Iterator[Original]:
         day = self._day
         other_etags = self._other_etags
-        clock, clock_second = "", -1
+        clock, last_minute = "", -1
         for row, (second, unique, size, mtime, md5) in enumerate(_RECORD.iter_unpack(self._records)):
-            if second != clock_second:
-                clock, clock_second = clock_prefix(day, second), second
-            suffix = f"{clock}{unique:016X}"
+            minute = second // 60
+            if minute != last_minute:
+                clock, last_minute = clock_prefix(day, minute * 60)[:-3], minute
+            suffix = f"{clock}{second - minute * 60:02}-{unique:016X}"
             if row in other_etags:
                 yield Original(suffix, size, mtime, other_etags[row], None, second, unique)
             else:
