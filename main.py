@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The command line from a clone, after `make install`: `./main.py --help`."""
+"""The command line from a clone, after `make install`: `./main.py --help`. On AWS Lambda: `main.lambda_handler`."""
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def run_from_clone() -> int:
@@ -18,6 +19,15 @@ def run_from_clone() -> int:
         print(f"{error}: run `make install` in {clone} first", file=sys.stderr)  # noqa: T201
         return 1
     return main()
+
+
+def __getattr__(name: str) -> Any:
+    """`main.lambda_handler` for AWS Lambda, which asks for it when it starts; the command line has no need of it."""
+    if name == "lambda_handler":
+        from s3_log_roller.lambda_handler import lambda_handler
+
+        return lambda_handler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "roll": "roll up the logs under some prefixes, here and now; the one to start with",
     "producer": "scan prefixes and send a task per day of logs to an SQS queue",
     "worker": "run the tasks of an SQS queue",
+    "demo": "show the whole job on this machine, with servers of its own and made-up logs",
     "policy": "print the least-privilege IAM policy for some prefixes",
 }
 """Modules of `s3_log_roller.commands`, and what they do."""

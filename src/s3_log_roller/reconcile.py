@@ -46,6 +46,7 @@ PIECE_BYTES: Final = 4 << 20
 """Originals above this are fetched in pieces, so that one huge log takes no more memory than many small ones."""
 MAX_LOOKS: Final = 20
 _TICK_LOGS: Final = 100
+_TICK_BYTES: Final = 16 << 20
 _NAMED_FAILURES: Final = 5
 
 logger = logging.getLogger(__name__)
@@ -266,7 +267,7 @@ class _Reconciler:
                     md5s[original.suffix] = digest
                 logs += 1
                 size += original.size
-                if logs == _TICK_LOGS:
+                if logs == _TICK_LOGS or size >= _TICK_BYTES:
                     self._tick(logs, size)
                     logs = size = 0
         for packed in writer.finish():

@@ -198,6 +198,7 @@ class SeaweedFS(LocalServer):
     )
     POLICIES: Final = {
         "roller": _ROLLER,
+        "s3-rollup-bucket-access": _ROLLER,  # as the documentation calls it
         "no-delete": _ROLLER - {"s3:DeleteObject"},
         "no-get": _ROLLER - {"s3:GetObject"},
         "no-list": _ROLLER - {"s3:ListBucket"},

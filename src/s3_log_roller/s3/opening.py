@@ -88,7 +88,7 @@ def _credentials(session: boto3.Session) -> Callable[[], Credentials]:
 def _locate(client: Any, bucket: str) -> tuple[str, str | None]:
     """(the URL boto3 reached the bucket at, the region S3 says it is in)."""
     urls: list[str] = []
-    client.meta.events.register("before-send.s3.HeadBucket", lambda request, **_: urls.append(request.url))
+    client.meta.events.register_first("before-send.s3.HeadBucket", lambda request, **_: urls.append(request.url))
     answer = client.head_bucket(Bucket=bucket)
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     return urls[-1], answer.get("BucketRegion") or headers.get("x-amz-bucket-region")
