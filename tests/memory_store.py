@@ -68,7 +68,7 @@ class MemoryStore:
             if stored is None or stored.etag != piece.etag:
                 raise ObjectGone(f"{piece.key} is gone")
             if stored.archived:
-                raise ObjectArchived(f"{piece.key} is archived", key=piece.key)
+                raise ObjectArchived(f"{piece.key} is in an archive tier", key=piece.key)
             body = stored.body[piece.offset : piece.offset + piece.length]
             digest = md5(body, usedforsecurity=False)
             if piece.whole and len(stored.etag) == 32 and stored.etag != digest.hexdigest() and not stored.encrypted:

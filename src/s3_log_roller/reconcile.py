@@ -31,6 +31,7 @@ from s3_log_roller.errors import (
     DeleteRefused,
     ObjectArchived,
     OutOfTime,
+    RollerError,
     StorageError,
 )
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
@@ -111,6 +112,8 @@ def reconcile(
         except DayChanged as change:
             logger.info("looking_again", extra={"day_group": str(task.group), "why": str(change)})
         except ObjectArchived as archived:
+            if parse_log_key(archived.key) is None:
+                raise  # a rollup: without its index nobody can tell which originals it holds
             reconciler.unreadable.add(archived.key)
     raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again when it is at rest")
 
@@ -186,7 +189,10 @@ class _Reconciler:
             yield from page.objects
             if not page.truncated:
                 return
-            start_after = page.objects[-1].key
+            last_key = page.objects[-1].key if page.objects else start_after
+            if last_key == start_after:
+                raise StorageError(f"s3://{self.store.bucket}/{prefix} says that more follows, and lists nothing more")
+            start_after = last_key
 
     def _find_holders(self, originals: Originals, rollups: list[ListedObject]) -> tuple[array[int], bytearray]:
         """For every original the number, from 1, of the rollup whose index has it as a member, or 0; and whether its
@@ -335,7 +341,7 @@ class _Reconciler:
 def _abort(upload: Upload) -> None:
     try:
         upload.abort()
-    except StorageError as error:
+    except RollerError as error:
         # What made us abort is what the user has to hear of; a lifecycle rule removes the parts.
         logger.warning("upload_not_aborted", extra={"why": str(error)})
 

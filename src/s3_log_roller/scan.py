@@ -70,10 +70,11 @@ def scan(
             warned = True
         if not page.truncated:
             return ScanOutcome(found, requests)
-        if last_key == start_after:
-            raise StorageError(f"s3://{store.bucket}/{task.prefix} says that more follows, and lists nothing more")
         last_log = parse_log_key(last_key)
-        start_after = last_key if last_log is None else max(last_key, after_day(last_log))
+        go_on_after = last_key if last_log is None else max(last_key, after_day(last_log))
+        if go_on_after == start_after:
+            raise StorageError(f"s3://{store.bucket}/{task.prefix} says that more follows, and lists nothing more")
+        start_after = go_on_after
         if time_left_s() < reserve_s:
             return ScanOutcome(found, requests, start_after)
 

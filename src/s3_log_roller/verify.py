@@ -29,6 +29,8 @@ from s3_log_roller.store import ListedObject, Piece, Store
 
 READ_BYTES: Final = 4 << 20
 """Fetched at a time when a rollup is read whole."""
+_MAX_FIRST_TAIL_BYTES: Final = 8 << 20
+"""Read before anything is known of a file: it may be anybody's, of terabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def blaming(store: Store, rollup: ListedObject) -> Iterator[None]:
 def read_index(store: Store, group: DayGroup, rollup: ListedObject) -> Index:
     """Read a rollup's index in one request, or two where it is long. Raises `DamagedRollup`, best inside `blaming`."""
     # The members section is some 2 % of a rollup of large logs, 10 % of one of small logs.
-    tail = _read_tail(store, rollup, min(rollup.size, TAIL_BYTES + rollup.size // 16))
+    tail = _read_tail(store, rollup, min(rollup.size, TAIL_BYTES + rollup.size // 16, _MAX_FIRST_TAIL_BYTES))
     footer = read_footer(tail, rollup.size)
     if cut(tail, rollup.size, footer.members_range) is None:
         tail = _read_tail(store, rollup, rollup.size - footer.members_start)

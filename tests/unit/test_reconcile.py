@@ -227,6 +227,20 @@ def test_archived_originals_are_skipped_and_counted() -> None:
     assert_nothing_lost(store, bodies)
 
 
+def test_an_archived_rollup_is_one_clear_error_when_logs_come_late() -> None:
+    """Without its index nobody can tell whether it holds them, so they stay; a day without originals is no error."""
+    store, _ = a_day()
+    run(store, delete=True)
+    (key,) = rollups(store)
+    store.archive(key)
+    assert run(store, delete=True).packed == 0
+    store.put(log_key(86_000), b"late")
+    with pytest.raises(StorageError, match="archive") as refused:
+        run(store, delete=True)
+    assert key in str(refused.value)
+    assert log_key(86_000) in store.objects
+
+
 def test_an_original_that_vanishes_makes_it_look_again() -> None:
     """A key deleted or replaced between list and fetch is no failure; what is there then is rolled up."""
     store, bodies = a_day()

@@ -52,6 +52,9 @@ def failure(bucket: str, request: Request) -> RollerError:
         return StorageError(
             f"{what} was refused ({code}: {message}): the credentials need {request.operation} there", code=code
         )
+    if request.attempts > 1:
+        tried = f"{what} failed after {request.attempts} attempts"
+        return StorageError(f"{tried}: {code}: {message}".rstrip(": ") + _network_hint(request), code=code)
     return StorageError(f"{what} failed: {code}: {message}".rstrip(": "), code=code)
 
 

@@ -1,7 +1,7 @@
 """Many HTTP requests at once, driven by one thread of libcurl multi.
 
-Bounded and adaptive: what is in flight grows with success, halves when the server or the network complains, and
-never exceeds the cap. Failed requests are tried again with full jitter.
+Bounded and adaptive: what is in flight grows with success while the program waits for the network, halves when the
+server or the network complains, and never exceeds the cap. Failed requests are tried again with full jitter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ BACKOFF_CAP_S: Final = 20.0
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 _FINAL_CURL_ERRORS: Final = frozenset(
     {
-        pycurl.E_UNSUPPORTED_PROTOCOL,
         pycurl.E_URL_MALFORMAT,
         pycurl.E_PEER_FAILED_VERIFICATION,
         pycurl.E_SSL_CACERT_BADFILE,
@@ -125,6 +124,7 @@ class Transport:
         self._in_flight: dict[Any, Request] = {}
         self._target: float = min(FIRST_IN_FLIGHT, self._cap)
         self._slow_start = True
+        self._starving = False
         self._epoch = 0
         self.requests_sent = 0
 
@@ -151,11 +151,13 @@ class Transport:
         self._start_waiting()
         self._multi.perform()
         if self._reap() or max_wait_s <= 0:
+            self._starving = False
             return
         wait_s = max_wait_s
         if self._retries:
             wait_s = min(wait_s, max(0.0, self._retries[0][0] - self._monotonic()))
         if self._in_flight:
+            self._starving = True
             self._multi.select(wait_s)
         elif self._retries:
             time.sleep(wait_s)
@@ -291,7 +293,8 @@ class Transport:
     def _succeed(self, request: Request) -> None:
         request.done = True
         request.chunks = ()
-        if self._target < self._cap:
+        # More in flight than keeps this program busy only costs: connections, handshakes, descriptors to look at.
+        if self._starving and self._target < self._cap:
             self._target = min(self._cap, self._target + (1.0 if self._slow_start else 1.0 / self._target))
 
     def _fail(self, request: Request, fault: str, curl_code: int) -> None:

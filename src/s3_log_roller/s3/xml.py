@@ -42,8 +42,11 @@ def parse_page(body: bytes) -> Page:
     """Parse a ListObjectsV2 answer made with `encoding-type=url`."""
     text = body.decode()
     truncated = "<IsTruncated>true</IsTruncated>" in text
+    if not truncated and "<IsTruncated>false</IsTruncated>" not in text:
+        raise UnreadableAnswer("the listing does not say whether more follows")
     entries: list[tuple[str, str, str, str, str | None]] = _ENTRY.findall(text)
-    if len(entries) != text.count("<Contents>") or not text.endswith("</ListBucketResult>"):
+    counts = text.count("<Contents>"), text.count("</Contents>")  # both: in a damaged listing one may be another word
+    if counts != (len(entries), len(entries)) or not text.endswith("</ListBucketResult>"):
         entries = _parse_entries(body)
     objects = [
         ListedObject(
@@ -108,7 +111,7 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
     """Parse a DeleteObjects answer that was not asked to be `Quiet`."""
     plain = _PLAIN_DELETES.fullmatch(body)
     if plain is not None:
-        keys = plain[1].decode().removeprefix("<Deleted><Key>").removesuffix("</Key></Deleted>")
+        keys = _text(plain[1]).removeprefix("<Deleted><Key>").removesuffix("</Key></Deleted>")
         return DeleteAnswer(set(keys.split("</Key></Deleted><Deleted><Key>")), 0, [], worth_retrying=False)
     root = _root(body, "DeleteResult")
     deleted = set()
@@ -130,6 +133,13 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
     return DeleteAnswer(deleted, markers, failures, worth_retrying)
 
 
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableAnswer(f"the answer is no UTF-8: {error}") from error
+
+
 def complete_request(etags: Iterable[str]) -> bytes:
     """The body of CompleteMultipartUpload for the parts' ETags in order."""
     parts = "".join(
@@ -142,8 +152,8 @@ def complete_request(etags: Iterable[str]) -> bytes:
 def parse_fields(body: bytes) -> dict[str, str]:
     """The text of the root's children by name; `{}` where the body is no XML."""
     try:
-        root = ET.fromstring(body)  # noqa: S314 - expat without external entities; the server is the user's own
-    except ET.ParseError:
+        root = _parse(body)
+    except UnreadableAnswer:
         return {}
     return {_local(child.tag): child.text or "" for child in root}
 
@@ -151,19 +161,23 @@ def parse_fields(body: bytes) -> dict[str, str]:
 def root_name(body: bytes) -> str:
     """The name of the document's root element; empty where the body is no XML."""
     try:
-        return _local(ET.fromstring(body).tag)  # noqa: S314
-    except ET.ParseError:
+        return _local(_parse(body).tag)
+    except UnreadableAnswer:
         return ""
 
 
 def _root(body: bytes, name: str) -> ET.Element:
-    try:
-        root = ET.fromstring(body)  # noqa: S314
-    except ET.ParseError as error:
-        raise UnreadableAnswer(f"the answer is no XML: {error}") from error
+    root = _parse(body)
     if _local(root.tag) != name:
         raise UnreadableAnswer(f"the answer is a {_local(root.tag)}, not a {name}")
     return root
+
+
+def _parse(body: bytes) -> ET.Element:
+    try:
+        return ET.fromstring(body)  # noqa: S314 - expat without external entities; the server is the user's own
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding that does not exist
+        raise UnreadableAnswer(f"the answer is no XML: {error}") from error
 
 
 def _children(root: ET.Element, name: str) -> Iterator[dict[str, str]]:
