@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
@@ -32,6 +32,9 @@ _PLAIN_DELETES: Final = re.compile(
     rb"(?:<\?xml[^<]*>\s*)?<DeleteResult[^<]*>((?:<Deleted><Key>[^<&]*</Key></Deleted>)+)</DeleteResult>\s*"
 )
 """A DeleteObjects answer with nothing to tell but keys."""
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]*")
 
 
 class UnreadableAnswer(ValueError):
@@ -74,14 +77,14 @@ def _parse_entries(body: bytes) -> list[tuple[str, str, str, str, str | None]]:
     return entries
 
 
-@lru_cache(maxsize=64)
-def _midnight_s(day: str) -> int:
-    return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp())
+@lru_cache(maxsize=4096)
+def _minute_s(minute: str) -> int:
+    return int(datetime.strptime(f"{minute}Z", "%Y-%m-%dT%H:%M%z").timestamp())
 
 
 def parse_time(text: str) -> int:
     """Seconds since the epoch of `YYYY-MM-DDThh:mm:ss[.fff]Z`."""
-    return _midnight_s(text[:10]) + int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+    return _minute_s(text[:16]) + int(text[17:19])
 
 
 def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
@@ -93,6 +96,8 @@ def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
 
 
 def _escape(key: str) -> str:
+    if _PLAIN.fullmatch(key):
+        return key
     # A carriage return or newline would be normalised away by the server's parser.
     return escape(key, {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;", '"': "&quot;"})
 
