@@ -352,7 +352,10 @@ def _installed_program(program: str, server: str) -> Path:
     found = shutil.which(program, path=os.pathsep.join([scripts, str(Path(sys.executable).parent)]))
     found = found or shutil.which(program)
     if found is None:
-        raise ServerNotStarted(f"{server} is not installed: pip install 's3-log-roller[demo]'")
+        raise ServerNotStarted(
+            f"{server} is not installed: pip install 's3-log-roller[demo]' (in a clone: make demo), "
+            f"or put `{program}` on the PATH"
+        )
     return Path(found)
 
 
