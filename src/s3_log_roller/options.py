@@ -15,7 +15,7 @@ from s3_log_roller.log_output import FORMATS, configure_logging
 from s3_log_roller.tasks import ScanTask, Window
 from s3_log_roller.uris import Role, S3Uri
 
-DEFAULT_LEVEL: Final = 9
+DEFAULT_LEVEL: Final = 8
 MAX_LEVEL: Final = 12
 
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")

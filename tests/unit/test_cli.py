@@ -93,7 +93,7 @@ def test_the_three_commands_of_the_documentation(world: World, capsys: pytest.Ca
         "s3://bucket2/logs/2022-07-01",
         "s3://bucket3/access-logs/example.com/2022-07-01",
     ]
-    assert all(delete and level == 9 for _, delete, level in world.rolled)
+    assert all(delete and level == options.DEFAULT_LEVEL for _, delete, level in world.rolled)
     assert capsys.readouterr().out == (
         "3 day groups done.\n"
         "3 rollups written and verified: 27 logs, 99.0 kB packed into 24.0 kB (4.1 times smaller).\n"

@@ -13,7 +13,7 @@ from s3_log_roller.rollup.index import BLOCK_BYTES, Block, Footer, MemberTable, 
 from s3_log_roller.rollup.originals import Original
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, name_prefix, padding
 
-DEFAULT_LEVEL: Final = 9
+DEFAULT_LEVEL: Final = 8
 
 BLOCK_HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
 BLOCK_TRAILER: Final = struct.Struct("<II")
