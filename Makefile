@@ -1,5 +1,7 @@
 # make demo      sets everything up and shows the whole job against servers on this machine
 # make test      sets everything up, then runs every check and every test
+# make test-all  the same with the tests that take long
+# make lambda    builds the zips of the AWS Lambda function into dist/
 # make check     the linters and the type checker only
 # make install   the program alone, into .venv
 # make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)
@@ -12,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test check install lock clean
+.PHONY: demo test test-all check install lambda lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -20,6 +22,13 @@ demo: .venv/.demo-installed
 
 test: check
 	$(BIN)/pytest
+
+test-all: check
+	$(BIN)/pytest -m "" -rs
+
+lambda: .venv/.created
+	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip
+	$(BIN)/python deploy/build_lambda.py --arch x86_64 --output dist/s3-log-roller-lambda-x86_64.zip
 
 check: .venv/.dev-installed
 	$(BIN)/ruff check .
@@ -66,4 +75,5 @@ lock: .venv/.created
 	$(COMPILE) -c requirements/dev.lock --extra demo -o requirements/demo.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
+	$(COMPILE) -c requirements/dev.lock --group lambda -o requirements/lambda.lock
 	@! grep -nE '://|^-|file:' requirements/*.lock

@@ -252,9 +252,13 @@ def _follow_ups(task: RollTask, outcome: RollOutcome) -> list[Task]:
     """The day groups found among this one's keys, and the task itself if originals are left for another pass."""
     tasks: list[Task] = [task.for_group(group) for group in sorted(outcome.nested) if group.day in task.window]
     if outcome.remaining:
-        # What fitted may have been far less than would: a step that was made small grows again.
-        tasks.append(task if task.max_members is None else replace(task, max_members=2 * task.max_members))
+        tasks.append(replace(task, max_members=_grown(task.max_members, outcome.remaining)))
     return tasks
+
+
+def _grown(max_members: int | None, remaining: int) -> int | None:
+    """What fitted may have been far less than would: a step that was made small grows again."""
+    return None if max_members is None or 2 * max_members >= remaining else 2 * max_members
 
 
 def _log_outcome(outcome: RollOutcome) -> None:

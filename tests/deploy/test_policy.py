@@ -1,0 +1,176 @@
+"""The printed policy is enough and not more: held against a server that enforces it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from random import Random
+from typing import Any, ClassVar
+
+import boto3
+import pytest
+from tests.deploy.conftest import ROOT
+from tests.deploy.test_emulator import client, members, put_logs
+
+from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.policy import QUEUEING, storage_policy, with_statements
+from s3_log_roller.queues import SqsQueue
+from s3_log_roller.s3 import open_bucket
+from s3_log_roller.s3.transport import Request, Transport
+from s3_log_roller.tasks import ScanTask, Window
+from s3_log_roller.uris import S3Uri
+
+PREFIX = S3Uri("policed", "logs/")
+ACTIONS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject")
+
+
+def document(without: str = "") -> dict[str, Any]:
+    """The policy for deleting, or what is left of it without one action."""
+    policy = storage_policy([PREFIX], delete=True)
+    for statement in policy["Statement"]:
+        statement["Action"] = [action for action in statement["Action"] if action != without]
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Action"]]
+    return policy
+
+
+class PolicedSeaweedFS(SeaweedFS):
+    """A server whose identities have the printed policy itself, whole or without one action."""
+
+    POLICIES: ClassVar = {"exact": frozenset(ACTIONS)} | {
+        f"without-{action.partition(':')[2]}": frozenset(ACTIONS) - {action} for action in ACTIONS
+    }
+
+    def _roles(self) -> dict[str, Any]:
+        roles = super()._roles()
+        for policy in roles["policies"]:
+            action = policy["name"].partition("-")[2]
+            policy["document"] = document(f"s3:{action}" if action else "")
+        return roles
+
+
+@pytest.fixture(scope="module")
+def policed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    with PolicedSeaweedFS(tmp_path_factory.mktemp("policed")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(policed: SeaweedFS) -> Iterator[Any]:
+    s3 = client(policed, "s3")
+    s3.create_bucket(Bucket=PREFIX.bucket)
+    yield s3
+    s3.delete_bucket(Bucket=PREFIX.bucket)
+
+
+def run(policed: SeaweedFS, identity: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = isolated_environment(policed)
+    environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"] = policed.credentials(identity)
+    command = [sys.executable, str(ROOT / "main.py"), *arguments, "--quiet"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def session(policed: SeaweedFS, identity: str) -> boto3.Session:
+    access_key, secret_key = policed.credentials(identity)
+    return boto3.Session(access_key, secret_key, region_name=REGION)
+
+
+def begin_upload_and_abort(policed: SeaweedFS, identity: str) -> None:
+    """A rollup of several parts that is dropped, as when time runs short."""
+    store = open_bucket(session(policed, identity), PREFIX.bucket, endpoint_url=policed.endpoint)
+    upload = store.upload("logs/rollup-2022-07-01-00000000.tgz", 30_000_000)
+    upload.write(Random(1).randbytes(20_000_000))
+    upload.abort()
+    store.close()
+
+
+def test_with_exactly_its_actions_every_step_works(policed: SeaweedFS, s3: Any) -> None:
+    """Scan, pack, upload in parts, verify, delete, and dropping an upload: all with the policy and nothing else."""
+    keys = put_logs(s3, PREFIX.bucket, PREFIX.prefix, days=2, logs=10)
+    result = run(policed, "exact", "roll", "--prefixes", str(PREFIX), "--delete")
+    assert result.returncode == 0, result.stderr
+    assert sorted(members(s3, PREFIX.bucket, PREFIX.prefix)) == sorted(keys)
+    assert s3.list_objects_v2(Bucket=PREFIX.bucket, Prefix="logs/2")["KeyCount"] == 0
+    begin_upload_and_abort(policed, "exact")
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=PREFIX.bucket)
+
+
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "s3:AbortMultipartUpload"])
+def test_none_of_its_actions_is_unused(action: str, policed: SeaweedFS, s3: Any) -> None:
+    """Without any one of them the run fails, says which it was, and every log is still there."""
+    keys = put_logs(s3, PREFIX.bucket, PREFIX.prefix, days=1, logs=3)
+    result = run(policed, f"without-{action.partition(':')[2]}", "roll", "--prefixes", str(PREFIX), "--delete")
+    assert result.returncode in (1, 3)
+    assert action in result.stderr
+    left = {entry["Key"] for entry in s3.list_objects_v2(Bucket=PREFIX.bucket).get("Contents", [])}
+    assert keys <= left
+
+
+@pytest.mark.parametrize("uri", ["s3://policed/other/", "s3://policed/"])
+def test_it_opens_nothing_beside_the_prefix(uri: str, policed: SeaweedFS, s3: Any) -> None:
+    """Neighbouring prefixes can be neither listed nor read."""
+    put_logs(s3, PREFIX.bucket, "other/", days=1, logs=1)
+    result = run(policed, "exact", "roll", "--prefixes", uri)
+    assert result.returncode == 1
+    assert "s3:ListBucket" in result.stderr
+
+
+def test_every_call_the_program_makes_is_in_the_policy(
+    policed: SeaweedFS, ministack: Ministack, s3: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Recorded from producer and worker with a role: the calls are the policy's actions, no more and no fewer.
+
+    The server does not enforce s3:AbortMultipartUpload, ministack enforces nothing: here those actions are shown used.
+    """
+    put_logs(s3, PREFIX.bucket, PREFIX.prefix, days=1, logs=3)
+    sqs = client(ministack, "sqs")
+    sqs.create_queue(QueueName="recorded", Attributes={"VisibilityTimeout": "3"})
+    made = set(record(policed, ministack, monkeypatch))
+    role = policed.role_arn("exact")
+    policy = with_statements(storage_policy([PREFIX], delete=True), queue_arn="arn", roles=[role])
+    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert made == allowed
+    assert set(QUEUEING) <= allowed
+
+
+IAM_ACTIONS = {"s3:HeadBucket": "s3:ListBucket", "sqs:SendMessageBatch": "sqs:SendMessage"}
+"""Where the call and the action that allows it have different names."""
+
+
+def record(policed: SeaweedFS, ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The actions of a producer and a worker run in this process."""
+    from s3_log_roller.cli import run_command
+
+    made: list[str] = []
+    for name, value in isolated_environment(ministack, policed).items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "admin")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "admin-secret")
+    submit, create = Transport.submit, boto3.Session.client
+
+    def recording_submit(transport: Transport, request: Request) -> None:
+        made.append(request.operation)
+        submit(transport, request)
+
+    def recording_client(session: boto3.Session, service: str, *args: Any, **kwargs: Any) -> Any:
+        made_client = create(session, service, *args, **kwargs)  # type: ignore[call-overload]
+        made_client.meta.events.register("before-call.*.*", lambda model, **_: made.append(f"{service}:{model.name}"))
+        return made_client
+
+    monkeypatch.setattr(Transport, "submit", recording_submit)
+    monkeypatch.setattr(boto3.Session, "client", recording_client)
+    role = policed.role_arn("exact")
+    queue = ["--queue-name", "recorded", "--quiet"]
+    assert run_command(["producer", *queue, "--prefixes", str(PREFIX), "--s3-role", role]) == 0
+    assert run_command(["worker", *queue, "--delete"]) == 0
+    # An upload is dropped, and a message given back, only when something goes wrong.
+    begin_upload_and_abort(policed, "exact")
+    returned = SqsQueue(boto3.Session(), "recorded")
+    returned.send([ScanTask(PREFIX.bucket, PREFIX.prefix, Window(date(2022, 7, 1)))])
+    delivery = returned.receive(1)
+    assert delivery is not None
+    delivery.release()
+    return (IAM_ACTIONS.get(action, action) for action in made)

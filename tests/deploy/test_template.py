@@ -1,0 +1,185 @@
+"""The CloudFormation template: it lints, and deployed it is the whole machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.deploy.conftest import ARCH, ROOT
+from tests.deploy.test_emulator import client, members, put_logs
+
+from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS
+from s3_log_roller.policy import storage_policy
+from s3_log_roller.uris import S3Uri
+
+TEMPLATE = ROOT / "deploy" / "template.yaml"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("cfn-lint", [str(TEMPLATE)]),
+        ("checkov", ["-f", str(TEMPLATE), "--framework", "cloudformation", "--quiet", "--compact", "--skip-download"]),
+        (
+            "checkov",
+            [
+                "-d",
+                str(ROOT / "deploy/terraform"),
+                "--framework",
+                "terraform",
+                "--quiet",
+                "--compact",
+                "--skip-download",
+            ],
+        ),
+    ],
+)
+def test_linters_pass(tool: str, arguments: list[str]) -> None:
+    """No error and no unexplained security finding; what is skipped says why in place."""
+    beside_python = Path(sys.executable).parent / tool
+    program = str(beside_python) if beside_python.exists() else shutil.which(tool)
+    if program is None:
+        pytest.skip(f"{tool} is not installed: pip install {tool}")
+    result = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """What `what` returns once that is true."""
+    give_up_at = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < give_up_at, "it did not happen"
+        time.sleep(0.2)
+    return found
+
+
+class Stack:
+    """The template deployed to ministack, with the function led to the servers."""
+
+    def __init__(self, ministack: Ministack, seaweedfs: SeaweedFS, zip_path: Path, prefix: str) -> None:
+        self.clients = {
+            name: client(ministack, name)
+            for name in ("cloudformation", "iam", "lambda", "logs", "s3", "scheduler", "sqs")
+        }
+        self.name = "roller"
+        self._deploy(zip_path, prefix)
+        self._lead_to(ministack, seaweedfs)
+
+    def _deploy(self, zip_path: Path, prefix: str) -> None:
+        code = self.clients["s3"]
+        code.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
+        code.upload_file(str(zip_path), "code", "function.zip")
+        policy = json.dumps(storage_policy([S3Uri.parse(prefix)], delete=True))
+        arn = self.clients["iam"].create_policy(PolicyName="logs", PolicyDocument=policy)["Policy"]["Arn"]
+        parameters = {
+            "CodeBucket": "code",
+            "CodeKey": "function.zip",
+            "Architecture": ARCH,
+            "Prefixes": prefix,
+            "S3PolicyArn": arn,
+            "Delete": "true",
+            "ScheduleState": "DISABLED",
+            "TimeoutSeconds": "60",
+        }
+        formation = self.clients["cloudformation"]
+        formation.create_stack(
+            StackName=self.name,
+            TemplateBody=TEMPLATE.read_text(),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        stack = wait_for(lambda: self._at_rest(formation))
+        assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _at_rest(self, formation: Any) -> Any:
+        (stack,) = formation.describe_stacks(StackName=self.name)["Stacks"]
+        return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+    def _lead_to(self, ministack: Ministack, seaweedfs: SeaweedFS) -> None:
+        """Endpoints for the function; and two numbers that the emulator takes from a template as text."""
+        function = self.clients["lambda"]
+        variables = function.get_function_configuration(FunctionName=self.name)["Environment"]["Variables"]
+        variables |= {
+            "AWS_ENDPOINT_URL_S3": seaweedfs.endpoint,
+            "AWS_ENDPOINT_URL_STS": seaweedfs.endpoint,
+            "AWS_ENDPOINT_URL_SQS": ministack.endpoint,
+        }
+        function.update_function_configuration(FunctionName=self.name, Environment={"Variables": variables})
+        (mapping,) = function.list_event_source_mappings()["EventSourceMappings"]
+        function.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 4})
+        redrive = {"deadLetterTargetArn": self.outputs["DeadLetterQueueArn"], "maxReceiveCount": 3}
+        # Failed messages come back after 2 seconds instead of 6 minutes.
+        attributes = {"VisibilityTimeout": "2", "RedrivePolicy": json.dumps(redrive)}
+        self.clients["sqs"].set_queue_attributes(QueueUrl=self.outputs["QueueUrl"], Attributes=attributes)
+
+    def fire(self) -> None:
+        """Have the schedule fire once, in a moment."""
+        scheduler = self.clients["scheduler"]
+        schedule = scheduler.get_schedule(Name=self.outputs["ScheduleName"])
+        moment = datetime.now(UTC) + timedelta(seconds=1)
+        scheduler.update_schedule(
+            Name=schedule["Name"],
+            ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow=schedule["FlexibleTimeWindow"],
+            Target=schedule["Target"],
+            State="ENABLED",
+        )
+
+    def messages(self, queue: str) -> int:
+        """How many messages the queue holds, given out or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.clients["sqs"].get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+    def log_streams(self) -> list[list[dict[str, Any]]]:
+        """The JSON lines of each of the function's environments."""
+        logs, group = self.clients["logs"], self.outputs["LogGroupName"]
+        streams = []
+        for stream in logs.describe_log_streams(logGroupName=group)["logStreams"]:
+            events = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+            streams.append([json.loads(event["message"]) for event in events if event["message"].startswith("{")])
+        return streams
+
+
+@pytest.fixture
+def stack(ministack: Ministack, seaweedfs: SeaweedFS, function_zip: Path) -> Stack:
+    return Stack(ministack, seaweedfs, function_zip, "s3://whole-machine/logs/")
+
+
+@pytest.mark.slow
+def test_the_whole_machine_runs(stack: Stack, seaweedfs: SeaweedFS) -> None:
+    """The schedule fires, tasks are sent, several workers run at once, logs become rollups, and a bad task ends in the
+    dead-letter queue alone. Deleting the stack leaves nothing.
+    """
+    s3 = client(seaweedfs, "s3")
+    s3.create_bucket(Bucket="whole-machine")
+    keys = put_logs(s3, "whole-machine", "logs/", days=12, logs=40)
+    bad = '{"task":"roll","bad":true}'
+    stack.clients["sqs"].send_message(QueueUrl=stack.outputs["QueueUrl"], MessageBody=bad)
+    stack.fire()
+    wait_for(lambda: len(members(s3, "whole-machine", "logs/")) == len(keys))
+    wait_for(lambda: stack.messages("DeadLetterQueueUrl") == 1 and stack.messages("QueueUrl") == 0)
+    assert sorted(members(s3, "whole-machine", "logs/")) == sorted(keys)
+    assert s3.list_objects_v2(Bucket="whole-machine", Prefix="logs/2")["KeyCount"] == 0
+
+    (dead,) = stack.clients["sqs"].receive_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"])["Messages"]
+    assert dead["Body"] == bad
+
+    streams = stack.log_streams()
+    rolled = [[event for event in events if event.get("event") == "rolled"] for events in streams]
+    assert sum(map(len, rolled)) == 12
+    assert sum(map(bool, rolled)) > 1, "one environment did all the work: no two workers at once"
+
+    formation = stack.clients["cloudformation"]
+    formation.delete_stack(StackName=stack.name)
+    wait_for(lambda: not stack.clients["lambda"].list_functions()["Functions"])
+    wait_for(lambda: not [url for url in stack.clients["sqs"].list_queues().get("QueueUrls", []) if "roller-" in url])
