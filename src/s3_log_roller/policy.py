@@ -1,7 +1,7 @@
 """The least-privilege IAM policies: exactly the actions the program makes, on exactly the places it works on.
 
-The facts behind them: service authorization reference of Amazon S3 (`s3:ListBucket` has the condition key `s3:prefix`;
-HeadBucket needs `s3:ListBucket` and names no prefix) and the IAM User Guide (`${*}` is a literal `*`).
+The facts behind them: service authorization reference of Amazon S3 (`s3:ListBucket` has the condition key `s3:prefix`)
+and the IAM User Guide (`${*}` is a literal `*`).
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ def storage_policy(places: Iterable[S3Uri], *, delete: bool, partition: str = "a
     for bucket, prefixes in sorted(by_bucket.items()):
         arn = f"arn:{partition}:s3:::{bucket}"
         patterns = [f"{_literal(prefix)}*" for prefix in without_covered(prefixes)]
-        # HeadBucket tells that the bucket is there, and where; it names no prefix to hold a condition against.
-        statements.append(_allow(["s3:ListBucket"], [arn]) | {"Condition": {"Null": {"s3:prefix": "true"}}})
         statements.append(_allow(["s3:ListBucket"], [arn]) | {"Condition": {"StringLike": {"s3:prefix": patterns}}})
         statements.append(_allow(sorted(actions), [f"{arn}/{pattern}" for pattern in patterns]))
     return _policy(statements)

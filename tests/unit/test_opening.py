@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from s3_log_roller.errors import WrongRegion
 from s3_log_roller.s3 import open_bucket
 from s3_log_roller.s3.opening import DEFAULT_MAX_ATTEMPTS
 from s3_log_roller.s3.transport import Request, Transport
@@ -88,6 +89,17 @@ def test_requests_are_signed_for_the_buckets_own_region(monkeypatch: pytest.Monk
     made = session("us-west-2", **{"x-amz-bucket-region": "eu-central-1"})
     _, authorization, _ = reach(monkeypatch, made, "logs")
     assert "/eu-central-1/s3/aws4_request" in authorization
+
+
+def test_a_policy_bound_to_a_prefix_does_not_keep_a_bucket_from_being_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HeadBucket, refused, tells the region all the same; requests then go there."""
+    made = boto3.Session("AKIDEXAMPLE", "secret", None, "us-west-2")
+    made.events.register("before-send.s3.HeadBucket", answer(403, **{"x-amz-bucket-region": "eu-central-1"}))
+    url, authorization, _ = reach(monkeypatch, made, "logs")
+    assert url == "https://logs.s3.eu-central-1.amazonaws.com/k"
+    assert "/eu-central-1/s3/aws4_request" in authorization
+    with pytest.raises(WrongRegion, match=r"eu-central-1.*us-west-2"):
+        open_bucket(made, "logs", worker_region="us-west-2")
 
 
 def test_proxy_ca_bundle_and_attempts_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

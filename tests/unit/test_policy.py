@@ -28,12 +28,6 @@ def test_a_policy_as_a_whole() -> None:
             "Effect": "Allow",
             "Action": ["s3:ListBucket"],
             "Resource": ["arn:aws:s3:::my-logs"],
-            "Condition": {"Null": {"s3:prefix": "true"}},
-        },
-        {
-            "Effect": "Allow",
-            "Action": ["s3:ListBucket"],
-            "Resource": ["arn:aws:s3:::my-logs"],
             "Condition": {"StringLike": {"s3:prefix": ["example.com/*"]}},
         },
         {
@@ -47,7 +41,7 @@ def test_a_policy_as_a_whole() -> None:
 def test_deleting_is_allowed_only_when_asked_for() -> None:
     """`--delete` adds s3:DeleteObject and nothing else."""
     without, with_delete = statements("s3://my-logs/"), statements("s3://my-logs/", delete=True)
-    assert with_delete[2].pop("Action") == sorted([*without[2].pop("Action"), "s3:DeleteObject"])
+    assert with_delete[1].pop("Action") == sorted([*without[1].pop("Action"), "s3:DeleteObject"])
     assert without == with_delete
 
 
@@ -56,9 +50,7 @@ def test_a_covered_prefix_is_left_out() -> None:
     found = statements("s3://b-1/a/b", "s3://b-1/a", "s3://b-2/a")
     assert [one["Resource"] for one in found] == [
         ["arn:aws:s3:::b-1"],
-        ["arn:aws:s3:::b-1"],
         ["arn:aws:s3:::b-1/a*"],
-        ["arn:aws:s3:::b-2"],
         ["arn:aws:s3:::b-2"],
         ["arn:aws:s3:::b-2/a*"],
     ]
@@ -66,7 +58,7 @@ def test_a_covered_prefix_is_left_out() -> None:
 
 def test_wildcards_in_a_prefix_are_literal() -> None:
     """A `*` in a prefix must not open what lies beside it."""
-    assert statements("s3://my-logs/a*?$/")[2]["Resource"] == ["arn:aws:s3:::my-logs/a${*}${?}${$}/*"]
+    assert statements("s3://my-logs/a*?$/")[1]["Resource"] == ["arn:aws:s3:::my-logs/a${*}${?}${$}/*"]
 
 
 @pytest.mark.parametrize(

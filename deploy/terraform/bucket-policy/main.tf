@@ -45,13 +45,6 @@ output "statements" {
   description = "Statements of an IAM policy."
   value = flatten([for bucket, patterns in local.patterns : [
     {
-      # HeadBucket tells that the bucket is there, and where; it names no prefix to hold a condition against.
-      Effect    = "Allow"
-      Action    = ["s3:ListBucket"]
-      Resource  = ["arn:${var.partition}:s3:::${bucket}"]
-      Condition = { Null = { "s3:prefix" = ["true"] } }
-    },
-    {
       Effect    = "Allow"
       Action    = ["s3:ListBucket"]
       Resource  = ["arn:${var.partition}:s3:::${bucket}"]

@@ -34,7 +34,7 @@ def open_bucket(
     endpoint_url: str | None = None,
     max_in_flight: int | None = None,
 ) -> S3Bucket:
-    """Open a bucket that exists, may be listed, and is in the worker's region (or crossing regions is allowed).
+    """Open a bucket that exists and is in the worker's region (or crossing regions is allowed).
 
     Endpoint, addressing style, FIPS, dual-stack, proxies, CA bundle, retries and credentials are boto3's answers for
     this session. Costs one HeadBucket.
@@ -45,6 +45,9 @@ def open_bucket(
     try:
         client = session.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
         url, bucket_region = _locate(client, bucket)
+        if bucket_region not in (None, client.meta.region_name):
+            client = session.client("s3", region_name=bucket_region, endpoint_url=endpoint_url, config=config)
+            url, bucket_region = _locate(client, bucket)
     except ClientError as error:
         raise _refused(bucket, error) from error
     except (BotoCoreError, ValueError) as error:
@@ -89,9 +92,15 @@ def _locate(client: Any, bucket: str) -> tuple[str, str | None]:
     """(the URL boto3 reached the bucket at, the region S3 says it is in)."""
     urls: list[str] = []
     client.meta.events.register_first("before-send.s3.HeadBucket", lambda request, **_: urls.append(request.url))
-    answer = client.head_bucket(Bucket=bucket)
-    headers = answer["ResponseMetadata"]["HTTPHeaders"]
-    return urls[-1], answer.get("BucketRegion") or headers.get("x-amz-bucket-region")
+    try:
+        answer = client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response
+        # HeadBucket names no prefix, so a policy that is bound to one refuses it, and S3 tells the region all the same.
+        # What else may be wrong, the first listing will say better: this answer has no body.
+        if answer["ResponseMetadata"]["HTTPStatusCode"] != 403:
+            raise
+    return urls[-1], answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
 
 
 def _refused(bucket: str, error: ClientError) -> RollerError:
@@ -99,11 +108,6 @@ def _refused(bucket: str, error: ClientError) -> RollerError:
     code = error.response.get("Error", {}).get("Code", "")
     if code in ("404", "NoSuchBucket"):
         return StorageError(f"the bucket s3://{bucket} does not exist", code="NoSuchBucket")
-    if code in ("403", "AccessDenied"):
-        return StorageError(
-            f"s3:ListBucket on s3://{bucket} was refused: the credentials need it, or they are not valid here",
-            code="AccessDenied",
-        )
     if code in ("400", "ExpiredToken", "InvalidToken"):
         return CredentialsError(
             f"s3:ListBucket on s3://{bucket}: S3 refused the credentials ({code}): they may have expired; renew them"
