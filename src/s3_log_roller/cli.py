@@ -22,6 +22,11 @@ COMMANDS: Final = {
     "roll": "roll up the logs under some prefixes, here and now; the one to start with",
     "producer": "scan prefixes and send a task per day of logs to an SQS queue",
     "worker": "run the tasks of an SQS queue",
+    "ls": "list rollups, or what is inside them",
+    "cat": "write log records, rolled up or not",
+    "grep": "search log records, rolled up or not",
+    "verify": "prove rollups, member by member",
+    "restore": "put originals back out of rollups",
     "demo": "show the whole job on this machine, with servers of its own and made-up logs",
     "policy": "print the least-privilege IAM policy for some prefixes",
 }

@@ -1,0 +1,102 @@
+"""Lists rollups with their figures, and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+from s3_log_roller.errors import DamagedRollup, RollerError
+from s3_log_roller.log_keys import parse_rollup_key
+from s3_log_roller.reading.local_files import location
+from s3_log_roller.reading.packed import PackedFile, open_small, read_members, read_tables, read_through
+from s3_log_roller.reading.plan import Group, OnFailure, Stores
+from s3_log_roller.reading.selection import Selection
+from s3_log_roller.reading.tarball import Member
+from s3_log_roller.rollup import FOOTER_BYTES, Footer, NoIndex, read_footer
+from s3_log_roller.store import ListedObject
+from s3_log_roller.store import Piece as Range
+
+ROLLUPS_AT_A_TIME = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A rollup; the figures of its footer are None where it has no index."""
+
+    where: str
+    packed_bytes: int
+    day: date | None
+    members: int | None = None
+    original_bytes: int | None = None
+
+
+def list_rollups(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[Listing]:
+    """The rollups of the groups. Their footers are fetched many at a time."""
+    rollups = ((group.bucket, rollup) for group in groups for rollup in group.rollups)
+    while batch := list(islice(rollups, ROLLUPS_AT_A_TIME)):
+        for bucket in dict.fromkeys(bucket for bucket, _ in batch):
+            yield from _list_batch(stores, bucket, [rollup for name, rollup in batch if name == bucket], failed)
+
+
+def _list_batch(stores: Stores, bucket: str, rollups: list[ListedObject], failed: OnFailure) -> Iterator[Listing]:
+    store = stores(bucket)
+    waiting = [rollup for rollup in rollups if rollup.size and not rollup.archived]
+    footers = store.fetch(map(_footer_range, waiting))
+    with closing(footers):
+        for rollup in rollups:
+            where = location(bucket, rollup.key)
+            key = parse_rollup_key(rollup.key)
+            footer: Footer | None = None
+            if rollup.archived:
+                failed(f"{where} is in an archive tier: restore it to see what is inside")
+            elif rollup.size:
+                try:
+                    footer = read_footer(next(footers)[0], rollup.size)
+                except NoIndex:
+                    pass
+                except DamagedRollup as error:
+                    failed(f"{where} is damaged: {error}")
+            else:
+                failed(f"{where} is damaged: it is empty")
+            day = key.day if key else None
+            if footer is None:
+                yield Listing(where, rollup.size, day)
+            else:
+                yield Listing(where, rollup.size, day, footer.members, footer.original_bytes)
+
+
+def _footer_range(rollup: ListedObject) -> Range:
+    size = min(FOOTER_BYTES, rollup.size)
+    return Range(rollup.key, rollup.etag, rollup.size - size, size, whole=False)
+
+
+def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[tuple[str, Member]]:
+    """(where the rollup is, the member) for all members wanted."""
+    for group in groups:
+        for rollup in group.rollups:
+            where = location(group.bucket, rollup.key)
+            try:
+                file = open_small(stores(group.bucket), rollup)
+                for member in _members(file, group.selection):
+                    yield where, member
+            except DamagedRollup as error:
+                failed(f"{where} is damaged: {error}")
+            except RollerError as error:
+                failed(str(error))
+
+
+def _members(file: PackedFile, selection: Selection) -> Iterator[Member]:
+    try:
+        tables = read_tables(file)
+    except NoIndex:
+        for member, _, last in read_through(file, lambda name, what: None):
+            if last and selection.has(member.name.rpartition("/")[2], member.mtime):
+                yield member
+        return
+    for found in read_members(file, tables):
+        name = tables.name_prefix + found.suffix
+        if selection.has(name, found.mtime):
+            yield Member(name, found.size, found.mtime)

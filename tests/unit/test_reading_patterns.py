@@ -1,0 +1,108 @@
+"""Patterns mean what they mean to grep, held against the grep of this machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_log_roller.errors import UsageError
+from s3_log_roller.reading.lines import LineReader, Query
+from s3_log_roller.reading.logs import Origin
+from s3_log_roller.reading.patterns import Pattern, Syntax
+from s3_log_roller.reading.tarball import Member
+
+TEXT = (
+    b"GET /a+b HTTP/1.1\nput /aab (x) 404\n\nab\n  aaa|b {2} a{2}\n[x] ^caret$ end$\n"
+    b"back\\slash\nREST.GET.OBJECT\nREST-GET-OBJECT\nabab\ntab\there\n*star\nlast"
+)
+
+
+def ours(pattern: Pattern, text: bytes = TEXT, *, invert: bool = False) -> bytes:
+    pieces = [(Origin("", "f", True, True), Member("m", len(text), 0), text, True)]
+    return b"".join(LineReader(Query(pattern, invert=invert)).run(iter(pieces)))
+
+
+def grep(*arguments: str, text: bytes = TEXT) -> tuple[int, bytes]:
+    command = ["grep", "-a", *arguments]
+    done = subprocess.run(
+        command, input=text, capture_output=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    )
+    return done.returncode, done.stdout
+
+
+needs_grep = pytest.mark.skipif(
+    shutil.which("grep") is None
+    or b"GNU" not in subprocess.run(["grep", "-V"], capture_output=True, check=False).stdout,
+    reason="needs GNU grep",
+)
+
+PATTERNS = [
+    "a+b", r"a\+b", "a*b", "*star", "^ab$", "a|b", r"aab\|abab", "(x)", r"\(ab\)\1", r"\(a\)\{2\}", "a{2}", r"a\{2\}",
+    "REST.GET", r"REST\.GET", "[x]", "[]x]", r"\[x", "^caret", "caret$", "end$", r"end\$",
+    "^$", "^", "$", "", ".", "[^a]",
+    "[[:digit:]]", "[[:space:]]here", "[0-9][0-9]*", r"\<ab\>", r"\bab", r"\w\w\W", r"back\\slash",
+    "[a-c]$", "a.b", "x*",
+    "a|b {2}", "t$", "LAST", "get", r"[\]s", "^*star", "(", ")", "a**b",
+]  # fmt: skip
+
+
+@needs_grep
+@pytest.mark.parametrize("invert", [False, True], ids=["", "-v"])
+@pytest.mark.parametrize("syntax", list(Syntax), ids=lambda syntax: syntax.value)
+@pytest.mark.parametrize("text", PATTERNS)
+def test_the_same_lines_as_grep(text: str, syntax: Syntax, invert: bool) -> None:
+    """Basic, extended and fixed, also inverted; what grep refuses is refused."""
+    code, expected = grep(syntax.value, *(["-v"] if invert else []), "-e", text)
+    if code == 2:
+        with pytest.raises(UsageError):
+            Pattern.parse(text, syntax)
+    else:
+        assert ours(Pattern.parse(text, syntax), invert=invert) == expected
+        folded = grep(syntax.value, "-i", "-e", text)[1]
+        assert ours(Pattern.parse(text, syntax, ignore_case=True)) == folded
+
+
+@needs_grep
+@settings(max_examples=60)
+@given(
+    text=st.text("ab.*^$ \n", max_size=30),
+    pattern=st.text("ab.*^$ [](|)", min_size=1, max_size=6),
+    syntax=st.sampled_from([Syntax.BASIC, Syntax.EXTENDED, Syntax.FIXED]),
+)
+def test_random_patterns_on_random_lines(text: str, pattern: str, syntax: Syntax) -> None:
+    """A search through all lines at once finds the lines that match alone."""
+    code, expected = grep(syntax.value, "-e", pattern, text=text.encode())
+    try:
+        compiled = Pattern.parse(pattern, syntax)
+    except UsageError:
+        return  # some that Python refuses grep makes something of
+    if code != 2:
+        assert ours(compiled, text.encode()) == expected
+
+
+def test_what_is_no_pattern_is_refused() -> None:
+    """With the pattern, and what is wrong."""
+    for text in ("[a", "[[:nonsense:]]", "a\\"):
+        with pytest.raises(UsageError, match=r"regular expression|not closed|class|backslash"):
+            Pattern.parse(text, Syntax.EXTENDED)
+
+
+def test_simple_patterns_are_known_to_be_simple() -> None:
+    """A block of tar is only looked at closely if it holds the literal."""
+    assert Pattern.parse("AccessDenied", Syntax.BASIC).literal == b"AccessDenied"
+    assert Pattern.parse(r"REST\.GET", Syntax.EXTENDED).literal == b"REST.GET"
+    assert Pattern.parse("REST.GET", Syntax.BASIC).literal is None
+    assert Pattern.parse("a", Syntax.FIXED, ignore_case=True).literal is None
+    assert Pattern.parse("404", Syntax.FIXED, ignore_case=True).literal == b"404"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_local"), [("a.b", True), ("^a", False), ("a$", False), (r"\<a", False), (r"\w", True)]
+)
+def test_anchored_patterns_are_not_looked_for_in_tar(text: str, is_local: bool) -> None:
+    """In tar a log's first line begins behind a header: `^` would not be found there."""
+    assert Pattern.parse(text, Syntax.BASIC).is_local is is_local

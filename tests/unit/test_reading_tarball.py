@@ -1,0 +1,163 @@
+"""Other programs' tarballs are read through in bounded memory, and whatever is wrong with one is said."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_log_roller.errors import DamagedRollup
+from s3_log_roller.reading.tarball import MAX_NAME_BYTES, Member, gunzip, read_tar
+
+MIB = 1 << 20
+
+
+def tar_of(members: list[tuple[str, bytes]], tar_format: int = tarfile.GNU_FORMAT) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tar_format) as tar:
+        for name, body in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(body), 1_656_652_543
+            tar.addfile(info, io.BytesIO(body))
+    return out.getvalue()
+
+
+def cut_up(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def contents(chunks: Iterator[bytes], odd: Callable[[str, str], None] = lambda name, what: None) -> dict[Member, bytes]:
+    found: dict[Member, bytes] = {}
+    for member, data, _ in read_tar(chunks, odd, whole=True):
+        found[member] = found.get(member, b"") + data
+    return found
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150).filter(
+    lambda name: name.strip("./ ") != ""
+)
+
+
+@settings(max_examples=60)
+@given(
+    members=st.lists(st.tuples(NAMES, st.binary(max_size=2000)), min_size=1, max_size=6, unique_by=lambda one: one[0]),
+    tar_format=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+    piece=st.sampled_from([1, 511, 512, 700, 100_000]),
+    gzip_members=st.integers(1, 3),
+)
+def test_what_tarfile_writes_comes_out(
+    members: list[tuple[str, bytes]], tar_format: int, piece: int, gzip_members: int
+) -> None:
+    """Names however long, bodies and times; however the file is cut, and of however many gzip members it is made."""
+    tar = tar_of(members, tar_format)
+    part = -(-len(tar) // gzip_members)
+    packed = b"".join(gzip.compress(chunk) for chunk in cut_up(tar, part))
+    found = contents(gunzip(cut_up(packed, piece)))
+    assert [(member.name, member.mtime, body) for member, body in found.items()] == [
+        (name, 1_656_652_543, body) for name, body in members
+    ]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_do_not_come_out(kind: bytes) -> None:
+    """They are told of, and the member behind them comes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("evil")
+        info.type, info.linkname = kind, "/etc/passwd"
+        tar.addfile(info)
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        info = tarfile.TarInfo("folder/good")
+        info.size = 4
+        tar.addfile(info, io.BytesIO(b"good"))
+    odd: list[str] = []
+    found = contents(iter([out.getvalue()]), lambda name, what: odd.append(name))
+    assert [(member.name, body) for member, body in found.items()] == [("folder/good", b"good")]
+    assert odd == ["evil"]
+
+
+@pytest.mark.parametrize("cut", [1, 10, 300, 700, 1500, 2500, -1, -9])
+def test_a_truncated_file_is_said_to_be_cut_off(cut: int) -> None:
+    """Wherever the cut is, in gzip's header, its data or its trailer."""
+    packed = gzip.compress(tar_of([("a", gzip.compress(bytes(3000), 0)), ("b", b"x" * 600)]), 0)
+    with pytest.raises(DamagedRollup, match=r"cut off|corrupt"):
+        contents(gunzip(iter([packed[:cut]])))
+
+
+def test_a_tar_that_ends_inside_a_member_is_cut_off() -> None:
+    """Even if its gzip stream is whole: the member is named."""
+    tar = tar_of([("first", b"1"), ("second", b"2" * 3000)])
+    with pytest.raises(DamagedRollup, match="second"):
+        contents(iter([tar[:3000]]))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\3\4 no gzip at all", gzip.compress(b"no tar at all, but some text" * 50), gzip.compress(b"")]
+)
+def test_what_is_no_tarball_is_said_to_be_none(data: bytes) -> None:
+    """An empty file, another format, other content."""
+    with pytest.raises(DamagedRollup):
+        contents(gunzip(iter([data])))
+
+
+def damaged_header(tar: bytes, at: int, value: bytes) -> bytes:
+    """A tar whose first header says something else, its checksum made right."""
+    header = bytearray(tar[:512])
+    header[at : at + len(value)] = value
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + tar[512:]
+
+
+def test_a_size_that_lies_is_found_out() -> None:
+    """A member that claims 8 GB ends where the file does; one that claims less than nothing is refused."""
+    tar = tar_of([("liar", b"x" * 600)])
+    with pytest.raises(DamagedRollup, match="inside 'liar'"):
+        contents(iter([damaged_header(tar, 124, b"77777777777\0")]))
+    with pytest.raises(DamagedRollup):
+        contents(iter([damaged_header(tar, 124, b"\xff" * 12)]))
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK])
+def test_a_bomb_in_a_header_does_not_go_off(kind: bytes) -> None:
+    """A name of a gigabyte, which packs to a megabyte, is refused before it is read."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, 1 << 30
+    header = info.tobuf(tarfile.USTAR_FORMAT)
+
+    def chunks() -> Iterator[bytes]:
+        yield header
+        for _ in range(1 << 10):
+            yield bytes(MIB)
+
+    tracemalloc.start()
+    with pytest.raises(DamagedRollup, match="header of 1073741824 bytes"):
+        contents(chunks())
+    assert tracemalloc.get_traced_memory()[1] < 4 * MIB
+    tracemalloc.stop()
+    assert MAX_NAME_BYTES < MIB
+
+
+def test_a_gigabyte_bomb_streams_in_bounded_memory() -> None:
+    """A member of 256 MiB of zeros in a small file is read through in a few megabytes."""
+    info = tarfile.TarInfo("zeros")
+    info.size = 256 * MIB
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as file:
+        file.write(info.tobuf())
+        for _ in range(256):
+            file.write(bytes(MIB))
+        file.write(bytes(1024))
+    tracemalloc.start()
+    size = sum(len(data) for _, data, _ in read_tar(gunzip(iter([packed.getvalue()])), lambda n, w: None, whole=True))
+    assert size == 256 * MIB
+    assert tracemalloc.get_traced_memory()[1] < 24 * MIB
+    tracemalloc.stop()
