@@ -81,8 +81,6 @@ _TIME: Final = re.compile(
     r"([0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}):([01][0-9]|2[0-3])(:[0-5][0-9]:[0-6][0-9]) ([+-][0-9]{4})"
 )
 _MONTHS: Final = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MAX_QUOTES: Final = 200
-"""Places where a user agent may end that are tried, from the last one; a line with more does not parse."""
 
 
 def decode_line(line: bytes) -> str:
@@ -126,10 +124,7 @@ def _split_user_agent(line: str, start: int) -> tuple[str | None, list[str]] | N
         return None, _tokens(line, start + 1)
     for tail in (_TAIL, _OLD_TAIL):
         quote = len(line)
-        for _ in range(_MAX_QUOTES):
-            quote = line.rfind('"', start + 1, quote)
-            if quote < 0:
-                break
+        while (quote := line.rfind('"', start + 1, quote)) >= 0:
             if tail.fullmatch(line, quote + 1):
                 return line[start + 1 : quote], _tokens(line, quote + 1)
     return None

@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from s3_log_roller import cli
 from s3_log_roller.buckets import Buckets
 from s3_log_roller.demo.sample_logs import sample_day, sample_log
 from s3_log_roller.records import FIELDS
+from s3_log_roller.rollup import read_footer
 from s3_log_roller.uris import Role
 
 LOG = log_key(18_943)[len(PREFIX) :]
@@ -506,14 +508,28 @@ class TestRestore:
         put_logs(store, range(100, 103))
         second = roll(store)
         one, two = store.objects[first].body, store.objects[second].body
-        from s3_log_roller.rollup import read_footer
-
         start_one, start_two = read_footer(one, len(one)).members_start, read_footer(two, len(two)).members_start
         (tmp_path / "x.tgz").write_bytes(one[:start_one] + two[start_two:])
         code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "out"))
         assert code == 3
         assert "damaged" in err
         assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(("body", "mtime"), [(b"other\n", 1_656_652_543), (b"right\n", 1)], ids=["bytes", "time"])
+    def test_an_index_of_other_logs_is_found_out(
+        self, store: MemoryStore, run: Run, tmp_path: Path, body: bytes, mtime: int
+    ) -> None:
+        """Every block is right; the list of members says other things of the same names."""
+        rollups = []
+        for content, time in ((b"right\n", 1_656_652_543), (body, mtime)):
+            store.objects.clear()
+            store.put(log_key(1), content, mtime=time)
+            rollups.append(store.objects[roll(store)].body)
+        data = with_members_of(*rollups)
+        (tmp_path / "x.tgz").write_bytes(data)
+        code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "out"))
+        assert (code, "the index" in err) == (3, True)
+        assert not [path for path in everything(tmp_path / "out") if path.is_file()]
 
     def test_nothing_half_written_is_left(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
         """A huge member whose last block is damaged leaves no file, not even a part."""
@@ -525,6 +541,21 @@ class TestRestore:
         code, _, _ = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "out"))
         assert code == 3
         assert not [path for path in everything(tmp_path / "out") if path.is_file()]
+
+
+def with_members_of(one: bytes, two: bytes) -> bytes:
+    """The first rollup with the second one's members section."""
+    first, second = read_footer(one, len(one)), read_footer(two, len(two))
+    members = two[second.members_start : second.blocks_start]
+    blocks_start = first.members_start + len(members)
+    blocks = one[first.blocks_start : first.footer_start]
+    footer = replace(
+        first,
+        blocks_start=blocks_start,
+        footer_start=blocks_start + len(blocks),
+        members_crc32=second.members_crc32,
+    )
+    return one[: first.members_start] + members + blocks + footer.encode()
 
 
 def everything(path: Path) -> set[Path]:

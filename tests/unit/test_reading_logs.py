@@ -218,6 +218,24 @@ def test_logs_rolled_up_and_deleted_while_they_are_looked_up_are_not_missed() ->
     assert reading.logs == expected(bodies)
 
 
+def test_a_huge_log_that_goes_away_halfway_is_told_of() -> None:
+    """What came of it is not followed by all of it once more."""
+    store = MemoryStore()
+    store.put(log_key(1), b"x" * 9_000_000)
+    fetches = 0
+
+    def roll_behind_our_back(step: str, key: str) -> None:
+        nonlocal fetches
+        fetches += step == "fetch"
+        if step == "fetch" and fetches == 2:
+            roll(store)
+
+    store.before = roll_behind_our_back
+    reading = Reading(store)
+    assert not reading.logs
+    assert log_key(1) in reading.failures[0]
+
+
 def test_a_log_that_is_simply_gone_is_told_of() -> None:
     """Deleted by somebody else, in no rollup: never silently left out."""
     store = MemoryStore()

@@ -137,6 +137,7 @@ def test_fields_that_aws_adds_are_kept() -> None:
         ("GET /k HTTP/1.1", "http://x/", '"'),
         ("GET /k HTTP/1.1", '"', '""'),
         ("GET /k HTTP/1.1", "http://x/", ""),
+        ("GET /k HTTP/1.1", "http://x/", '"' * 1000),
         ("GET /k HTTP/1.1", "http://x/", "two  spaces, \\ and \t"),
     ],
 )

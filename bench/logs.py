@@ -1,0 +1,75 @@
+"""The logs of the benchmarks: keys and contents, the same for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from random import Random
+from typing import Final
+
+from s3_log_roller.demo.sample_logs import RECORDS_PER_LOG, sample_log
+
+FIRST_DAY: Final = date(2022, 7, 1)
+POOL_LOGS: Final = 20_000
+"""Different contents, at most. More logs than that repeat them, too far apart for a compressor to notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a log holds, and its ETag (the MD5, without quotes)."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogSet:
+    """Logs to put into a bucket: `logs` on each of `days` days under each of the target prefixes."""
+
+    prefixes: tuple[str, ...] = ("example.com/",)
+    days: int = 1
+    logs: int = 1_000
+    records: int = RECORDS_PER_LOG
+    """Records in a log, on average; a record has some 530 bytes."""
+    seed: int = 7
+
+    def prefix_days(self) -> Iterator[tuple[str, date]]:
+        """Every (target prefix, day)."""
+        for prefix in self.prefixes:
+            for number in range(self.days):
+                yield prefix, FIRST_DAY + timedelta(days=number)
+
+    def __len__(self) -> int:
+        return len(self.prefixes) * self.days * self.logs
+
+
+@lru_cache(maxsize=4)
+def contents(seed: int, count: int, records: int) -> tuple[Content, ...]:
+    """That many different contents, in the order of a day's deliveries."""
+    rng = Random(seed)
+    midnight = datetime.combine(FIRST_DAY, time(), UTC)
+    spread = max(1, records * 4 // 7)
+    pool = []
+    for number in range(count):
+        when = midnight + timedelta(seconds=number * 86_400 / count)
+        body = sample_log(rng, when, "example.com", rng.randint(max(1, records - spread), records + spread))
+        pool.append(Content(body, hashlib.md5(body, usedforsecurity=False).hexdigest()))
+    return tuple(pool)
+
+
+def generate(logs: LogSet) -> Iterator[tuple[str, Content, int]]:
+    """(key, content, LastModified in seconds since the epoch) of every log; day by day in key order."""
+    pool = contents(logs.seed, min(len(logs), POOL_LOGS), logs.records)
+    rng = Random(logs.seed + 1)
+    number = 0
+    for prefix, day in logs.prefix_days():
+        midnight = int(datetime.combine(day, time(), UTC).timestamp())
+        seconds = sorted(rng.randrange(86_400) for _ in range(logs.logs))
+        for second in seconds:
+            clock = f"{second // 3600:02}-{second // 60 % 60:02}-{second % 60:02}"
+            key = f"{prefix}{day}-{clock}-{rng.getrandbits(64):016X}"
+            yield key, pool[number % len(pool)], midnight + second
+            number += 1

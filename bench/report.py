@@ -1,0 +1,264 @@
+"""docs/benchmarks.md and its charts, from bench/results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+# us-east-1, USD; see the price pages of S3 and Lambda.
+PER_1000_WRITES: Final = 0.005
+"""PUT, POST, LIST."""
+PER_1000_READS: Final = 0.0004
+"""GET, HEAD and all the others."""
+LAMBDA_PER_GB_S: Final = 0.0000133334
+"""arm64."""
+VCPU_GB: Final = 1769 / 1024
+"""The memory that comes with one vCPU."""
+
+_WRITES: Final = {
+    "ListObjectsV2",
+    "ListObjects",
+    "PutObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+}
+_FREE: Final = {"DeleteObjects", "DeleteObject", "AbortMultipartUpload"}
+
+_EXPECTED: Final = {"cpu", "rate", "scan", "memory_10000", "memory_1000000", "size", "two_cores", "start_help"}
+
+_BAR_PX: Final = 22
+_GAP_PX: Final = 12
+_LABEL_PX: Final = 190
+_WIDTH_PX: Final = 760
+_COLOURS: Final = {"all": "#2a78d6", "download": "#2a78d6", "tar": "#1baf7a", "upload": "#eda100", "delete": "#e34948"}
+
+INTRODUCTION: Final = """\
+# Benchmarks
+
+Made by `make bench` (`python -m bench.run`), which writes `bench/results.json` and this page. One client, on a core of
+its own, against `bench/s3_server.py`, on another: an S3 server in memory that really lists, compares ETags and
+checksums, writes conditionally and deletes, but does not check signatures. It uses 20 to 30 µs of CPU for a GET, so it
+is not what is measured. CPU time is that of the whole process with all it started, from start to end; figures are
+medians of the runs. A run during which other programs used more than a tenth of a core is taken again where a quiet
+one can be had; the column “other programs” says how far that succeeded.
+
+The logs are made up, look like real ones and compress like them: {mean_bytes:,} bytes on average.
+"""
+
+
+def render(results: dict[str, Any], docs: Path) -> None:
+    """Write the page and the charts."""
+    docs.mkdir(exist_ok=True)
+    tools = list(results.get("tools", {}).values())
+    measured = [tool for tool in tools if "missing" not in tool]
+    chosen = _one_of_each(measured)
+    if chosen:
+        (docs / "benchmarks-cpu.svg").write_text(_cpu_chart(chosen), encoding="utf-8")
+        (docs / "benchmarks-rate.svg").write_text(_rate_chart(chosen), encoding="utf-8")
+    parts = [
+        INTRODUCTION.format(mean_bytes=results.get("mean_bytes", 3912)),
+        _machine(results.get("machine", {})),
+        "## What was to be reached, and what is\n\n" + _rows(results.get("rows", {})),
+        "## Beside what people use instead\n\n" + _tools(tools),
+        "## The price of a million logs\n\n" + _prices(chosen),
+    ]
+    (docs / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _one_of_each(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """For each tool the run with the most logs."""
+    best: dict[str, Mapping[str, Any]] = {}
+    for tool in tools:
+        if tool["tool"] not in best or tool["logs"] > best[tool["tool"]]["logs"]:
+            best[tool["tool"]] = tool
+    return list(best.values())
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *lines)) + "\n"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    if not machine:
+        return ""
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return (
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
+        f"{packages}; {machine['tar']}, {machine['gzip']}.\n"
+    )
+
+
+def _rows(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    notes = [f"- Not measured yet: {name}." for name in sorted(_EXPECTED - rows.keys())]
+    for row in rows.values():
+        sign = "≥" if row["higher_is_better"] else "≤"
+        unit = f" {row['unit']}" if row["unit"] not in ("", "/s") else row["unit"]
+        verdict = "yes" if row["reached"] else "**no**"
+        busy = _others(row["samples"])
+        runs = str(len(row["samples"]) or 1)
+        reach = f"{sign} {row['reach']:,}{unit}"
+        lines.append([row["what"], reach, f"{_number(row['measured'])}{unit}", verdict, runs, busy, _taken(row)])
+        if row["note"]:
+            notes.append(f"- {row['what']}: {row['note']}.")
+    head = ["what", "reach", "measured", "reached", "runs", "other programs", "taken"]
+    return (
+        _table(head, lines)
+        + "\n“Other programs” is the CPU that the rest of the machine used meanwhile, of one core; where it "
+        "is much, the figure is worse than it would be alone, CPU time included: the cores share what is in them.\n\n"
+        + "\n".join(notes)
+        + "\n"
+    )
+
+
+def _taken(result: Mapping[str, Any]) -> str:
+    """When, and of which commit."""
+    return f"{result['taken'][:16].replace('T', ' ')} {result.get('commit', '(commit not recorded)')}"
+
+
+def _others(samples: Sequence[Mapping[str, Any]]) -> str:
+    wall_s = sum(sample["wall_s"] for sample in samples)
+    return f"{sum(sample['others_cpu_s'] for sample in samples) / wall_s:.0%}" if wall_s else ""
+
+
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.4g}"
+
+
+def _tools(tools: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    missing = []
+    ours = {tool["logs"]: tool["cpu_us_per_log"] for tool in tools if tool["tool"] == "s3-log-roller"}
+    for tool in tools:
+        if "missing" in tool:
+            missing.append(f"- {tool['tool']}: not run, {tool['missing']}.")
+            continue
+        samples = [sample for step in tool["samples"].values() for sample in step]
+        runs = str(max(len(step) for step in tool["samples"].values()))
+        steps = tool["cpu_us_per_log_by_step"]
+        detail = " + ".join(f"{step} {us:,.0f}" for step, us in steps.items()) if len(steps) > 1 else ""
+        ratio = tool["cpu_us_per_log"] / ours[tool["logs"]] if ours.get(tool["logs"]) else 0
+        lines.append(
+            [
+                tool["tool"],
+                f"{tool['logs']:,}",
+                f"{tool['cpu_us_per_log']:,.0f}",
+                f"{ratio:.1f} ×",
+                detail,
+                f"{tool['logs_per_s']:,.0f}",
+                f"{sum(tool['requests'].values()) / tool['logs']:.3f}",
+                f"{tool['peak_mb']:,.0f}",
+                runs,
+                _others(samples),
+            ]
+        )
+    head = [
+        "tool",
+        "logs",
+        "CPU per log, µs",
+        "to the roller",
+        "of which",
+        "logs a second",
+        "requests a log",
+        "peak MiB",
+    ]
+    head += ["runs", "other programs"]
+    present = _one_of_each([tool for tool in tools if "version" in tool])
+    versions = "; ".join(f"{tool['tool']}: {tool['version']}" for tool in present)
+    return (
+        "The job: turn a day's logs into one `.tar.gz` in the same bucket and delete them. Only the roller reads the "
+        "result back and compares every log before it deletes; the others trust that all went well. The slow tools get "
+        "fewer logs; the roller's line with as many shows how much of that is start-up. Downloads go to memory "
+        "(`/dev/shm`), not to a disk. Plain HTTP, answers not delayed, one core.\n\n"
+        + _table(head, lines)
+        + ("\n" + "\n".join(missing) + "\n" if missing else "")
+        + f"\nVersions: {versions}.\n"
+        "\n![CPU per log](benchmarks-cpu.svg)\n\n![Logs a second](benchmarks-rate.svg)\n"
+    )
+
+
+def _prices(tools: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for tool in tools:
+        scale = 1_000_000 / tool["logs"]
+        reads = scale * sum(n for op, n in tool["requests"].items() if op not in _WRITES | _FREE)
+        writes = scale * sum(n for op, n in tool["requests"].items() if op in _WRITES)
+        cpu_s = tool["cpu_us_per_log"]
+        prices = (
+            reads / 1_000 * PER_1000_READS,
+            writes / 1_000 * PER_1000_WRITES,
+            cpu_s * VCPU_GB * LAMBDA_PER_GB_S,
+        )
+        lines.append(
+            [
+                tool["tool"],
+                f"{reads:,.0f}",
+                f"{writes:,.0f}",
+                f"{cpu_s:,.0f} s",
+                *(f"{price:.4f}" for price in prices),
+                f"{sum(prices):.4f}",
+            ]
+        )
+    head = ["tool", "GET, HEAD", "LIST, PUT", "CPU", "GETs, $", "LISTs, PUTs, $", "Lambda, $", "all, $"]
+    return (
+        "us-east-1; GET and HEAD 0.0004 $ and LIST and PUT 0.005 $ per 1,000, DELETE free; Lambda arm64 "
+        "0.0000133334 $ per GB-second at 1,769 MB, which is one vCPU. The Lambda time is the CPU time measured here "
+        "(on x86-64), as if nothing waited for the network: a tool that waits pays for waiting, too.\n\n"
+        + _table(head, lines)
+        + "\nGETs are most of the price, and nobody can do with fewer than one per log. What a tool adds to that is "
+        "its CPU and, where there are any, HEAD requests.\n"
+    )
+
+
+def _cpu_chart(tools: Sequence[Mapping[str, Any]]) -> str:
+    bars = [(tool["tool"], list(tool["cpu_us_per_log_by_step"].items()), tool["logs"]) for tool in tools]
+    return _chart("CPU per log, µs (less is better)", bars, "µs")
+
+
+def _rate_chart(tools: Sequence[Mapping[str, Any]]) -> str:
+    bars = [(tool["tool"], [("all", tool["logs_per_s"])], tool["logs"]) for tool in tools]
+    return _chart("Logs a second on one core (more is better)", bars, "/s")
+
+
+def _chart(title: str, bars: Sequence[tuple[str, Sequence[tuple[str, float]], int]], unit: str) -> str:
+    """Horizontal bars, each of one or more parts; readable on light and on dark pages."""
+    longest = max(sum(length for _, length in parts) for _, parts, _ in bars)
+    scale = (_WIDTH_PX - _LABEL_PX - 110) / longest
+    steps = [
+        step for step in _COLOURS if step != "all" and any(step == name for _, parts, _ in bars for name, _ in parts)
+    ]
+    top = 40
+    height = top + len(bars) * (_BAR_PX + _GAP_PX) + (26 if steps else 4)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH_PX} {height}" width="{_WIDTH_PX}" '
+        f'height="{height}" role="img" aria-label="{escape(title)}">',
+        "<style>text{font:13px system-ui,sans-serif;fill:#0b0b0b}.t{font-weight:600;font-size:15px}"
+        "@media(prefers-color-scheme:dark){text{fill:#f2f2f0}}</style>",
+        f'<text class="t" x="0" y="18">{escape(title)}</text>',
+    ]
+    y = top
+    for label, parts, logs in bars:
+        middle = y + _BAR_PX * 0.7
+        lines.append(f'<text x="{_LABEL_PX - 8}" y="{middle:.1f}" text-anchor="end">{escape(label)}</text>')
+        x = float(_LABEL_PX)
+        for step, length in parts:
+            width = max(1.0, length * scale)
+            lines.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR_PX}" rx="2" fill="{_COLOURS[step]}">'
+                f"<title>{escape(step)}: {length:,.0f} {unit}, {logs:,} logs</title></rect>"
+            )
+            x += width + 2
+        total = sum(length for _, length in parts)
+        lines.append(f'<text x="{x + 4:.1f}" y="{middle:.1f}">{total:,.0f} {unit}</text>')
+        y += _BAR_PX + _GAP_PX
+    x = float(_LABEL_PX)
+    for step in steps:
+        lines.append(f'<rect x="{x:.0f}" y="{y}" width="12" height="12" rx="2" fill="{_COLOURS[step]}"/>')
+        title_of_step = "download, or the whole job" if step == "download" else step
+        lines.append(f'<text x="{x + 17:.0f}" y="{y + 11}">{title_of_step}</text>')
+        x += 34 + 7 * len(title_of_step)
+    return "\n".join([*lines, "</svg>\n"])
