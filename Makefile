@@ -2,6 +2,7 @@
 # make test      sets everything up, then runs every check and every test
 # make test-all  the same with the tests that take long
 # make lambda    builds the zips of the AWS Lambda function into dist/
+# make bench     measures, beside the tools people use instead, and writes docs/benchmarks.md (best on a quiet machine)
 # make check     the linters and the type checker only
 # make install   the program alone, into .venv
 # make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)
@@ -14,7 +15,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test test-all check install lambda lock clean
+.PHONY: demo test test-all bench check install lambda lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -25,6 +26,15 @@ test: check
 
 test-all: check
 	$(BIN)/pytest -m "" -rs
+
+bench: .venv-bench/.installed
+	PYTHONPATH=src .venv-bench/bin/python -m bench.run
+
+# An environment of its own: the AWS command line wants a botocore of its own.
+.venv-bench/.installed: requirements/bench.lock .venv/.created pyproject.toml
+	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-bench
+	@$(BIN)/uv pip install -qq --python .venv-bench/bin/python --require-hashes -r $<
+	@touch $@
 
 lambda: .venv/.created
 	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip
@@ -41,7 +51,7 @@ install: .venv/.runtime-installed
 	@echo "Installed: $(BIN)/s3-log-roller"
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 
 .venv/.created: requirements/build.lock
 	@for python in $(CANDIDATES); do \
@@ -75,5 +85,6 @@ lock: .venv/.created
 	$(COMPILE) -c requirements/dev.lock --extra demo -o requirements/demo.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
+	$(COMPILE) --extra bench -o requirements/bench.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group lambda -o requirements/lambda.lock
 	@! grep -nE '://|^-|file:' requirements/*.lock

@@ -27,7 +27,7 @@ from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.reader import RollupChecker, inflate_block
 from s3_log_roller.store import ListedObject, Piece, Store
 
-READ_BYTES: Final = 4 << 20
+READ_BYTES: Final = 2 << 20
 """Fetched at a time when a rollup is read whole."""
 _MAX_FIRST_TAIL_BYTES: Final = 8 << 20
 """Read before anything is known of a file: it may be anybody's, of terabytes."""

@@ -27,9 +27,9 @@ from s3_log_roller.s3.xml import (
 )
 from s3_log_roller.store import DeleteFailure, DeleteReport, Page, Piece
 
-READ_AHEAD_BYTES: Final = 16 << 20
+READ_AHEAD_BYTES: Final = 8 << 20
 """Fetched and not yet taken by the consumer, at most (one piece more where a single one is larger)."""
-PART_BYTES: Final = 8 << 20
+PART_BYTES: Final = 5 << 20
 MAX_PARTS: Final = 9_000
 """S3 allows 10,000 parts; the rest is reserve for an estimate that was too low."""
 PARTS_IN_FLIGHT: Final = 2
@@ -222,6 +222,7 @@ class _DeleteBatch:
         report.deleted += len(self._keys & answer.deleted)
         report.markers += answer.markers
         report.failures += answer.failures
+        self.request.check = None  # it refers back to this batch: a cycle that would wait for the garbage collector
         unanswered = self._keys - answer.deleted - {refused.key for refused in answer.failures}
         report.failures += [DeleteFailure(key, "S3 did not answer for this key") for key in sorted(unanswered)]
 
