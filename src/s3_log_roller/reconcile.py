@@ -46,6 +46,8 @@ from s3_log_roller.verify import Verified, blaming, read_index, verify
 PIECE_BYTES: Final = 4 << 20
 """Originals above this are fetched in pieces, so that one huge log takes no more memory than many small ones."""
 MAX_LOOKS: Final = 20
+MIN_WINDOW_KEYS: Final = 10_000
+"""Listed at a time where there is a deadline, at least: ten requests."""
 _TICK_LOGS: Final = 100
 _TICK_BYTES: Final = 16 << 20
 _NAMED_FAILURES: Final = 5
@@ -104,6 +106,8 @@ def reconcile(
     """
     if task.group.day >= today:
         raise StorageError(f"{task.group} is not over yet: today is {today} (UTC); nothing was touched")
+    if "\0" in task.group.target_prefix:
+        raise StorageError(f"{task.group} has a NUL in its target prefix, which no tarball can hold: untouched")
     reconciler = _Reconciler(store, task, delete, level, pace or Pace(), on_progress or (lambda logs, size: None))
     for _ in range(MAX_LOOKS):
         try:
@@ -133,12 +137,28 @@ class _Reconciler:
         self.tally = _Tally()
 
     def look(self) -> None:
-        """One pass over the day group: see what is there, and do all that is left to do."""
-        originals = self._list_originals()
+        """One pass over the day group: see what is there, and do all that is left to do.
+
+        Under a deadline a giant day, whose listing alone could take longer, is seen one window after another; the pass
+        ends with the first one that had something to pack.
+        """
+        self.tally.leftovers = self.tally.archived = self.tally.remaining = 0
+        start_after: str | None = ""
+        while start_after is not None:
+            originals, start_after = self._list_originals(start_after)
+            packed = self._settle(originals)
+            if start_after is not None and packed:
+                self.tally.remaining += 1  # at least: what follows was not listed
+                return
+            if start_after is not None and self.pace.is_short:
+                raise OutOfTime(f"{self.group} has more logs than can be looked through in the time there is")
+
+    def _settle(self, originals: Originals) -> bool:
+        """Pack those that no rollup has and delete the others; whether there was something to pack."""
         rollups = self._list_rollups()
         holders, odd = self._find_holders(originals, rollups)
         loose = originals.select(bytearray(not holder for holder in holders)) if any(holders) else originals
-        self.tally.leftovers = len(originals) - len(loose)
+        self.tally.leftovers += len(originals) - len(loose)
         if len(loose):
             self._roll_up(loose, rollups)
         if self.delete:
@@ -147,13 +167,23 @@ class _Reconciler:
                 if any(mine):
                     mine_odd = originals.select(bytearray(map(and_, mine, odd)))
                     self._delete_leftovers(rollup, originals.select(mine), mine_odd)
+        return len(loose) > 0
 
-    def _list_originals(self) -> Originals:
-        """The day's originals in key order, without those in archive tiers, which are counted instead."""
+    def _list_originals(self, start_after: str) -> tuple[Originals, str | None]:
+        """The day's originals in key order, without those in archive tiers, which are counted instead.
+
+        Under a deadline not more than could be packed, and then where to go on.
+        """
         originals = Originals(self.group)
         prefix_chars = len(self.group.target_prefix)
         archived = []
-        for entry in self._list(self.group.logs_prefix):
+        window = max(MIN_WINDOW_KEYS, self.pace.allowance(None))
+        last_key, go_on_after = start_after, None
+        for number, entry in enumerate(self._list(self.group.logs_prefix, start_after)):
+            if number == window:
+                go_on_after = last_key
+                break
+            last_key = entry.key
             key = parse_log_key(entry.key)
             if key is None:
                 continue
@@ -166,13 +196,13 @@ class _Reconciler:
                     originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime)
                 except ValueError as error:
                     raise StorageError(f"s3://{self.store.bucket} does not list as S3 does: {error}") from error
-        self.tally.archived = len(archived)
+        self.tally.archived += len(archived)
         if archived:
             logger.warning(
                 "archived_originals_skipped",
                 extra={"day_group": str(self.group), "archived": len(archived), "first": archived[0]},
             )
-        return originals
+        return originals, go_on_after
 
     def _list_rollups(self) -> list[ListedObject]:
         found = []
@@ -182,8 +212,7 @@ class _Reconciler:
                 found.append(entry)
         return found
 
-    def _list(self, prefix: str) -> Iterator[ListedObject]:
-        start_after = ""
+    def _list(self, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
         while True:
             page = self.store.list_page(prefix, start_after)
             yield from page.objects
@@ -197,6 +226,8 @@ class _Reconciler:
     def _find_holders(self, originals: Originals, rollups: list[ListedObject]) -> tuple[array[int], bytearray]:
         """For every original the number, from 1, of the rollup whose index has it as a member, or 0; and whether its
         ETag is no MD5 there."""
+        if not rollups:
+            return array("I"), bytearray()
         holders = array("I", bytes(4 * len(originals)))
         odd = bytearray(len(originals))
         for number, rollup in enumerate(rollups if len(originals) else [], 1):

@@ -1,0 +1,300 @@
+"""What reads bytes from outside, each as a function of bytes that must never fail in an unforeseen way.
+
+Used by `fuzz/run.py` (coverage-guided, minutes) and by `tests/unit/test_fuzz_corpus.py` (what was found, seconds).
+A target returns for input that was taken or properly refused, and raises for everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Final
+
+from deflate import crc32, deflate_compress
+
+from s3_log_roller.errors import DamagedRollup, MalformedTask
+from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.reading.tarball import gunzip, read_tar
+from s3_log_roller.records import EXTRA, FIELDS, decode_line, parse_record
+from s3_log_roller.rollup import Originals, RollupChecker, RollupWriter
+from s3_log_roller.rollup.index import (
+    Footer,
+    decode_blocks,
+    encode_section,
+    iter_members,
+    read_footer,
+)
+from s3_log_roller.rollup.reader import inflate_block
+from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
+from s3_log_roller.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
+from s3_log_roller.tasks import decode_task, encode_task
+
+GROUP: Final = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
+MIDNIGHT: Final = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
+BODIES: Final = [b"one " * 90, b"", b"three " * 99, b"4" * 512, b"five"]
+MAX_MEMBERS: Final = 5_000
+"""Of a made-up index that are read: more of them say nothing new."""
+
+
+def log_key(data: bytes) -> None:
+    """A key that parses is a target prefix and 36 characters more; skipping its day skips nothing else."""
+    key = data.decode("utf-8", "replace")
+    log = parse_log_key(key)
+    rollup = parse_rollup_key(key)
+    assert log is None or rollup is None
+    if log is not None:
+        group = DayGroup("bucket", log.target_prefix, log.day)
+        assert key.startswith(group.logs_prefix)
+        assert len(key) == len(log.target_prefix) + 36
+        assert key[-36:-26] == log.day.isoformat()
+        assert key.encode() < after_day(log).encode() < (log.target_prefix + f"{log.day}.").encode()
+        Originals(group).append(key[-36:], "0" * 32, 1, 1)
+    if rollup is not None:
+        group = DayGroup("bucket", rollup.target_prefix, rollup.day)
+        assert group.rollup_key(bytes.fromhex(rollup.digest)) == key
+
+
+def record(data: bytes) -> None:
+    """A line is a record with all the fields there are, in order, or none; numbers are numbers."""
+    for line in data.split(b"\n"):
+        found = parse_record(decode_line(line))
+        if found is not None:
+            names = list(found)
+            assert tuple(names[: len(FIELDS)]) == FIELDS
+            assert names[len(FIELDS) :] in ([], [EXTRA])
+            assert found["http_status"] is None or isinstance(found["http_status"], int)
+
+
+def task(data: bytes) -> None:
+    """A message is a task that encodes to itself, or a `MalformedTask` in one line."""
+    try:
+        decoded = decode_task(data.decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError:
+        return
+    except MalformedTask:
+        return
+    assert decode_task(encode_task(decoded)) == decoded
+
+
+def listing(data: bytes) -> None:
+    """A listing is a page or refused; so are the answers to deletes, and errors always have fields or none."""
+    with suppress(UnreadableAnswer, ValueError):  # what S3Bucket.list_page catches
+        page = parse_page(data)
+        assert all(isinstance(entry.key, str) and isinstance(entry.size, int) for entry in page.objects)
+    with suppress(UnreadableAnswer):
+        answer = parse_delete_answer(data)
+        assert isinstance(answer.deleted, set)
+    parse_fields(data)
+    root_name(data)
+
+
+@cache
+def _rollup() -> bytes:
+    originals = Originals(GROUP)
+    for number, body in enumerate(BODIES):
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        suffix = f"2022-07-01-00-00-{number:02}-{number:016X}"
+        originals.append(suffix, digest if number else f"{digest}-2", len(body), MIDNIGHT + number)
+    writer = RollupWriter(GROUP, originals.content_digest())
+    out = []
+    for original, body in zip(originals, BODIES, strict=True):
+        out.append(writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest()))
+    return b"".join([*out, *writer.finish()])
+
+
+@cache
+def _index() -> tuple[Footer, bytes]:
+    rollup = _rollup()
+    footer = read_footer(rollup, len(rollup))
+    return footer, rollup[footer.members_start : footer.blocks_start]
+
+
+def rollup_file(data: bytes) -> None:
+    """Any file is a rollup whose every byte is proven, or damaged."""
+    with suppress(DamagedRollup):
+        footer = read_footer(data, len(data))
+        table = decode_blocks(footer, data[footer.blocks_start : footer.footer_start])
+        members = iter_members(footer, data[footer.members_start : footer.blocks_start], table.day)
+        checker = RollupChecker(footer, members, table.target_prefix, table.day)
+        for block in table.blocks:
+            checker.feed(inflate_block(data[block.offset : block.offset + block.length], block))
+        checker.finish()
+
+
+_SHAPE: Final = struct.Struct("<HHBIIIQQ")
+
+
+def index(data: bytes) -> None:
+    """An index whose checksums are right whatever it says: read within bounds, or damaged.
+
+    The input is cut into the numbers of the footer, the blocks' plain bytes and the members' plain bytes.
+    """
+    if len(data) < _SHAPE.size:
+        return
+    blocks_bytes, etag_bytes, prefix_bytes, data_bytes, members, blocks, tar_bytes, original_bytes = _SHAPE.unpack_from(
+        data
+    )
+    blocks_plain = data[_SHAPE.size :][:blocks_bytes]
+    members_plain = data[_SHAPE.size + blocks_bytes :]
+    deflated = deflate_compress(members_plain, 1)
+    members_payload = struct.pack("<II", len(deflated), etag_bytes) + deflated
+    blocks_payload = struct.pack("<H", prefix_bytes) + deflate_compress(blocks_plain, 1)
+    members_section, blocks_section = encode_section(members_payload), encode_section(blocks_payload)
+    blocks_start = data_bytes + len(members_section)
+    footer = Footer(
+        data_bytes,
+        blocks_start,
+        blocks_start + len(blocks_section),
+        members,
+        blocks,
+        tar_bytes,
+        original_bytes,
+        hashlib.sha256(data).digest(),
+        crc32(members_payload),
+        crc32(blocks_payload),
+    )
+    encoded = footer.encode()
+    with suppress(DamagedRollup):
+        read = read_footer(encoded, footer.footer_start + len(encoded))
+        assert read == footer
+        table = decode_blocks(read, blocks_section)
+        assert sum(block.length for block in table.blocks) == data_bytes
+        last = ""
+        for count, member in enumerate(iter_members(read, members_section, table.day)):
+            assert member.suffix > last
+            last = member.suffix
+            if count > MAX_MEMBERS:
+                break
+    with suppress(DamagedRollup):
+        for count, member in enumerate(iter_members(footer, members_section, GROUP.day)):
+            assert parse_log_key(member.suffix) is not None
+            TarHeaders("logs-").header(member.suffix, member.size, member.mtime)
+            if count > MAX_MEMBERS:
+                break
+
+
+@cache
+def sound_tar() -> bytes:
+    """The one tar that the index of the rollup describes."""
+    headers = TarHeaders("logs-")
+    pieces = []
+    for number, body in enumerate(BODIES):
+        header = headers.header(f"2022-07-01-00-00-{number:02}-{number:016X}", len(body), MIDNIGHT + number)
+        pieces += [header, body, padding(len(body))]
+    return b"".join(pieces) + END_OF_ARCHIVE
+
+
+def tar(data: bytes) -> None:
+    """A tar that passes the check is the one that the index describes, byte for byte; in whatever pieces it comes.
+
+    The first byte says how large the pieces are; the rest is laid over the sound tar by exclusive or.
+    """
+    if not data:
+        return
+    piece = 100 + data[0] * 16
+    sound = sound_tar()
+    changes = data[1:].ljust(len(sound), b"\0")
+    changed = bytes(a ^ b for a, b in zip(sound, changes, strict=False)) + changes[len(sound) :]
+    footer, members = _index()
+    proven = []
+    try:
+        checker = RollupChecker(footer, iter_members(footer, members, GROUP.day), GROUP.target_prefix, GROUP.day)
+        for start in range(0, len(changed), piece):
+            proven += checker.feed(changed[start : start + piece])
+        checker.finish()
+        passed = True
+    except DamagedRollup:
+        passed = False
+    assert passed == (changed == sound)
+    if passed:
+        assert [md5 for _, md5 in proven] == [hashlib.md5(body, usedforsecurity=False).digest() for body in BODIES]
+
+
+def tarball(data: bytes) -> None:
+    """Other programs' tarballs: members come out, or it is damaged; names are text and sizes are kept."""
+
+    def chunks(body: bytes) -> Iterator[bytes]:
+        return (body[start : start + 700] for start in range(0, len(body), 700))
+
+    for stream in (chunks(data), gunzip(chunks(data))):
+        with suppress(DamagedRollup):
+            got = 0
+            for member, body, last in read_tar(stream, lambda name, what: None, whole=True):
+                got += len(body)
+                assert got <= member.size
+                if last:
+                    assert got == member.size
+                    got = 0
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    target.__name__: target for target in (log_key, record, task, listing, rollup_file, index, tar, tarball)
+}
+
+
+def seeds(name: str) -> list[bytes]:
+    """Well-formed input to begin with."""
+    rollup = _rollup()
+    footer = read_footer(rollup, len(rollup))
+    if name == "log_key":
+        return [b"example.com/2022-07-01-05-15-43-42117B9A70B0F1BA", b"x/rollup-2022-07-01-e26daa03.tgz"]
+    if name == "record":
+        from random import Random
+
+        from s3_log_roller.demo.sample_logs import sample_log
+
+        return sample_log(Random(1), datetime(2022, 7, 1, tzinfo=UTC), "bucket1", 6).splitlines()
+    if name == "task":
+        roll = '{"task":"roll","bucket":"bucket1","target_prefix":"x/","day":"2022-07-01","v":1,"cutoff":"2022-07-02"'
+        return [
+            b'{"task":"scan","bucket":"bucket1","prefix":"x/","start_after":"x/2","v":1,"cutoff":"2022-07-02",'
+            b'"since":"2020-01-01","role":"arn:aws:iam::123456789012:role/roller","external_id":"abc"}',
+            (roll + ',"max_members":7}').encode(),
+            (roll + "}").encode(),
+        ]
+    if name == "listing":
+        entry = (
+            "<Contents><Key>a/2022-07-01-05-15-43-42117B9A70B0F1BA</Key><LastModified>2022-07-01T05:15:44.000Z"
+            "</LastModified><ETag>&quot;b1946ac92492d2347c6235b4d2611184&quot;</ETag><Size>6</Size>"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
+        )
+        return [
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<IsTruncated>true</IsTruncated>{entry * 2}</ListBucketResult>".encode(),
+            b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Size>1</Size><Key>%20a</Key><ETag>e</ETag>"
+            b"<LastModified>2022-07-01T05:15:44Z</LastModified></Contents></ListBucketResult>",
+            b"<DeleteResult><Deleted><Key>a</Key></Deleted><Deleted><Key>b</Key></Deleted></DeleteResult>",
+            b"<DeleteResult><Deleted><Key>a</Key><DeleteMarker>true</DeleteMarker></Deleted><Error><Key>b</Key>"
+            b"<Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>",
+            b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>SlowDown</Code><Message>m</Message></Error>",
+        ]
+    if name == "index":
+        return [_index_seed()]
+    if name == "tar":
+        return [b"\0", b"\x19" + bytes(600) + b"\1", b"\5" + bytes(len(sound_tar())) + bytes(512)]
+    if name == "tarball":
+        return [sound_tar(), rollup[: footer.members_start], rollup]
+    return [rollup, rollup[: footer.members_start]]
+
+
+def _index_seed() -> bytes:
+    footer, _ = _index()
+    member = struct.Struct("<IQQq4s")
+    rows = [
+        member.pack(min(number, 1), number, len(body), 0, hashlib.md5(body, usedforsecurity=False).digest()[:4])
+        for number, body in enumerate(BODIES)
+    ]
+    records = b"".join(rows)
+    planes = b"".join(records[byte :: member.size] for byte in range(member.size))
+    etag = struct.pack("<HB", 0, 3) + b"a-2"
+    prefix = b"example.com/logs-"
+    block = struct.pack("<IIIIQIQ", 300, 1, footer.tar_bytes, 0, 0, 0, 0)
+    plain = block + b"2022-07-01" + prefix
+    shape = _SHAPE.pack(
+        len(plain), len(etag), len(prefix), 300, len(BODIES), 1, footer.tar_bytes, footer.original_bytes
+    )
+    return shape + plain + planes + etag

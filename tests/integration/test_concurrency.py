@@ -1,0 +1,235 @@
+"""Many at once on the same day groups: nothing lost, nothing twice, no upload left open.
+
+The same for minutes, and with late logs all the while, is in tests/proof/test_long_concurrency.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import tarfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests import faulty_proxy, memory_store
+from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Link
+from tests.integration.test_crashes import finish, run, start
+from tests.memory_store import MemoryStore
+from tests.real_day import DAY, TODAY, RealDay, log_key, opened, reconcile_day
+
+from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.reconcile import reconcile
+from s3_log_roller.tasks import RollTask, Window
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+WORKERS = 10
+
+
+@pytest.fixture
+def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
+    """A user's environment that leads to both servers."""
+    return isolated_environment(seaweedfs, ministack)
+
+
+def no_heartbeats(exchange: Exchange) -> Fault | None:
+    """A worker's attempts to keep its message invisible fail: every task outlives its visibility."""
+    if b"changemessagevisibility" in exchange.head.lower():
+        return faulty_proxy.answer(500, "InternalFailure")
+    return None
+
+
+def slowly(seconds: float) -> faulty_proxy.Plan:
+    """Every S3 call takes so long."""
+
+    async def fault(link: Link) -> None:
+        await asyncio.sleep(seconds)
+        await link.send(await link.forward())
+
+    return lambda exchange: fault
+
+
+def test_ten_workers_on_one_queue_with_doubled_messages_and_visibility_too_short(
+    seaweedfs: SeaweedFS,
+    ministack: Ministack,
+    s3: S3Client,
+    sqs: SQSClient,
+    bucket: str,
+    queue_name: str,
+    queue_url: str,
+    environment: dict[str, str],
+) -> None:
+    """Half of them delete, half do not; all messages come at least four times: the end state is the same."""
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"VisibilityTimeout": "1"})
+    day = RealDay(s3, bucket, "x/")
+    day.fill(5, days=4)
+    with (
+        FaultyProxy(ministack.port, no_heartbeats) as queue_proxy,
+        FaultyProxy(seaweedfs.port, slowly(0.3)) as storage_proxy,
+    ):
+        for _ in range(2):
+            run(environment, "producer", "--queue-name", queue_name, "--prefixes", f"s3://{bucket}/x/")
+        slow = environment | {"AWS_ENDPOINT_URL_S3": storage_proxy.url, "AWS_ENDPOINT_URL_SQS": queue_proxy.url}
+        workers = [
+            start(slow, "worker", "--queue-name", queue_name, *(["--delete"] if number % 2 else []))
+            for number in range(WORKERS)
+        ]
+        ended = [finish(worker) for worker in workers]
+        received = sum(b"receivemessage" in exchange.head.lower() for exchange in queue_proxy.seen)
+        beats = sum(b"changemessagevisibility" in exchange.head.lower() for exchange in queue_proxy.seen)
+    assert beats, "no task took longer than its visibility: this test shows nothing"
+    assert received > 8
+    for code, errors in ended:
+        assert code in (0, 3), errors
+        assert "Traceback" not in errors
+    day.assert_nothing_lost()
+    day.assert_exactly_once()
+    run(environment, "roll", "--prefixes", f"s3://{bucket}/x/", "--delete")
+    day.assert_done(deleted=True)
+
+
+def test_producer_worker_and_roll_at_once_on_the_same_prefix(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, queue_name: str, environment: dict[str, str]
+) -> None:
+    """With and without delete, started together, twice over: every original in exactly one rollup."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(8, days=3)
+    prefixes = ["--prefixes", f"s3://{bucket}/x/"]
+    commands = [
+        ["producer", "--queue-name", queue_name, *prefixes],
+        ["roll", *prefixes],
+        ["roll", *prefixes, "--delete"],
+        ["worker", "--queue-name", queue_name],
+        ["worker", "--queue-name", queue_name, "--delete"],
+        ["roll", *prefixes, "--delete", "--processes", "2"],
+    ]
+    with FaultyProxy(seaweedfs.port, slowly(0.02)) as proxy:
+        slow = environment | {"AWS_ENDPOINT_URL_S3": proxy.url}
+        for _ in range(2):
+            ended = [finish(process) for process in [start(slow, *command) for command in commands]]
+            assert [code for code, _ in ended] == [0] * len(commands), ended
+            day.assert_exactly_once()
+    run(environment, "roll", *prefixes, "--delete")
+    day.assert_done(deleted=True)
+
+
+async def without_conditions(link: Link) -> None:
+    """As a server that knows no conditional requests: it overwrites, and deletes and reads whatever is there."""
+    head = re.sub(rb"\r\nif-(none-)?match: [^\r]*", b"", link.exchange.head, flags=re.IGNORECASE)
+    body = re.sub(rb"<ETag>[^<]*</ETag>", b"", link.exchange.body) if b"<Delete " in link.exchange.body else None
+    if body is not None:
+        head = re.sub(rb"\r\ncontent-length: \d+", b"\r\nContent-Length: %d" % len(body), head, flags=re.IGNORECASE)
+        head = re.sub(rb"\r\n(content-md5|x-amz-content-sha256): [^\r]*", b"", head, flags=re.IGNORECASE)
+        head = head.replace(b"\r\n\r\n", b"\r\nx-amz-checksum-crc32c: unchecked\r\n\r\n")
+    await link.send(await link.forward(body, head))
+
+
+def test_a_server_without_conditional_requests_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two deleting workers at once where nothing is conditional: same logs, same name, same bytes; once each."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from bench.buckets import Bucket
+    from bench.s3_server import ServerOptions, serving
+
+    with serving(ServerOptions(delay_ms=5)) as server:
+        bucket = server.api.buckets["bucket"] = Bucket()
+        plan = lambda exchange: without_conditions  # noqa: E731
+        with (
+            FaultyProxy(int(server.url.rpartition(":")[2]), plan) as proxy,
+            opened(proxy.url, "a", "b", "bucket") as one,
+            opened(proxy.url, "a", "b", "bucket") as other,
+            ThreadPoolExecutor(2) as pool,
+        ):
+            for number in range(10):
+                prefix = f"{number}/"
+                bodies = {log_key(prefix, second): b"%d" % second * second for second in range(30)}
+                for key, body in bodies.items():
+                    bucket.put(key, body, 0)
+                runs = [pool.submit(reconcile_day, store, "bucket", prefix, delete=True) for store in (one, other)]
+                for done in runs:
+                    done.result()
+                (rollup,) = [key for key, _ in bucket.entries(prefix, "")]
+                assert parse_rollup_key(rollup)
+                stored = bucket.find(rollup)
+                assert stored is not None
+                with tarfile.open(fileobj=io.BytesIO(stored.body)) as tar:
+                    held = {prefix + member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+                assert held == bodies
+            assert any(b"if-none-match" in exchange.head.lower() for exchange in proxy.seen)
+        while server.connections:
+            time.sleep(0.001)
+
+
+def test_the_known_race_packs_twice_and_loses_nothing() -> None:
+    """A late log, and a second worker that publishes between the first one's last look and its own publishing.
+
+    docs/decisions/0006 accepts that: both rollups are whole, and a run that deletes still reaches its end.
+    """
+    store = MemoryStore()
+    bodies = {log_key("x/", number): b"%d" % number for number in range(4)}
+    late = log_key("x/", 5)
+    for key, body in bodies.items():
+        store.put(key, body)
+    task = RollTask(DayGroup("bucket", "x/", DAY), Window(TODAY))
+
+    def roll(*, delete: bool) -> None:
+        reconcile(store, task, delete=delete, today=TODAY, level=1)
+
+    def overtake(step: str, key: str) -> None:
+        if step == "finish":
+            store.before = memory_store.no_step
+            bodies[late] = b"late"
+            store.put(late, b"late")
+            roll(delete=True)
+
+    store.before = overtake
+    roll(delete=True)
+    held = Counter(_members(store))
+    assert set(held) == set(bodies.items())
+    assert held == {item: 1 if item[0] == late else 2 for item in bodies.items()}
+    roll(delete=True)
+    assert [key for key in store.objects if parse_log_key(key)] == []
+
+
+def _members(store: MemoryStore) -> list[tuple[str, bytes]]:
+    found = []
+    for key, stored in store.objects.items():
+        if parse_rollup_key(key):
+            with tarfile.open(fileobj=io.BytesIO(stored.body)) as tar:
+                for member in tar:
+                    file = tar.extractfile(member)
+                    assert file is not None
+                    found.append(("x/" + member.name, file.read()))
+    return found
+
+
+def test_a_day_that_is_never_at_rest_is_given_up_with_a_clear_error() -> None:
+    """Originals that vanish faster than they can be read end in an error after some looks, not in a circle."""
+    store = MemoryStore()
+    for number in range(100):
+        store.put(log_key("x/", number), b"x")
+
+    def vanish(step: str, key: str) -> None:
+        if step == "fetch":
+            store.objects.pop(key, None)
+
+    store.before = vanish
+    started = time.monotonic()
+    with pytest.raises(Exception, match=r"changed 20 times .* run again when it is at rest"):
+        reconcile(
+            store,
+            RollTask(DayGroup("bucket", "x/", date(2022, 7, 1)), Window(TODAY)),
+            delete=True,
+            today=TODAY,
+            level=1,
+        )
+    assert time.monotonic() - started < 10
+    assert store.open_uploads == 0

@@ -1,0 +1,277 @@
+"""The crash table, with real processes: `kill -9` at a request, then a plain run, on a real S3 and a real SQS server.
+
+A proxy in between kills: before the server sees the n-th request, after it did what was asked and before the answer
+arrives, or after the answer. So every state that a crash can leave in the bucket is reached, without any failure point
+in the program itself. Every single step is in tests/proof/test_every_crash.py; here is one in some.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests import faulty_proxy
+from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Link
+from tests.real_day import RealDay
+
+from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+MAIN = Path(__file__).parents[2] / "main.py"
+MOMENTS = ["before the request", "before the answer", "behind the answer"]
+
+
+class Murder:
+    """A plan for `FaultyProxy` that kills a process at one moment of its n-th request."""
+
+    def __init__(self, at: int, moment: str) -> None:
+        self.at = at
+        self.moment = moment
+        self.victim: subprocess.Popen[str] | None = None
+        self.done = False
+
+    def __call__(self, exchange: Exchange) -> Fault | None:
+        if exchange.number == self.at:
+            return self._strike
+        # What the dying process still had under way: the server may see all of it, as it may see none.
+        return faulty_proxy.reset_before_request if self.done else None
+
+    async def _strike(self, link: Link) -> None:
+        if self.moment == "before the request":
+            self._kill()
+            link.reset()
+            return
+        answer = await link.forward()
+        if self.moment == "before the answer":
+            self._kill()
+            link.reset()
+        else:
+            await link.send(answer)
+            self._kill()
+
+    def _kill(self) -> None:
+        assert self.victim is not None
+        self.victim.send_signal(signal.SIGKILL)
+        self.done = True
+
+
+def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(MAIN), *arguments, "--quiet"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    with process:
+        _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def killed_at(
+    server: SeaweedFS, environment: dict[str, str], arguments: list[str], at: int, moment: str
+) -> tuple[bool, list[Exchange]]:
+    """Run the program and kill it there; whether it came so far, and the requests it made."""
+    murder = Murder(at, moment)
+    with FaultyProxy(server.port, murder) as proxy:
+        process = start(environment | {"AWS_ENDPOINT_URL_S3": proxy.url}, *arguments)
+        murder.victim = process
+        code, errors = finish(process)
+        assert code == (-signal.SIGKILL if murder.done else 0), errors
+        return murder.done, list(proxy.seen)
+
+
+def run(environment: dict[str, str], *arguments: str) -> None:
+    """A plain run."""
+    code, errors = finish(start(environment, *arguments))
+    assert code == 0, errors
+
+
+@pytest.fixture
+def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
+    """A user's environment that leads to both servers."""
+    return isolated_environment(seaweedfs, ministack)
+
+
+def requests_of_a_run(server: SeaweedFS, environment: dict[str, str], day: RealDay, *options: str) -> int:
+    """How many requests a run on these logs makes, on a copy of them, when nobody kills it."""
+    copy = RealDay(day.s3, day.bucket, f"copy-of-{day.prefix}")
+    for key, body in day.bodies.items():
+        copy.put(copy.prefix + key.removeprefix(day.prefix), body)
+    arguments = ["roll", "--prefixes", f"s3://{day.bucket}/{copy.prefix}", *options]
+    done, seen = killed_at(server, environment, arguments, 1 << 30, MOMENTS[0])
+    assert not done
+    copy.assert_done(deleted="--delete" in options)
+    return len(seen)
+
+
+@pytest.mark.parametrize("options", [["--delete"], []], ids=["delete", "keep"])
+def test_killed_at_a_step_and_run_again_it_converges(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, environment: dict[str, str], options: list[str]
+) -> None:
+    """After the kill no original is missing that is not in a rollup; after one plain run all are in exactly one."""
+    day = RealDay(s3, bucket, "0/")
+    day.fill(2, days=2)
+    steps = requests_of_a_run(seaweedfs, environment, day, *options)
+    assert steps > 15
+    for number, at in enumerate(range(2, steps + 1, 4)):
+        day = RealDay(s3, bucket, f"{at}/")
+        day.fill(2, days=2)
+        crash_and_converge(seaweedfs, environment, day, at, MOMENTS[number % 3], options)
+
+
+def crash_and_converge(
+    server: SeaweedFS, environment: dict[str, str], day: RealDay, at: int, moment: str, options: list[str]
+) -> bool:
+    """One row of the crash table. Whether the process was still alive at that step."""
+    arguments = ["roll", "--prefixes", f"s3://{day.bucket}/{day.prefix}", *options]
+    died, _ = killed_at(server, environment, arguments, at, moment)
+    day.assert_nothing_lost()
+    if "--delete" not in options:
+        day.assert_untouched()
+    run(environment, *arguments)
+    day.assert_exactly_once()
+    left = set(day.keys()) & set(day.bodies)
+    assert left == (set() if "--delete" in options else set(day.bodies))
+    return died
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until it holds."""
+    give_up_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up_at, "waited in vain"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def short_queue(sqs: SQSClient, queue_name: str, queue_url: str) -> str:
+    """A queue that gives an unacknowledged message out again after 3 seconds."""
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"VisibilityTimeout": "3"})
+    return queue_name
+
+
+@pytest.mark.parametrize("again", ["redelivery", "a new producer run"])
+def test_a_killed_workers_tasks_are_done_by_the_next(
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    sqs: SQSClient,
+    bucket: str,
+    short_queue: str,
+    queue_url: str,
+    environment: dict[str, str],
+    again: str,
+) -> None:
+    """The message was not acknowledged: SQS gives it out again. Or the queue is lost, and the producer runs again."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(3, days=2)
+    produce = ["producer", "--queue-name", short_queue, "--prefixes", f"s3://{bucket}/x/"]
+    work = ["worker", "--queue-name", short_queue, "--delete"]
+    for at, moment in ((8, MOMENTS[0]), (9, MOMENTS[1]), (6, MOMENTS[2])):
+        run(environment, *produce)
+        died, _ = killed_at(seaweedfs, environment, work, at, moment)
+        assert died
+        day.assert_nothing_lost()
+        day.fill(3, days=2, seed=at)
+    if again == "redelivery":
+        time.sleep(3.5)
+    else:
+        sqs.purge_queue(QueueUrl=queue_url)
+        run(environment, *produce)
+    run(environment, *work)
+    day.assert_exactly_once()
+    if again == "redelivery":
+        run(environment, *produce)  # for the logs that were delivered after the last producer run
+        run(environment, *work)
+    day.assert_done(deleted=True)
+    waiting = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    assert waiting["ApproximateNumberOfMessages"] == "0"
+
+
+def test_a_killed_child_process_costs_its_own_task_only(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, environment: dict[str, str]
+) -> None:
+    """With --processes 2, one child killed: exit code 3 and a clear line; the others' days are done."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(2, days=6)
+    victims: list[int] = []
+
+    def plan(exchange: Exchange) -> Fault | None:
+        if exchange.operation == "GetRollup" and not victims:
+            victims.append(0)
+            return kill_a_child
+        return None
+
+    async def kill_a_child(link: Link) -> None:
+        peer = link._writer.get_extra_info("peername")[1]
+        victims.extend(pid for pid in _descendants(process.pid) if _has_connection_from(pid, peer))
+        os.kill(victims[1], signal.SIGKILL)
+        link.reset()
+
+    with FaultyProxy(seaweedfs.port, plan) as proxy:
+        arguments = ["roll", "--prefixes", f"s3://{bucket}/x/", "--delete", "--processes", "2"]
+        process = start(environment | {"AWS_ENDPOINT_URL_S3": proxy.url}, *arguments)
+        code, errors = finish(process)
+    assert code == 3, errors
+    assert errors.count("was killed") == 1, errors
+    assert "Traceback" not in errors
+    day.assert_nothing_lost()
+    run(environment, "roll", "--prefixes", f"s3://{bucket}/x/", "--delete")
+    day.assert_done(deleted=True)
+
+
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.exists():
+        pytest.skip("needs /proc")
+    found = [int(child) for child in children.read_text().split()]
+    return found + [grandchild for child in found for grandchild in _descendants(child)]
+
+
+def _has_connection_from(pid: int, port: int) -> bool:
+    """Whether a socket of the process has that local port."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    inodes = {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port}
+    links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()]
+    return any(f"socket:[{inode}]" in links for inode in inodes)
+
+
+def test_a_producer_killed_at_any_step_is_made_good_by_the_next(
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    sqs: SQSClient,
+    bucket: str,
+    queue_name: str,
+    queue_url: str,
+    environment: dict[str, str],
+) -> None:
+    """Killed at its listing or among its sends: touches no log, and a second run sends all; doubled tasks are one."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(1, days=25)
+    produce = ["producer", "--queue-name", queue_name, "--prefixes", f"s3://{bucket}/x/"]
+    for at, moment in ((1, MOMENTS[0]), (2, MOMENTS[1])):
+        assert killed_at(seaweedfs, environment, produce, at, moment)[0]
+    murder = Murder(2, MOMENTS[1])  # the second request to SQS: GetQueueUrl was the first
+    with FaultyProxy(int(environment["AWS_ENDPOINT_URL_SQS"].rpartition(":")[2]), murder) as proxy:
+        process = start(environment | {"AWS_ENDPOINT_URL_SQS": proxy.url}, *produce)
+        murder.victim = process
+        assert finish(process)[0] == -signal.SIGKILL
+    day.assert_untouched()
+    sent = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+    assert sent["ApproximateNumberOfMessages"] == "10"
+    run(environment, *produce)
+    run(environment, "worker", "--queue-name", queue_name, "--delete")
+    day.assert_done(deleted=True)

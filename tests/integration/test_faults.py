@@ -1,0 +1,336 @@
+"""Faults on the wire between the program and a real S3 server: success or one clear error, never loss, never a hang.
+
+The whole table, every fault at every call, is in tests/proof/test_every_fault.py.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from tests import faulty_proxy as faults
+from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
+from tests.real_day import RealDay, log_key, opened, reconcile_day
+
+from s3_log_roller.demo.servers import REGION, SeaweedFS
+from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.s3 import bucket as s3_bucket
+from s3_log_roller.s3 import open_bucket, opening
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+ONE_PUT = ["ListObjects", "GetObject", "PutRollup", "GetRollup", "DeleteObjects"]
+IN_PARTS = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]
+
+FAULTS: dict[str, Fault] = {
+    "reset before the request": faults.reset_before_request,
+    "closed before the request": faults.close_before_request,
+    "reset after the request": faults.reset_after_request,
+    "reset in the header": faults.reset_in_header,
+    "reset in the body": faults.reset_in_body,
+    "closed in the body": faults.close_in_body,
+    "503": faults.answer(503, "SlowDown"),
+    "500": faults.answer(500, "InternalError"),
+    "500 though it was done": faults.answer(500, "InternalError", done=True),
+    "429": faults.answer(429, "TooManyRequests"),
+    "400 RequestTimeout": faults.answer(400, "RequestTimeout"),
+    "shorter": faults.shorter(7),
+    "empty": faults.shorter(1 << 30),
+    "content-length too high": faults.wrong_length(9),
+    "content-length too low": faults.wrong_length(-9),
+    "flipped answer, early": faults.flip_answer(0.02),
+    "flipped answer, middle": faults.flip_answer(0.5),
+    "flipped answer, late": faults.flip_answer(0.97),
+    "flipped request": faults.flip_request(0.4),
+    "no HTTP": faults.garbage,
+}
+SLOW_FAULTS: dict[str, Fault] = {
+    "hangs before the answer": faults.hang_before_answer,
+    "hangs in the body": faults.hang_in_body,
+    "drips": faults.drip,
+}
+"""These take a time-out each."""
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little of it: three attempts of a second each."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    monkeypatch.setattr(opening, "CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(opening, "READ_TIMEOUT_S", 1)
+    monkeypatch.setattr(s3_bucket, "PART_BYTES", 5 << 20)  # the smallest that S3 takes
+
+
+def only(operation: str, fault: Fault, times: int) -> Plan:
+    """The fault at so many calls of that kind; all others pass."""
+    left = times
+
+    def plan(exchange: Exchange) -> Fault | None:
+        nonlocal left
+        if exchange.operation == operation and left > 0:
+            left -= 1
+            return fault
+        return None
+
+    return plan
+
+
+def fill(day: RealDay, operation: str) -> None:
+    """A short day: large enough for an upload in parts where the operation is one of those."""
+    if operation in IN_PARTS:
+        for number in range(4):
+            day.put(log_key(day.prefix, number), Random(number).randbytes(1_800_000))
+    else:
+        day.fill(3)
+
+
+def run_through(server: SeaweedFS, day: RealDay, plan: Plan, *, delete: bool = True) -> RollerError | None:
+    """One run whose every request goes through a faulty proxy; the error it ended with, if any.
+
+    Anything but a `RollerError` is a failure of the test, as is an error of many lines.
+    """
+    with (
+        FaultyProxy(server.port, plan) as proxy,
+        opened(proxy.url, server.access_key, server.secret_key, day.bucket) as store,
+    ):
+        try:
+            reconcile_day(store, day.bucket, day.prefix, delete=delete)
+            ended = None
+        except RollerError as error:
+            ended = error
+    if ended is not None:
+        assert len(str(ended).splitlines()) == 1, ended
+        assert day.bucket in str(ended)
+    return ended
+
+
+def run_plainly(server: SeaweedFS, day: RealDay, *, delete: bool = True) -> None:
+    with opened(server.endpoint, server.access_key, server.secret_key, day.bucket) as store:
+        reconcile_day(store, day.bucket, day.prefix, delete=delete)
+
+
+def break_and_mend(server: SeaweedFS, day: RealDay, plan: Plan, *, open_uploads: bool = False) -> RollerError | None:
+    """Run with faults: nothing is lost. Run without: all is done. Returns the error of the first run, if any.
+
+    `open_uploads`: the fault is one of those that may leave one.
+    """
+    error = run_through(server, day, plan)
+    day.assert_nothing_lost()
+    if error is None:
+        assert not set(day.keys()) & set(day.bodies)
+    assert open_uploads or day.open_uploads() == []
+    run_plainly(server, day)
+    day.assert_exactly_once()
+    return error
+
+
+def may_fail(fault: str, operation: str) -> bool:
+    """Whether a single such fault may end a run: only where a flipped bit makes another request or answer of it."""
+    return (fault == "flipped request" and operation not in {"ListObjects", "GetObject", "GetRollup"}) or (
+        fault.startswith("flipped answer") and operation in {"GetRollup", "DeleteObjects", *IN_PARTS}
+    )
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(("number", "fault"), list(enumerate(FAULTS)))
+def test_a_fault_that_passes_is_overcome(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, number: int, fault: str
+) -> None:
+    """Once, at one kind of call: the run succeeds all the same."""
+    operation = ONE_PUT[number % len(ONE_PUT)]
+    day = RealDay(s3, bucket, "x/")
+    fill(day, operation)
+    error = break_and_mend(seaweedfs, day, only(operation, FAULTS[fault], 1))
+    assert error is None or may_fail(fault, operation), f"{operation}: {error}"
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        ("ListObjects", "503"),
+        ("GetObject", "closed in the body"),
+        ("PutRollup", "500"),
+        ("GetRollup", "reset before the request"),
+        ("DeleteObjects", "reset in the header"),
+        ("CreateMultipartUpload", "503"),
+        ("UploadPart", "reset before the request"),
+        ("CompleteMultipartUpload", "429"),
+    ],
+)
+def test_a_fault_that_stays_is_one_clear_error(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, operation: str, fault: str
+) -> None:
+    """The error names the call, how often it was tried and what to do; nothing is lost, no upload stays open."""
+    day = RealDay(s3, bucket, "x/")
+    fill(day, operation)
+    error = break_and_mend(seaweedfs, day, only(operation, FAULTS[fault], 1_000_000))
+    assert isinstance(error, StorageError), error
+    assert re.search(r"^s3:\w+ on s3://\S+ failed after 3 attempts: .*nothing was lost, run again$", str(error))
+    assert day.open_uploads() == []
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("fault", SLOW_FAULTS)
+def test_nothing_waits_for_ever(seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str) -> None:
+    """A connection that hangs or drips is given up after the read time-out and tried again elsewhere."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(4)
+    started = time.monotonic()
+    assert break_and_mend(seaweedfs, day, only("GetObject", SLOW_FAULTS[fault], 1)) is None
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_storm_of_503_is_ridden_out(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of all requests are told to slow down; with the usual eight attempts all gets done."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "12")
+    day = RealDay(s3, bucket, "x/")
+    day.fill(12)
+
+    def storm(exchange: Exchange) -> Fault | None:
+        return FAULTS["503"] if exchange.number % 2 and exchange.operation != "HeadBucket" else None
+
+    assert break_and_mend(seaweedfs, day, storm) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "ExpiredToken", "expired: renew them"),
+        (403, "RequestTimeTooSkewed", "clock is wrong"),
+        (403, "InvalidAccessKeyId", "access key"),
+        (403, "AccessDenied", "the credentials need s3:"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["GetObject", "UploadPart"])
+@pytest.mark.usefixtures("patience")
+def test_credentials_that_fail_mid_run_are_named(
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    bucket: str,
+    operation: str,
+    status: int,
+    code: str,
+    words: str,
+) -> None:
+    """From some call on every request is refused: one clear error at once, nothing lost, the next run converges."""
+    day = RealDay(s3, bucket, "x/")
+    fill(day, operation)
+    begun = False
+
+    def refuse(exchange: Exchange) -> Fault | None:
+        nonlocal begun
+        begun = begun or exchange.operation == operation
+        return faults.answer(status, code) if begun else None
+
+    error = break_and_mend(seaweedfs, day, refuse, open_uploads=True)
+    assert error is not None
+    assert words in str(error)
+
+
+def call_open(url: str) -> None:
+    session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION)
+    open_bucket(session, "bucket", endpoint_url=url)
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_name_that_does_not_resolve_is_one_clear_error() -> None:
+    """DNS failure, before anything was begun."""
+    with pytest.raises(StorageError, match=r"s3://bucket cannot be reached.*no-such-host\.invalid"):
+        call_open("http://no-such-host.invalid")
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_server_that_takes_no_connection_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connection refused; and one that accepts and says nothing."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(StorageError, match="s3://bucket cannot be reached"):
+            call_open(f"http://127.0.0.1:{port}")
+    with pytest.raises(StorageError, match="s3://bucket cannot be reached"):
+        call_open(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.usefixtures("patience")
+def test_names_that_stop_resolving_mid_run_are_one_clear_error(seaweedfs: SeaweedFS, s3: S3Client, bucket: str) -> None:
+    """The bulk client's own DNS failure names the call, says that nothing was lost, and is no hang."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(3)
+    with opened(seaweedfs.endpoint, seaweedfs.access_key, seaweedfs.secret_key, bucket) as store:
+        object.__setattr__(store._transport._wire, "origin", "http://no-such-host.invalid")
+        with pytest.raises(StorageError, match=r"s3:ListBucket on .* failed after 3 attempts: .*nothing was lost"):
+            reconcile_day(store, bucket, day.prefix, delete=True)
+    run_plainly(seaweedfs, day)
+    day.assert_done(deleted=True)
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS failure at the start, and in the bulk client's own connections: named with what to set; with it, it works."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from bench.buckets import Bucket
+    from bench.s3_server import ServerOptions, serving
+
+    with serving(ServerOptions(), tls=tmp_path) as server:
+        server.api.buckets["bucket"] = Bucket()
+        with pytest.raises(StorageError, match=r"cannot be reached.*CERTIFICATE_VERIFY_FAILED"):
+            call_open(server.url)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION)
+        store = open_bucket(session, "bucket", endpoint_url=server.url)
+        assert store.list_page("").objects == []
+        store.close()
+        stranger = open_bucket(session, "bucket", endpoint_url=server.url)
+        object.__setattr__(stranger._transport._wire, "ca_bundle", opening.get_cert_path(True))
+        with pytest.raises(StorageError, match=r"failed at once: .*AWS_CA_BUNDLE"):
+            stranger.list_page("")
+        stranger.close()
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_rollup_replaced_between_upload_and_reading_back_deletes_nothing_unproven(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str
+) -> None:
+    """Somebody puts other bytes, or another sound rollup, under the key right after the upload."""
+    replacements: list[Callable[[bytes], bytes]] = [lambda body: body[::-1], lambda body: b"", lambda body: body[:-100]]
+    for number, replacement in enumerate(replacements):
+        day = RealDay(s3, bucket, f"{number}/")
+        day.fill(5)
+
+        def replace(
+            exchange: Exchange, replacement: Callable[[bytes], bytes] = replacement, day: RealDay = day
+        ) -> Fault | None:
+            if exchange.operation != "PutRollup":
+                return None
+
+            async def fault(link: faults.Link) -> None:
+                answer = await link.forward()
+                key = exchange.target.partition("?")[0].split("/", 2)[2]
+                s3.put_object(Bucket=bucket, Key=key, Body=replacement(day.body(key)))
+                await link.send(answer)
+
+            return fault
+
+        error = run_through(seaweedfs, day, replace)
+        assert error is not None
+        assert "rollup-2022-07-01" in str(error)
+        assert "move it out of this prefix" in str(error)
+        day.assert_untouched()
+        # What the message says to do:
+        (damaged,) = day.rollups()
+        s3.copy_object(Bucket=bucket, Key=f"damaged/{number}.tgz", CopySource={"Bucket": bucket, "Key": damaged})
+        s3.delete_object(Bucket=bucket, Key=damaged)
+        run_plainly(seaweedfs, day)
+        day.assert_done(deleted=True)
