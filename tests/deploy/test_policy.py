@@ -54,15 +54,16 @@ class PolicedSeaweedFS(SeaweedFS):
 @pytest.fixture(scope="module")
 def policed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     with PolicedSeaweedFS(tmp_path_factory.mktemp("policed")) as server:
+        client(server, "s3").create_bucket(Bucket=PREFIX.bucket)
         yield server
 
 
 @pytest.fixture
 def s3(policed: SeaweedFS) -> Iterator[Any]:
     s3 = client(policed, "s3")
-    s3.create_bucket(Bucket=PREFIX.bucket)
     yield s3
-    s3.delete_bucket(Bucket=PREFIX.bucket)
+    for entry in s3.list_objects_v2(Bucket=PREFIX.bucket).get("Contents", []):
+        s3.delete_object(Bucket=PREFIX.bucket, Key=entry["Key"])
 
 
 def run(policed: SeaweedFS, identity: str, *arguments: str) -> subprocess.CompletedProcess[str]:
