@@ -75,6 +75,8 @@ def _is_beside_the_point(node: ast.AST) -> bool:
     """Docstrings, type hints, imports and what only goes to the log."""
     if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.FormattedValue | ast.AnnAssign):
         return True
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return True  # a type
     if isinstance(node, ast.Assign) and node.col_offset == 0:
         return True  # names of types and the logger
     if isinstance(node, ast.Expr):

@@ -275,6 +275,17 @@ def test_an_etag_that_is_no_md5_by_its_headers_is_taken_with_the_bodys_own(heade
             list(client.fetch(pieces))
 
 
+def test_odd_keys_are_escaped_in_paths_and_plain_ones_are_not() -> None:
+    """The object of that very name, and the signature's own form of the path."""
+    with a_bucket() as (client, stored, intruder):
+        for key in ("a b/é+%#?&", "plain/2022-07-01-~_."):
+            stored.put(key, b"body", 0)
+            assert next(client.fetch([piece(key, b"body")]))[0] == b"body"
+        lines = [call.head.split(b"\r\n")[0] for call in intruder.calls]
+        assert lines[0] == b"GET /bucket/a%20b/%C3%A9%2B%25%23%3F%26 HTTP/1.1"
+        assert lines[1] == b"GET /bucket/plain/2022-07-01-~_. HTTP/1.1"
+
+
 def test_ranges_are_exactly_what_was_asked_for_and_of_that_version() -> None:
     """Another length is refused; another version is `ObjectGone`; bodies come in order whatever the network does."""
     content = bytes(range(256)) * 40
