@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import copy
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -32,7 +33,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "s3_log_roller"
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 60
+MAX_BYTES = 3 << 30
 CORE = {
     "reconcile.py": ["tests/unit/test_reconcile.py", "tests/unit/test_fuzz_safety.py"],
     "verify.py": ["tests/unit/test_reconcile.py", "tests/unit/test_fuzz_safety.py"],
@@ -172,6 +174,7 @@ def _run_tests(directory: str, tests: list[str]) -> NoReturn:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
     os.chdir(ROOT)
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))  # a loop that never ends may also grow
     sys.path.insert(0, directory)
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(directory) / "hypothesis")
     code = 1

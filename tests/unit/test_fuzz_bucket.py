@@ -446,12 +446,17 @@ def test_a_part_that_fails_fails_the_upload(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_upload_without_an_id_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer to CreateMultipartUpload that names none."""
+    """An answer to CreateMultipartUpload that names none, or breaks off, is asked for again, then an error."""
     allow_small_parts(monkeypatch)
     with a_bucket() as (client, _, intruder):
         intruder.change = lambda call, answer: with_body(b"<X/>")
-        with pytest.raises(StorageError, match="no upload id for s3://bucket/key"):
+        with pytest.raises(StorageError, match="s3://bucket/key failed after 3 attempts: S3 gave no upload id"):
             client.upload("key", 1).write(bytes(1000))
+        intruder.change = first_only(lambda call: call.query == "uploads=", lambda call, answer: with_body(b"<Init"))
+        upload = client.upload("key", 1)
+        upload.write(bytes(2500))
+        upload.finish()
+        assert [entry.size for entry in client.list_page("").objects] == [2500]
 
 
 def test_a_sent_part_does_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

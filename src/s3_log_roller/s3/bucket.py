@@ -277,10 +277,9 @@ class S3Upload:
 
     def _send_part(self, body: bytes) -> None:
         if not self._upload_id:
-            created = self._store._run(self._request("s3:PutObject", "POST", "uploads="))
-            self._upload_id = parse_fields(created.answer).get("UploadId", "")
-            if not self._upload_id:
-                raise StorageError(f"S3 gave no upload id for s3://{self._store.bucket}/{self._key}")
+            create = self._request("s3:PutObject", "POST", "uploads=")
+            create.check = lambda done: None if _upload_id(done) else "S3 gave no upload id"
+            self._upload_id = _upload_id(self._store._run(create))
         query = f"partNumber={len(self._parts) + 1}&uploadId={_quote_query(self._upload_id)}"
         part = self._request("s3:PutObject", "PUT", query, (("content-md5", _content_md5(body)),), body)
         self._parts.append(part)
@@ -308,6 +307,10 @@ class S3Upload:
     def _request(self, operation: str, method: str, query: str, headers: Headers = (), body: bytes = b"") -> Request:
         path = self._store._path(self._key)
         return Request(operation, method, path, query, headers, self._key, body, wants_headers=True)
+
+
+def _upload_id(created: Request) -> str:
+    return parse_fields(created.answer).get("UploadId", "")
 
 
 def _is_encrypted_otherwise(request: Request) -> bool:
