@@ -19,6 +19,7 @@ from deflate import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.memory_store import MemoryStore, MemoryUpload, no_step
+from tests.unit import test_rollup_damage as damage
 from tests.unit.test_reconcile import (
     DAY,
     PREFIX,
@@ -695,6 +696,19 @@ def test_a_target_prefix_that_no_tarball_can_hold_is_refused_before_anything_is_
     with pytest.raises(StorageError, match="NUL in its target prefix"):
         run(store, replace(TASK, group=DayGroup("bucket", prefix, DAY)), delete=True)
     assert store.objects == before
+
+
+@pytest.mark.parametrize(("place", "reason"), [(4, "does not begin as"), (-8, "gzip checksum"), (-1, "gzip checksum")])
+def test_blocks_that_other_tools_would_read_otherwise_are_refused(place: int, reason: str) -> None:
+    """A gzip header or trailer that is not the writer's own, under an index that fits it."""
+    rollup = damage.pack(damage.ENTRIES)
+    footer = read_footer(rollup, len(rollup))
+    data = bytearray(rollup[: footer.members_start])
+    data[place] ^= 1
+    (block,) = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
+    forged = damage.reseal(rollup, bytes(data), [block._replace(crc32=crc32(bytes(data)))])
+    with pytest.raises(DamagedRollup, match=reason):
+        damage.check(forged)
 
 
 def test_refusals_of_keys_never_asked_for_still_fail_the_task() -> None:
