@@ -274,6 +274,16 @@ def test_a_wrong_footer_is_found_though_its_checksum_is_right(data: st.DataObjec
         check(rollup[: footer.footer_start] + changed.encode())
 
 
+@pytest.mark.parametrize("name", ["members_start", "blocks_start", "footer_start"])
+def test_a_footer_with_an_offset_beyond_all_bounds_is_found(name: str) -> None:
+    """More than Python's own lengths can say."""
+    rollup = pack(ENTRIES)
+    footer = read_footer(rollup, len(rollup))
+    values: dict[str, Any] = {name: 2**64 - 1}
+    with pytest.raises(DamagedRollup):
+        read_footer(rollup[: footer.footer_start] + replace(footer, **values).encode(), len(rollup))
+
+
 def test_another_content_digest_is_found() -> None:
     """It is recomputed from keys, ETags and sizes."""
     rollup = pack(ENTRIES)

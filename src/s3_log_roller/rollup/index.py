@@ -482,7 +482,9 @@ def read_footer(tail: bytes, file_size: int) -> Footer:
 def _check_footer(footer: Footer, file_size: int) -> None:
     if footer.footer_start + FOOTER_BYTES != file_size:
         damaged(f"the file has {file_size} bytes, its footer says {footer.footer_start + FOOTER_BYTES}")
-    members_bytes, blocks_bytes = len(footer.members_range), len(footer.blocks_range)
+    # Not `len` of the ranges: a wrong footer's may be longer than `len` can say.
+    members_bytes = footer.blocks_start - footer.members_start
+    blocks_bytes = footer.footer_start - footer.blocks_start
     least_tar_bytes = footer.members * RECORD_BYTES + footer.original_bytes + len(END_OF_ARCHIVE)
     possible = (
         0 < footer.members_start < footer.blocks_start < footer.footer_start
