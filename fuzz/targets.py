@@ -52,7 +52,7 @@ def log_key(data: bytes) -> None:
         assert len(key) == len(log.target_prefix) + 36
         assert key[-36:-26] == log.day.isoformat()
         assert key.encode() < after_day(log).encode() < (log.target_prefix + f"{log.day}.").encode()
-        Originals(group).append(key[-36:], "0" * 32, 1, 1)
+        assert Originals(group).append(key[-36:], "0" * 32, 1, 1)
     if rollup is not None:
         group = DayGroup("bucket", rollup.target_prefix, rollup.day)
         assert group.rollup_key(bytes.fromhex(rollup.digest)) == key

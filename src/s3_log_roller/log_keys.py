@@ -18,7 +18,10 @@ SUFFIX_CHARS: Final = 36
 
 ROLLUP_DIGEST_CHARS: Final = 8
 
-_LOG_SUFFIX: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-(?:[01][0-9]|2[0-3])-[0-5][0-9]-[0-5][0-9]-[0-9A-F]{16}")
+LOG_SUFFIX: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})-([01][0-9]|2[0-3])-([0-5][0-9])-([0-5][0-9])-([0-9A-F]{16})"
+)
+"""Day, hours, minutes, seconds and unique string."""
 _ROLLUP_SUFFIX: Final = re.compile(r"rollup-([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9a-f]{8})\.tgz")
 _ROLLUP_SUFFIX_CHARS: Final = len("rollup-YYYY-MM-DD-hhhhhhhh.tgz")
 
@@ -77,7 +80,7 @@ def _parse_date(text: str) -> date | None:
 
 def parse_log_key(key: str) -> LogKey | None:
     """Parse a key as a log key; None when it is none, impossible dates and times included."""
-    match = _LOG_SUFFIX.fullmatch(key, max(0, len(key) - SUFFIX_CHARS))
+    match = LOG_SUFFIX.fullmatch(key, max(0, len(key) - SUFFIX_CHARS))
     if match is None:
         return None
     day = _parse_date(match[1])

@@ -184,18 +184,19 @@ class _Reconciler:
                 go_on_after = last_key
                 break
             last_key = entry.key
+            readable = not entry.archived and entry.key not in self.unreadable
+            try:
+                if readable and originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime):
+                    continue
+            except ValueError as error:
+                raise StorageError(f"s3://{self.store.bucket} does not list as S3 does: {error}") from error
             key = parse_log_key(entry.key)
             if key is None:
                 continue
-            if key.target_prefix != self.group.target_prefix:
-                self.tally.nested.add(DayGroup(self.group.bucket, key.target_prefix, key.day))
-            elif entry.archived or entry.key in self.unreadable:
+            if key.target_prefix == self.group.target_prefix:
                 archived.append(entry.key)
             else:
-                try:
-                    originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime)
-                except ValueError as error:
-                    raise StorageError(f"s3://{self.store.bucket} does not list as S3 does: {error}") from error
+                self.tally.nested.add(DayGroup(self.group.bucket, key.target_prefix, key.day))
         self.tally.archived += len(archived)
         if archived:
             logger.warning(

@@ -16,7 +16,6 @@ from s3_log_roller import options
 from s3_log_roller.buckets import Buckets, Connection
 from s3_log_roller.errors import RollerError
 from s3_log_roller.outcome import RollOutcome
-from s3_log_roller.processes import ProcessRunner
 from s3_log_roller.producer import merge_prefixes
 from s3_log_roller.progress import Meter, ProgressLine, Ticker, show_progress
 from s3_log_roller.queues import TaskQueue
@@ -85,6 +84,8 @@ def rolling(args: Namespace, connection: Connection, sessions: Sessions, prefixe
             roll = partial(_roll, buckets, args.delete, args.level, Ticker(meter.cells, 0))
             yield Job(buckets, InlineRunner(roll), summary)
             return
+        from s3_log_roller.processes import ProcessRunner
+
         if connection.max_in_flight is not None:
             connection = replace(connection, max_in_flight=max(1, connection.max_in_flight // args.processes))
         make_roll = partial(_make_roll, connection, args.delete, args.level)

@@ -14,7 +14,7 @@ from hashlib import md5
 from typing import Final, Literal
 
 from s3_log_roller.errors import DamagedRollup, RollerError
-from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.log_keys import DayGroup, parse_rollup_key
 from s3_log_roller.reading.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.reading.packed import PackedFile, Tables, read_members, read_tables, read_through
 from s3_log_roller.reading.plan import Group, Packed, Share, Stores, list_objects
@@ -110,9 +110,7 @@ def _list_originals(store: Store, group: DayGroup | None) -> Originals:
     originals = Originals(group or DayGroup(LOCAL, "", date.min))
     if group is not None and store.bucket != LOCAL:
         for entry in list_objects(store, group.logs_prefix):
-            key = parse_log_key(entry.key)
-            if key is not None and key.target_prefix == group.target_prefix:
-                originals.append(entry.key[len(group.target_prefix) :], entry.etag, entry.size, entry.mtime)
+            originals.append(entry.key[len(group.target_prefix) :], entry.etag, entry.size, entry.mtime)
     return originals
 
 

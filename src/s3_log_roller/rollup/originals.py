@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Final, NamedTuple
 
-from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.log_keys import LOG_SUFFIX, DayGroup
 
-_SUFFIX: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-([01][0-9]|2[0-3])-([0-5][0-9])-([0-5][0-9])-([0-9A-F]{16})")
 _MD5_ETAG: Final = re.compile(r"[0-9a-f]{32}")
-_RECORD: Final = struct.Struct("<IQQq16s")
-_SIZE: Final = struct.Struct("<Q")
-_SIZE_OFFSET: Final = 12
+_RECORD: Final = struct.Struct("<QQI16s")
+"""Size and second of the day in one, unique string, mtime, MD5."""
+_SECOND_BITS: Final = 17
+_SECOND_MASK: Final = (1 << _SECOND_BITS) - 1
+_TWO_DIGITS: Final = tuple(f"{number:02}" for number in range(60))
 _NO_MD5: Final = bytes(16)
 _LINES_PER_UPDATE: Final = 512
 
@@ -71,7 +72,7 @@ class ContentDigest:
 
 
 class Originals:
-    """The originals of one day group in key order: 44 bytes each, and 1 more entry per ETag that is no MD5.
+    """The originals of one day group in key order: 36 bytes each, and 1 more entry per ETag that is no MD5.
 
     While an iteration is going on the table cannot grow (BufferError).
     """
@@ -85,14 +86,14 @@ class Originals:
         self._other_etags: dict[int, str] = {}
         self._last_suffix = ""
 
-    def append(self, suffix: str, etag: str, size: int, mtime: int) -> None:
-        """Add the next original in key order.
+    def append(self, suffix: str, etag: str, size: int, mtime: int) -> bool:
+        """Add the next original in key order; False, and nothing is added, if it is no log of that day.
 
-        Raises ValueError when it is out of order or twice there, of another day, or no log at all.
+        Raises ValueError when it is out of order or twice there, and for an ETag, a size or a time that no object has.
         """
-        match = _SUFFIX.fullmatch(suffix)
+        match = LOG_SUFFIX.fullmatch(suffix)
         if match is None or match[1] != self._day:
-            raise ValueError(f"{suffix!r} is no log of the day group {self.group}")
+            return False
         if suffix <= self._last_suffix:
             raise ValueError(f"{suffix!r} does not sort behind {self._last_suffix!r}")
         second = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4])
@@ -100,7 +101,12 @@ class Originals:
         if not is_md5 and not (etag.isascii() and 0 < len(etag) <= MAX_ETAG_CHARS):
             raise ValueError(f"{suffix!r} has an ETag no object has: {etag!r}")
         try:
-            record = _RECORD.pack(second, int(match[5], 16), size, mtime, bytes.fromhex(etag) if is_md5 else _NO_MD5)
+            record = _RECORD.pack(
+                size << _SECOND_BITS | second,
+                int(match[5], 16),
+                mtime,
+                bytes.fromhex(etag) if is_md5 else _NO_MD5,
+            )
         except struct.error as error:
             raise ValueError(f"{suffix!r} has an impossible size or time: {size}, {mtime}") from error
         if not is_md5:
@@ -108,6 +114,7 @@ class Originals:
         self._records += record
         self._last_suffix = suffix
         self.total_bytes += size
+        return True
 
     def __len__(self) -> int:
         return len(self._records) // _RECORD.size
@@ -115,16 +122,19 @@ class Originals:
     def __iter__(self) -> Iterator[Original]:
         day = self._day
         other_etags = self._other_etags
+        make = tuple.__new__  # the class's own `__new__` is a Python function, and takes half as long as the rest
         clock, last_minute = "", -1
-        for row, (second, unique, size, mtime, md5) in enumerate(_RECORD.iter_unpack(self._records)):
+        for row, (size, unique, mtime, md5) in enumerate(_RECORD.iter_unpack(self._records)):
+            second = size & _SECOND_MASK
+            size >>= _SECOND_BITS
             minute = second // 60
             if minute != last_minute:
                 clock, last_minute = clock_prefix(day, minute * 60)[:-3], minute
-            suffix = f"{clock}{second - minute * 60:02}-{unique:016X}"
+            suffix = f"{clock}{_TWO_DIGITS[second - minute * 60]}-{unique:016X}"
             if row in other_etags:
-                yield Original(suffix, size, mtime, other_etags[row], None, second, unique)
+                yield make(Original, (suffix, size, mtime, other_etags[row], None, second, unique))
             else:
-                yield Original(suffix, size, mtime, md5.hex(), md5, second, unique)
+                yield make(Original, (suffix, size, mtime, md5.hex(), md5, second, unique))
 
     def select(self, mask: Sequence[int]) -> Originals:
         """Those whose place in the mask is not zero. Raises ValueError if the mask has another length."""
@@ -151,5 +161,5 @@ class Originals:
             if row in self._other_etags:
                 chosen._other_etags[len(chosen)] = self._other_etags[row]
             chosen._records += self._records[start : start + _RECORD.size]
-            chosen.total_bytes += _SIZE.unpack_from(self._records, start + _SIZE_OFFSET)[0]
+        chosen.total_bytes = sum(size >> _SECOND_BITS for size, _, _, _ in _RECORD.iter_unpack(chosen._records))
         return chosen

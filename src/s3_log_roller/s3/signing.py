@@ -37,7 +37,7 @@ class _Second:
         key = f"AWS4{credentials.secret_key}".encode()
         for part in (day, region, "s3", "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
-        self.key = key
+        self.hmac = hmac.new(key, digestmod="sha256")
         self.to_sign = f"{_ALGORITHM}\n{self.amz_date}\n{scope}\n"
         self.authorization = f"authorization: {_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders="
         self.header_lines = [f"x-amz-date: {self.amz_date}"]
@@ -83,7 +83,8 @@ class Signer:
         names += second.signed_tail
         canonical += f"x-amz-content-sha256:{payload_sha256}\n{second.canonical_tail}\n{names}\n{payload_sha256}"
         to_sign = second.to_sign + sha256(canonical.encode()).hexdigest()
-        signature = hmac.digest(second.key, to_sign.encode(), "sha256").hex()
+        signature = second.hmac.copy()
+        signature.update(to_sign.encode())
         lines.append(f"x-amz-content-sha256: {payload_sha256}")
-        lines.append(f"{second.authorization}{names}, Signature={signature}")
+        lines.append(f"{second.authorization}{names}, Signature={signature.hexdigest()}")
         return lines

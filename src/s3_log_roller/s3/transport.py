@@ -78,7 +78,6 @@ class Request:
 
     done: bool = False
     status: int = 0
-    chunks: Sequence[bytes] = ()
     header_lines: Sequence[bytes] = ()
     answer: bytes = b""
     digest: bytes = b""
@@ -200,8 +199,6 @@ class Transport:
     def _start(self, request: Request) -> None:
         request.attempts += 1
         request.epoch = self._epoch
-        chunks: list[bytes] = []
-        request.chunks = chunks
         self.requests_sent += 1
         plain = request.method == "GET" and not request.wants_headers
         handle = self._idle.pop() if plain and self._idle else self._new_handle()
@@ -212,14 +209,15 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         handle.setopt(pycurl.URL, f"{self._wire.origin}{request.path}{query}")
         handle.setopt(pycurl.HTTPHEADER, lines)
-        handle.setopt(pycurl.WRITEFUNCTION, chunks.append)
         self._in_flight[handle] = request
         self._multi.add_handle(handle)
 
     def _new_handle(self) -> Any:
         wire = self._wire
         handle = pycurl.Curl()
+        handle.chunks = []
         for option, value in (
+            (pycurl.WRITEFUNCTION, handle.chunks.append),
             (pycurl.NOSIGNAL, 1),
             (pycurl.PATH_AS_IS, 1),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
@@ -258,8 +256,9 @@ class Transport:
             for handle in succeeded:
                 request = self._release(handle)
                 request.status = handle.getinfo(pycurl.RESPONSE_CODE)
-                chunks = request.chunks
+                chunks = handle.chunks
                 request.answer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                chunks.clear()
                 self._finish(request, handle)
             for handle, code, message in failed:
                 request = self._release(handle)
@@ -292,7 +291,6 @@ class Transport:
 
     def _succeed(self, request: Request) -> None:
         request.done = True
-        request.chunks = ()
         # More in flight than keeps this program busy only costs: connections, handshakes, descriptors to look at.
         if self._starving and self._target < self._cap:
             self._target = min(self._cap, self._target + (1.0 if self._slow_start else 1.0 / self._target))
