@@ -125,7 +125,7 @@ def _request_rows(sample: Sample, logs: int) -> list[Row]:
 
 def rate(effort: Effort) -> list[Row]:
     """Logs a second from one core where every answer takes 25 ms."""
-    logs = LogSet(logs=effort.logs(50_000))
+    logs = LogSet(logs=effort.logs(100_000))
     with Server(delay_ms=25) as server:
         samples = repeat(min(3, effort.times), _filled_roll(server, logs))
         connections = server.stats()["max_connections"]

@@ -31,6 +31,7 @@ from s3_log_roller.rollup.index import (
 from s3_log_roller.rollup.reader import inflate_block
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
 from s3_log_roller.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
+from s3_log_roller.settings import DEFAULT_LEVEL
 from s3_log_roller.tasks import decode_task, encode_task
 
 GROUP: Final = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
@@ -99,7 +100,7 @@ def _rollup() -> bytes:
         digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
         suffix = f"2022-07-01-00-00-{number:02}-{number:016X}"
         originals.append(suffix, digest if number else f"{digest}-2", len(body), MIDNIGHT + number)
-    writer = RollupWriter(GROUP, originals.content_digest())
+    writer = RollupWriter(GROUP, originals.content_digest(), DEFAULT_LEVEL)
     out = []
     for original, body in zip(originals, BODIES, strict=True):
         out.append(writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest()))

@@ -104,7 +104,7 @@ variable "allow_cross_region" {
 variable "level" {
   description = "Compression level, 1 to 12."
   type        = number
-  default     = 9
+  default     = 8
 
   validation {
     condition     = var.level >= 1 && var.level <= 12 && floor(var.level) == var.level

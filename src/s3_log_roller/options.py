@@ -12,11 +12,9 @@ from typing import Final
 from s3_log_roller.buckets import Connection
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_output import FORMATS, configure_logging
+from s3_log_roller.settings import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.tasks import ScanTask, Window
 from s3_log_roller.uris import Role, S3Uri
-
-DEFAULT_LEVEL: Final = 8
-MAX_LEVEL: Final = 12
 
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 

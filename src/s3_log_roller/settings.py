@@ -12,6 +12,10 @@ from s3_log_roller.uris import Role
 
 PREFIX: Final = "ROLLUP_"
 
+DEFAULT_LEVEL: Final = 8
+"""Of compression: docs/decisions/0007-compression.md."""
+MAX_LEVEL: Final = 12
+
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -31,7 +35,7 @@ class Settings:
     """ARNs of the roles that events and tasks may name; working without a role is always allowed."""
     min_age_days: int = 1
     """Leave the last so many days alone, today among them, where the event does not say otherwise."""
-    level: int = 9
+    level: int = DEFAULT_LEVEL
     """Compression level."""
     max_in_flight: int | None = None
     """S3 requests in flight, at most."""
@@ -106,7 +110,7 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "delete": _boolean,
     "allowed_roles": _roles,
     "min_age_days": _number(1, 36_500),
-    "level": _number(1, 12),
+    "level": _number(1, MAX_LEVEL),
     "max_in_flight": _number(1, 10_000),
     "allow_cross_region": _boolean,
     "log_level": _log_level,

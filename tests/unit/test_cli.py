@@ -19,6 +19,7 @@ from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.outcome import RollOutcome
 from s3_log_roller.queues import InProcessQueue
+from s3_log_roller.settings import DEFAULT_LEVEL
 from s3_log_roller.store import ListedObject, Page
 from s3_log_roller.tasks import RollTask, ScanTask, Window
 from s3_log_roller.uris import Role
@@ -93,7 +94,7 @@ def test_the_three_commands_of_the_documentation(world: World, capsys: pytest.Ca
         "s3://bucket2/logs/2022-07-01",
         "s3://bucket3/access-logs/example.com/2022-07-01",
     ]
-    assert all(delete and level == options.DEFAULT_LEVEL for _, delete, level in world.rolled)
+    assert all(delete and level == DEFAULT_LEVEL for _, delete, level in world.rolled)
     assert capsys.readouterr().out == (
         "3 day groups done.\n"
         "3 rollups written and verified: 27 logs, 99.0 kB packed into 24.0 kB (4.1 times smaller).\n"

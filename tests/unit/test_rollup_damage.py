@@ -35,6 +35,7 @@ from s3_log_roller.rollup import (
 from s3_log_roller.rollup.index import encode_blocks, encode_section
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
 from s3_log_roller.rollup.writer import BLOCK_HEADER, BLOCK_TRAILER
+from s3_log_roller.settings import DEFAULT_LEVEL
 
 GROUP = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -56,7 +57,7 @@ def pack(entries: Sequence[Entry], other_etag_row: int = 0) -> bytes:
     for row, (suffix, body, mtime) in enumerate(entries):
         md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
         originals.append(suffix, f"{md5}-2" if row == other_etag_row else md5, len(body), mtime)
-    writer = RollupWriter(GROUP, originals.content_digest())
+    writer = RollupWriter(GROUP, originals.content_digest(), DEFAULT_LEVEL)
     out = []
     for original, (_, body, _) in zip(originals, entries, strict=True):
         out.append(writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest()))

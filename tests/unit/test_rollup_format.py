@@ -35,6 +35,7 @@ from s3_log_roller.rollup import (
     iter_members,
     read_footer,
 )
+from s3_log_roller.settings import DEFAULT_LEVEL
 
 DAY = date(2022, 7, 1)
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -70,7 +71,7 @@ def pack(logs: Sequence[Log], target_prefix: str = "example.com/", pieces: Seque
     originals = Originals(DayGroup("bucket1", target_prefix, DAY))
     for log in logs:
         originals.append(log.suffix, log.etag or log.md5.hex(), len(log.body), log.mtime)
-    writer = RollupWriter(originals.group, originals.content_digest())
+    writer = RollupWriter(originals.group, originals.content_digest(), DEFAULT_LEVEL)
     out: list[bytes] = []
     for original, log in zip(originals, logs, strict=True):
         if not pieces:
@@ -285,7 +286,7 @@ def test_the_writer_refuses_what_would_make_a_wrong_rollup() -> None:
     for log in (Log(0, 0, b"xy"), Log(1, 1, b"ab"), Log(2, 2, b"cd")):
         originals.append(log.suffix, log.md5.hex(), 2, 0)
     zeroth, first, second = originals
-    writer = RollupWriter(originals.group, bytes(32))
+    writer = RollupWriter(originals.group, bytes(32), DEFAULT_LEVEL)
     with pytest.raises(ValueError, match="no originals"):
         writer.finish()
     writer.add(zeroth, b"xy", bytes(16))
@@ -306,7 +307,7 @@ def test_the_writer_refuses_what_would_make_a_wrong_rollup() -> None:
     with pytest.raises(ValueError, match="sort"):
         writer.add(first, b"ab", bytes(16))
     with pytest.raises(ValueError, match="32 bytes"):
-        RollupWriter(originals.group, b"")
+        RollupWriter(originals.group, b"", DEFAULT_LEVEL)
 
 
 def test_a_tarball_by_another_program_has_no_index(tmp_path: Path) -> None:

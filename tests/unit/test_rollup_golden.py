@@ -22,6 +22,7 @@ from s3_log_roller.rollup import (
     iter_members,
     read_footer,
 )
+from s3_log_roller.settings import DEFAULT_LEVEL
 
 ROOT = Path(__file__).parents[2]
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -45,7 +46,7 @@ def pack(group: DayGroup, logs: list[Log]) -> tuple[bytes, str]:
     for suffix, body, mtime, etag in logs:
         originals.append(suffix, etag or hashlib.md5(body, usedforsecurity=False).hexdigest(), len(body), mtime)
     digest = originals.content_digest()
-    writer = RollupWriter(group, digest)
+    writer = RollupWriter(group, digest, DEFAULT_LEVEL)
     data = [
         writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest())
         for original, (_, body, _, _) in zip(originals, logs, strict=True)

@@ -13,8 +13,6 @@ from s3_log_roller.rollup.index import BLOCK_BYTES, Block, Footer, MemberTable, 
 from s3_log_roller.rollup.originals import Original
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, name_prefix, padding
 
-DEFAULT_LEVEL: Final = 8
-
 BLOCK_HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
 BLOCK_TRAILER: Final = struct.Struct("<II")
 _NO_HEADER: Final = -1
@@ -26,7 +24,7 @@ class RollupWriter:
     Every call returns the bytes to be written next, mostly none. Memory: one block, and some 15 bytes per member.
     """
 
-    def __init__(self, group: DayGroup, content_digest: bytes, level: int = DEFAULT_LEVEL) -> None:
+    def __init__(self, group: DayGroup, content_digest: bytes, level: int) -> None:
         if len(content_digest) != 32:
             raise ValueError(f"a content digest has 32 bytes, not {len(content_digest)}")
         self.members = 0
