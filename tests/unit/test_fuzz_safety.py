@@ -725,3 +725,27 @@ def test_refusals_of_keys_never_asked_for_still_fail_the_task() -> None:
     with pytest.raises(DeleteRefused, match="another"):
         run(store, delete=True)
     assert_exactly_once(store, bodies)
+
+
+@pytest.mark.parametrize(("prefix", "day"), [("y/", DAY), (PREFIX, date(2022, 7, 2))])
+def test_a_rollup_made_of_other_logs_is_refused(prefix: str, day: date) -> None:
+    """However right its name is for what it holds: this day group's members it does not hold."""
+    _, body = pack({log_key(1, prefix, day=day): b"x"}, prefix=prefix, day=day)
+    store = MemoryStore()
+    key = TASK.group.rollup_key(read_footer(body, len(body)).content_digest)
+    store.put(key, body)
+    rollup = ListedObject(key, store.objects[key].etag, len(body), 0, archived=False)
+    with pytest.raises(DamagedRollup, match=f"it was made of other logs, {prefix}{day}"):
+        verify(store, TASK.group, rollup, Originals(TASK.group), {})
+
+
+def test_verify_is_not_done_before_the_content_digest_is_proven() -> None:
+    """Every member is as the index says, and the name as the footer says, yet the footer's digest is another's."""
+    _, body = pack(other_logs())
+    footer = replace(read_footer(body, len(body)), content_digest=bytes(32))
+    store = MemoryStore()
+    key = TASK.group.rollup_key(footer.content_digest)
+    store.put(key, body[: footer.footer_start] + footer.encode())
+    rollup = ListedObject(key, store.objects[key].etag, len(body), 0, archived=False)
+    with pytest.raises(DamagedRollup, match="do not have the content digest in the footer"):
+        verify(store, TASK.group, rollup, Originals(TASK.group), {})
