@@ -32,7 +32,7 @@ READ_AHEAD_BYTES: Final = 8 << 20
 PART_BYTES: Final = 5 << 20
 MAX_PARTS: Final = 9_000
 """S3 allows 10,000 parts; the rest is reserve for an estimate that was too low."""
-PARTS_IN_FLIGHT: Final = 2
+PARTS_IN_FLIGHT: Final = 1
 DELETE_BATCH: Final = 1_000
 DELETES_IN_FLIGHT: Final = 4
 DELETE_ATTEMPTS: Final = 5
@@ -234,26 +234,30 @@ class S3Upload:
         self._store = store
         self._key = key
         self._part_bytes = part_bytes
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._missing_bytes = part_bytes
+        """Until there is enough for a part."""
         self._upload_id = ""
         self._parts: list[Request] = []
         self._finished = False
 
     def write(self, data: bytes) -> None:
         """See `Upload.write`."""
-        self._buffer += data
-        while len(self._buffer) >= self._part_bytes:
-            part = bytes(memoryview(self._buffer)[: self._part_bytes])
-            del self._buffer[: self._part_bytes]
-            self._send_part(part)
+        # Joined once, at its final size: a buffer that grows leaves the process with holes as large as all the others.
+        while len(data) >= self._missing_bytes:
+            self._pieces.append(data[: self._missing_bytes])
+            data = data[self._missing_bytes :]
+            self._send_part(self._take_pieces())
+        self._pieces.append(data)
+        self._missing_bytes -= len(data)
 
     def finish(self) -> str:
         """See `Upload.finish`."""
         if not self._upload_id:
-            request = self._put(bytes(self._buffer))
+            request = self._put(self._take_pieces())
         else:
-            if self._buffer:
-                self._send_part(bytes(self._buffer))
+            if self._missing_bytes < self._part_bytes:
+                self._send_part(self._take_pieces())
             for part in self._parts:
                 self._store._wait(part)
             request = self._complete()
@@ -270,6 +274,12 @@ class S3Upload:
             query = f"uploadId={_quote_query(self._upload_id)}"
             self._finished = True
             self._store._run(self._request("s3:AbortMultipartUpload", "DELETE", query))
+
+    def _take_pieces(self) -> bytes:
+        joined = b"".join(self._pieces)
+        self._pieces.clear()
+        self._missing_bytes = self._part_bytes
+        return joined
 
     def _put(self, body: bytes) -> Request:
         headers = (("content-md5", _content_md5(body)), ("if-none-match", "*"))
