@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tarfile
+import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -89,8 +92,9 @@ def cpu(effort: Effort) -> list[Row]:
     rows = []
     logs = LogSet(logs=effort.logs(len(DAY)))
     for tls, reach in ((False, 130), (True, 180)):
+        references: list[float] = []
         with Server(tls=tls) as server:
-            samples = repeat(effort.times, _filled_roll(server, logs))
+            samples = repeat(effort.times, _with_reference(_filled_roll(server, logs), references))
             one_log = repeat(effort.times, _filled_roll(server, LogSet(logs=1)))
         per_log = median(samples, lambda sample: sample.cpu_s) / len(logs) * 1e6
         start_up_s = median(one_log, lambda sample: sample.cpu_s)
@@ -102,13 +106,34 @@ def cpu(effort: Effort) -> list[Row]:
                 per_log,
                 "µs",
                 reach,
-                note=f"{start_up_s / len(logs) * 1e6:.0f} µs of it are start-up and end, {start_up_s:.2f} s in all",
+                note=f"{start_up_s / len(logs) * 1e6:.0f} µs of it are start-up and end, {start_up_s:.2f} s in all; "
+                f"the runs took {_span([sample.cpu_s / len(logs) * 1e6 for sample in samples])} µs; zlib at level 9 "
+                f"alone took {_span(references)} µs per log between them, median {statistics.median(references):.0f}",
                 samples=_as_json(samples),
             )
         )
         if not tls:
             rows += _request_rows(samples[-1], len(logs))
     return rows
+
+
+def _span(figures: Sequence[float]) -> str:
+    return f"{min(figures):.0f} to {max(figures):.0f}"
+
+
+def _with_reference(take: Callable[[], Sample], references: list[float]) -> Callable[[], Sample]:
+    """Take, with each sample, what compressing a log with zlib takes at that time: machines change their speed."""
+    contents = [content.body for _, content, _ in generate(LogSet(logs=300))]
+    tar = b"".join(contents)
+
+    def both() -> Sample:
+        sample = take()
+        started = time.process_time()
+        zlib.compress(tar, 9)
+        references.append((time.process_time() - started) / len(contents) * 1e6)
+        return sample
+
+    return both
 
 
 def _request_rows(sample: Sample, logs: int) -> list[Row]:
@@ -256,7 +281,6 @@ _CALIBRATE: Final = "import sys, zlib; from bench.rows import calibrate; calibra
 
 def calibrate() -> None:
     """A second or so of work like the roller's, without a network."""
-    import zlib
     from hashlib import md5
 
     contents = [content.body for _, content, _ in generate(LogSet(logs=500))]
