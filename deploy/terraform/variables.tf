@@ -118,8 +118,8 @@ variable "max_in_flight" {
   default     = null
 
   validation {
-    condition     = var.max_in_flight == null || try(var.max_in_flight >= 1 && var.max_in_flight <= 10000, false)
-    error_message = "max_in_flight is from 1 to 10,000."
+    condition     = var.max_in_flight == null || try(var.max_in_flight >= 1 && var.max_in_flight <= 300, false)
+    error_message = "max_in_flight is from 1 to 300."
   }
 }
 

@@ -13,8 +13,9 @@ from s3_log_roller.uris import Role
 if TYPE_CHECKING:
     from s3_log_roller.s3.bucket import S3Bucket
 
-MAX_IDLE: Final = 4
-"""Buckets kept open while no task uses them: each holds connections."""
+MAX_IDLE: Final = 16
+"""Buckets kept open while no task uses them. Only the one used last keeps its connections: with up to 300 for each of
+two in use, and its own, a process stays below the 1,024 descriptors that it often may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +76,7 @@ class Buckets:
 
     def _close_idle(self, keep: int) -> None:
         idle = [name for name, opened in self._open.items() if not opened.users]
+        for name in idle[:-1]:
+            self._open[name].store.disconnect()
         for name in idle[: max(0, len(idle) - keep)]:
             self._open.pop(name).store.close()

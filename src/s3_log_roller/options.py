@@ -13,6 +13,7 @@ from s3_log_roller.buckets import Connection
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_output import FORMATS, configure_logging
 from s3_log_roller.settings import DEFAULT_LEVEL, MAX_LEVEL
+from s3_log_roller.store import MAX_IN_FLIGHT
 from s3_log_roller.tasks import ScanTask, Window
 from s3_log_roller.uris import Role, S3Uri
 
@@ -105,7 +106,12 @@ def add_connection_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="work on buckets in other regions, too, and pay for the traffic",
     )
-    group.add_argument("--max-in-flight", type=at_least(1), metavar="N", help="S3 requests in flight at most, in all")
+    group.add_argument(
+        "--max-in-flight",
+        type=at_least(1, MAX_IN_FLIGHT),
+        metavar="N",
+        help=f"S3 requests in flight at most, all processes together (default 256 each; {MAX_IN_FLIGHT} at most)",
+    )
 
 
 def add_output_arguments(parser: ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from hashlib import md5
 from itertools import tee
 from operator import and_
@@ -109,15 +110,18 @@ def reconcile(
     if "\0" in task.group.target_prefix:
         raise StorageError(f"{task.group} has a NUL in its target prefix, which no tarball can hold: untouched")
     reconciler = _Reconciler(store, task, delete, level, pace or Pace(), on_progress or (lambda logs, size: None))
-    for _ in range(MAX_LOOKS):
+    looks = 0
+    while looks < MAX_LOOKS:
         try:
             reconciler.look()
             return reconciler.tally.outcome(task.group)
         except DayChanged as change:
+            looks += 1
             logger.info("looking_again", extra={"day_group": str(task.group), "why": str(change)})
         except ObjectArchived as archived:
-            if parse_log_key(archived.key) is None:
-                raise  # a rollup: without its index nobody can tell which originals it holds
+            # A rollup, without whose index nobody can tell which originals it holds; or one that was to be left out.
+            if parse_log_key(archived.key) is None or archived.key in reconciler.unreadable:
+                raise
             reconciler.unreadable.add(archived.key)
     raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again when it is at rest")
 
@@ -140,17 +144,20 @@ class _Reconciler:
         """One pass over the day group: see what is there, and do all that is left to do.
 
         Under a deadline a giant day, whose listing alone could take longer, is seen one window after another; the pass
-        ends with the first one that had something to pack.
+        ends with the first one that had something to pack, or when the time is over.
         """
         self.tally.leftovers = self.tally.archived = self.tally.remaining = 0
+        deleted_before = self.tally.deleted
         start_after: str | None = ""
         while start_after is not None:
             originals, start_after = self._list_originals(start_after)
             packed = self._settle(originals)
-            if start_after is not None and packed:
+            if start_after is None:
+                return
+            if packed or (self.pace.is_short and self.tally.deleted > deleted_before):
                 self.tally.remaining += 1  # at least: what follows was not listed
                 return
-            if start_after is not None and self.pace.is_short:
+            if self.pace.is_short:
                 raise OutOfTime(f"{self.group} has more logs than can be looked through in the time there is")
 
     def _settle(self, originals: Originals) -> bool:
@@ -176,7 +183,7 @@ class _Reconciler:
         """
         originals = Originals(self.group)
         prefix_chars = len(self.group.target_prefix)
-        archived = []
+        archived, first_archived = 0, ""
         window = max(MIN_WINDOW_KEYS, self.pace.allowance(None))
         last_key, go_on_after = start_after, None
         for number, entry in enumerate(self._list(self.group.logs_prefix, start_after)):
@@ -194,14 +201,15 @@ class _Reconciler:
             if key is None:
                 continue
             if key.target_prefix == self.group.target_prefix:
-                archived.append(entry.key)
+                archived += 1
+                first_archived = first_archived or entry.key
             else:
                 self.tally.nested.add(DayGroup(self.group.bucket, key.target_prefix, key.day))
-        self.tally.archived += len(archived)
+        self.tally.archived += archived
         if archived:
             logger.warning(
                 "archived_originals_skipped",
-                extra={"day_group": str(self.group), "archived": len(archived), "first": archived[0]},
+                extra={"day_group": str(self.group), "archived": archived, "first": first_archived},
             )
         return originals, go_on_after
 
@@ -278,14 +286,16 @@ class _Reconciler:
         upload = self.store.upload(key, originals.total_bytes + 600 * len(originals) + 4096)
         try:
             md5s = self._write(originals, writer, upload)
-            # A rollup that appeared meanwhile may hold some of the same originals: nothing is to be packed twice.
-            if self._list_rollups() != rollups:
-                raise DayChanged(f"another rollup of {self.group} appeared meanwhile")
-            etag = upload.finish()
+            etag = upload.finish(partial(self._look_for_others, rollups))
         except BaseException:
             _abort(upload)
             raise
         return ListedObject(key, etag, writer.bytes_out, 0, archived=False), md5s
+
+    def _look_for_others(self, rollups: list[ListedObject]) -> None:
+        """A rollup that appeared meanwhile may hold some of the same originals: nothing is to be packed twice."""
+        if self._list_rollups() != rollups:
+            raise DayChanged(f"another rollup of {self.group} appeared meanwhile")
 
     def _write(self, originals: Originals, writer: RollupWriter, upload: Upload) -> dict[str, bytes]:
         target_prefix = self.group.target_prefix

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.store import MAX_IN_FLIGHT
 from s3_log_roller.uris import Role
 
 PREFIX: Final = "ROLLUP_"
@@ -111,7 +112,7 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "allowed_roles": _roles,
     "min_age_days": _number(1, 36_500),
     "level": _number(1, MAX_LEVEL),
-    "max_in_flight": _number(1, 10_000),
+    "max_in_flight": _number(1, MAX_IN_FLIGHT),
     "allow_cross_region": _boolean,
     "log_level": _log_level,
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+MAX_IN_FLIGHT: Final = 300
+"""Requests of one store under way at once, whatever was asked for: each has a connection, a process often may have no
+more than 1,024 descriptors, and libcurl's `select` sees no others."""
 
 
 class ListedObject(NamedTuple):
@@ -64,8 +68,12 @@ class Upload(Protocol):
     def write(self, data: bytes) -> None:
         """Add to the object's content; may wait for earlier parts, so that memory stays bounded."""
 
-    def finish(self) -> str:
-        """Publish the object, only if its key is free, and return its ETag. Raises `AlreadyExists`."""
+    def finish(self, last_look: Callable[[], object] = ...) -> str:
+        """Publish the object, only if its key is free, and return its ETag. Raises `AlreadyExists`.
+
+        `last_look` is called right before every attempt, when all that takes time is done; what it raises stops the
+        publishing.
+        """
 
     def abort(self) -> None:
         """Drop everything written. Harmless after `finish`, and when called twice."""

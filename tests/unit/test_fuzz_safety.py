@@ -522,6 +522,20 @@ def test_a_giant_day_that_cannot_be_looked_through_in_time_says_so(monkeypatch: 
     assert_exactly_once(store, bodies)
 
 
+def test_a_giant_day_of_leftovers_gets_done_window_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time is over, what was deleted until then is a step; it is no failure."""
+    monkeypatch.setattr(reconcile_module, "MIN_WINDOW_KEYS", 4)
+    store, bodies = a_day(11)
+    run(store)
+
+    class Late(Windowed):
+        is_short = True  # type: ignore[assignment]
+
+    passes = [run(store, delete=True, pace=Late()) for _ in range(3)]
+    assert [(one.deleted, one.remaining) for one in passes] == [(4, 1), (4, 1), (3, 0)]
+    assert_exactly_once(store, bodies)
+
+
 def test_a_step_of_one_is_a_step() -> None:
     """The smallest allowance still gets on."""
     store, bodies = a_day(3)

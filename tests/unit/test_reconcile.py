@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import md5, sha256
@@ -12,13 +12,13 @@ from hashlib import md5, sha256
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.memory_store import MemoryStore, no_step
+from tests.memory_store import MemoryStore, MemoryUpload, no_step
 
-from s3_log_roller.errors import DamagedRollup, DeleteRefused, OutOfTime, RollerError, StorageError
+from s3_log_roller.errors import DamagedRollup, DeleteRefused, ObjectArchived, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.outcome import RollOutcome
 from s3_log_roller.pace import Pace
-from s3_log_roller.reconcile import PIECE_BYTES, reconcile
+from s3_log_roller.reconcile import MAX_LOOKS, PIECE_BYTES, reconcile
 from s3_log_roller.tasks import RollTask, Window
 
 DAY = date(2022, 7, 1)
@@ -225,6 +225,47 @@ def test_archived_originals_are_skipped_and_counted() -> None:
     assert outcome.archived == 2
     assert {key for key in store.objects if parse_log_key(key)} == {cold, cool}
     assert_nothing_lost(store, bodies)
+
+
+def test_however_many_are_archived_and_not_listed_so_the_others_are_rolled_up() -> None:
+    """Intelligent-Tiering tells only when asked for the object: every look learns of one."""
+    store, bodies = a_day(MAX_LOOKS + 5)
+    cold = sorted(bodies)[: MAX_LOOKS + 2]
+
+    def refuse(step: str, key: str) -> None:
+        if step == "fetch" and key in cold:
+            raise ObjectArchived("archived", key=key)
+
+    store.before = refuse
+    outcome = run(store, delete=True)
+    assert (outcome.packed, outcome.archived) == (3, len(cold))
+    assert {key for key in store.objects if parse_log_key(key)} == set(cold)
+
+
+def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None:
+    """The last look is repeated before every attempt, so a storm of 503s gives no second rollup of the same logs."""
+    store, bodies = a_day()
+    late = log_key(86_000)
+    plain_upload = store.upload
+
+    class Stormy(MemoryUpload):
+        def finish(self, last_look: Callable[[], object] = lambda: None) -> str:
+            last_look()
+            # The first attempt is refused; meanwhile a log comes late, and another worker is done with the day.
+            store.put(late, b"late")
+            run(store, delete=True)
+            return super().finish(last_look)
+
+    def upload(key: str, size: int) -> MemoryUpload:
+        store.upload = plain_upload  # type: ignore[method-assign]
+        store.open_uploads += 1
+        return Stormy(store, key)
+
+    store.upload = upload  # type: ignore[method-assign]
+    outcome = run(store, delete=True)
+    assert outcome.packed == 0
+    assert_exactly_once(store, {**bodies, late: b"late"})
+    assert store.open_uploads == 0
 
 
 def test_an_archived_rollup_is_one_clear_error_when_logs_come_late() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from hashlib import md5
 from itertools import islice
 from typing import Final
@@ -51,15 +51,20 @@ class S3Bucket:
         self.bucket = bucket
         self._base_path = base_path
         self._transport = transport
-        self._etags_are_md5 = True
+        self._etags_are_md5: bool | None = None
+        """Not known before the first answer that says how the object is encrypted."""
 
     @property
     def requests_sent(self) -> int:
         """HTTP requests so far, repeated ones included."""
         return self._transport.requests_sent
 
+    def disconnect(self) -> None:
+        """Close all connections; they come back when they are needed."""
+        self._transport.disconnect()
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections for good."""
         self._transport.close()
 
     def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
@@ -121,7 +126,7 @@ class S3Bucket:
         if not piece.whole:
             headers = (*headers, ("range", f"bytes={piece.offset}-{piece.offset + piece.length - 1}"))
         request = Request("s3:GetObject", "GET", self._path(piece.key), "", headers, piece.key)
-        request.wants_headers = not self._etags_are_md5
+        request.wants_headers = not self._etags_are_md5  # they cost some CPU time
 
         def check(request: Request) -> str | None:
             answer = request.answer
@@ -130,7 +135,9 @@ class S3Bucket:
             if piece.whole:
                 digest = md5(answer, usedforsecurity=False)
                 request.digest = digest.digest()
-                if digest.hexdigest() != piece.etag and _MD5.fullmatch(piece.etag):
+                if digest.hexdigest() == piece.etag:
+                    self._etags_are_md5 = True
+                elif _MD5.fullmatch(piece.etag):
                     return self._unlike_etag(request)
             return None
 
@@ -163,7 +170,7 @@ class S3Bucket:
         try:
             while True:
                 while len(window) < DELETES_IN_FLIGHT and (batch := dict(islice(source, DELETE_BATCH))):
-                    window.append(_DeleteBatch(self._bucket_path, batch))
+                    window.append(_DeleteBatch(self._bucket_path, batch, self._transport.max_attempts))
                     self._transport.submit(window[-1].request)
                 if not window:
                     return report
@@ -197,12 +204,13 @@ class S3Bucket:
 class _DeleteBatch:
     """One DeleteObjects call: up to 1,000 keys with their ETags."""
 
-    def __init__(self, path: str, etags: dict[str, str]) -> None:
+    def __init__(self, path: str, etags: dict[str, str], max_attempts: int) -> None:
         body = delete_request(etags.items())
         headers = (("content-md5", _content_md5(body)),)
         first_key = next(iter(etags))
         self.request = Request("s3:DeleteObject", "POST", path, "delete=", headers, first_key, body, self._check)
         self._keys = etags.keys()
+        self._attempts = min(DELETE_ATTEMPTS, max_attempts)
         self._answer: DeleteAnswer | None = None
 
     def _check(self, request: Request) -> str | None:
@@ -210,7 +218,7 @@ class _DeleteBatch:
             self._answer = parse_delete_answer(request.answer)
         except UnreadableAnswer as error:
             return str(error)
-        if self._answer.worth_retrying and request.attempts < DELETE_ATTEMPTS:
+        if self._answer.worth_retrying and request.attempts < self._attempts:
             return "some deletes were put off"
         return None
 
@@ -251,29 +259,38 @@ class S3Upload:
         self._pieces.append(data)
         self._missing_bytes -= len(data)
 
-    def finish(self) -> str:
+    def finish(self, last_look: Callable[[], object] = lambda: None) -> str:
         """See `Upload.finish`."""
         if not self._upload_id:
-            request = self._put(self._take_pieces())
+            request = self._put(self._take_pieces(), last_look)
         else:
             if self._missing_bytes < self._part_bytes:
                 self._send_part(self._take_pieces())
             for part in self._parts:
                 self._store._wait(part)
-            request = self._complete()
+            request = self._complete(last_look)
         self._finished = True
         etag = request.header("etag") or parse_fields(request.answer).get("ETag", "")
         return etag.strip('"')
 
     def abort(self) -> None:
         """See `Upload.abort`."""
-        for part in self._parts:
-            if not part.done:
-                self._store._transport.cancel(part)
+        under_way = [part for part in self._parts if not part.done]
+        for part in under_way:
+            self._store._transport.cancel(part)
         if self._upload_id and not self._finished:
-            query = f"uploadId={_quote_query(self._upload_id)}"
+            self._abort_once()
+            if under_way:
+                self._abort_once()  # S3 may have taken in a part meanwhile (API_AbortMultipartUpload)
             self._finished = True
+
+    def _abort_once(self) -> None:
+        query = f"uploadId={_quote_query(self._upload_id)}"
+        try:
             self._store._run(self._request("s3:AbortMultipartUpload", "DELETE", query))
+        except StorageError as error:
+            if error.code != "NoSuchUpload":
+                raise
 
     def _take_pieces(self) -> bytes:
         joined = b"".join(self._pieces)
@@ -281,9 +298,13 @@ class S3Upload:
         self._missing_bytes = self._part_bytes
         return joined
 
-    def _put(self, body: bytes) -> Request:
+    def _put(self, body: bytes, last_look: Callable[[], object]) -> Request:
         headers = (("content-md5", _content_md5(body)), ("if-none-match", "*"))
-        return self._store._run(self._request("s3:PutObject", "PUT", "", headers, body))
+        return self._publish(self._request("s3:PutObject", "PUT", "", headers, body), last_look)
+
+    def _publish(self, request: Request, last_look: Callable[[], object]) -> Request:
+        self._store._transport.run_watched(request, last_look)
+        return self._store._wait(request)
 
     def _send_part(self, body: bytes) -> None:
         if not self._upload_id:
@@ -298,16 +319,14 @@ class S3Upload:
             earlier = self._store._wait(self._parts[-1 - PARTS_IN_FLIGHT])
             earlier.body = b""
 
-    def _complete(self) -> Request:
+    def _complete(self, last_look: Callable[[], object]) -> Request:
         body = complete_request(part.header("etag") or "" for part in self._parts)
         query = f"uploadId={_quote_query(self._upload_id)}"
         request = self._request("s3:PutObject", "POST", query, (("if-none-match", "*"),), body)
         # S3 may answer 200 at once and tell of a failure in the body.
-        request.check = lambda done: (
-            None if root_name(done.answer) == "CompleteMultipartUploadResult" else "the upload was not completed"
-        )
+        request.check = _check_completed
         try:
-            return self._store._run(request)
+            return self._publish(request, last_look)
         except StorageError as error:
             if error.code == "NoSuchUpload" and request.attempts > 1:
                 # An earlier attempt may have completed it and lost the answer: the day's rollups will tell.
@@ -321,6 +340,13 @@ class S3Upload:
 
 def _upload_id(created: Request) -> str:
     return parse_fields(created.answer).get("UploadId", "")
+
+
+def _check_completed(request: Request) -> str | None:
+    if root_name(request.answer) == "CompleteMultipartUploadResult":
+        return None
+    fields = parse_fields(request.answer)
+    return f"the upload was not completed: {fields.get('Code', '')}: {fields.get('Message', '')}".rstrip(": ")
 
 
 def _is_encrypted_otherwise(request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -81,7 +82,7 @@ def _credentials(session: boto3.Session) -> Callable[[], Credentials]:
     def current() -> Credentials:
         try:
             frozen = found.get_frozen_credentials()
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, RuntimeError) as error:  # the last one: fresh ones that are expired already
             raise CredentialsError(f"the credentials cannot be refreshed: {error}") from error
         return Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token)
 
@@ -118,7 +119,7 @@ def _refused(bucket: str, error: ClientError) -> RollerError:
 def _wire(session: boto3.Session, client: Any, origin: str) -> Wire:
     config = client.meta.config
     proxies = config.proxies if config.proxies is not None else get_environ_proxies(origin)
-    ca_bundle = session._session.get_config_variable("ca_bundle")
+    ca_bundle = session._session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return Wire(
         origin,
         proxy=(proxies or {}).get(urlsplit(origin).scheme) or "",

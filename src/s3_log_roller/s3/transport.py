@@ -19,16 +19,15 @@ from typing import Any, Final
 import pycurl
 
 from s3_log_roller.s3.signing import EMPTY_SHA256, Headers, Signer
+from s3_log_roller.store import MAX_IN_FLIGHT
 
 FIRST_IN_FLIGHT: Final = 32
 MIN_IN_FLIGHT: Final = 4
-MAX_IN_FLIGHT: Final = 512
-"""`curl_multi_fdset` sees descriptors below 1,024 only."""
-MAX_BODY_BYTES: Final = 64 << 20
+MAX_BODY_BYTES: Final = 16 << 20
 """No answer is longer: pieces are 4 MiB, listings under 2 MiB."""
 LOW_SPEED_BYTES: Final = 100
 """Slower than this a second, for the read time-out, and the transfer counts as stuck."""
-SLOWEST_BYTES_PER_S: Final = 20_000
+SLOWEST_BYTES_PER_S: Final = 50_000
 BACKOFF_BASE_S: Final = 0.1
 BACKOFF_CAP_S: Final = 20.0
 
@@ -85,6 +84,9 @@ class Request:
     fault: str = ""
     tls_fault: bool = False
     attempts: int = 0
+    watched: bool = False
+    """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
+    put_off: bool = False
     cancelled: bool = False
     epoch: int = 0
 
@@ -114,8 +116,7 @@ class Transport:
         self._cap = max(1, min(max_in_flight, MAX_IN_FLIGHT))
         self._monotonic = monotonic
         self._jitter = jitter
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, self._cap + 8)
+        self._multi = self._new_multi()
         self._idle: list[Any] = []
         self._waiting: deque[Request] = deque()
         self._retries: list[tuple[float, int, Request]] = []
@@ -132,6 +133,11 @@ class Transport:
         """The cap on requests under way at once."""
         return self._cap
 
+    @property
+    def max_attempts(self) -> int:
+        """Of a request, until it has failed for good."""
+        return self._wire.max_attempts
+
     def submit(self, request: Request) -> None:
         """Queue a request; it starts when there is room."""
         self._waiting.append(request)
@@ -144,6 +150,17 @@ class Transport:
         while not request.done:
             self.step()
         return request
+
+    def run_watched(self, request: Request, look: Callable[[], object]) -> Request:
+        """As `run`, with a look right before every attempt; what it raises is the end of the request."""
+        request.watched = True
+        while True:
+            look()
+            self.run(request)
+            if not request.put_off:
+                return request
+            time.sleep(self._delay_s(request))
+            request.put_off = request.done = False
 
     def step(self, max_wait_s: float = 1.0) -> None:
         """Move everything on; wait for the network only if nothing was finished."""
@@ -172,6 +189,11 @@ class Transport:
                 del self._in_flight[handle]
                 handle.close()
                 return
+
+    def disconnect(self) -> None:
+        """Close all connections; call it when nothing is under way."""
+        self._multi.close()
+        self._multi = self._new_multi()
 
     def close(self) -> None:
         """Drop everything under way and close all connections."""
@@ -211,6 +233,11 @@ class Transport:
         handle.setopt(pycurl.HTTPHEADER, lines)
         self._in_flight[handle] = request
         self._multi.add_handle(handle)
+
+    def _new_multi(self) -> Any:
+        multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_MAXCONNECTS, self._cap + 8)
+        return multi
 
     def _new_handle(self) -> Any:
         wire = self._wire
@@ -312,8 +339,13 @@ class Transport:
             request.fault = fault
             request.done = True
             return
-        delay_s = self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**request.attempts)
-        heapq.heappush(self._retries, (self._monotonic() + delay_s, next(self._order), request))
+        if request.watched:
+            request.put_off = request.done = True
+            return
+        heapq.heappush(self._retries, (self._monotonic() + self._delay_s(request), next(self._order), request))
+
+    def _delay_s(self, request: Request) -> float:
+        return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**request.attempts)
 
     def _back_off(self, request: Request) -> None:
         # One congested moment fails many requests at once; only the first of those that started after the last cut
