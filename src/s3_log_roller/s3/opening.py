@@ -59,7 +59,7 @@ def open_bucket(
             "or pay for the traffic between regions with --allow-cross-region"
         )
     parts = urlsplit(url)
-    host = parts.netloc.removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
+    host = parts.netloc.rpartition("@")[2].removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
     wire = _wire(session, client, f"{parts.scheme}://{host}")
     signer = Signer(host, bucket_region or client.meta.region_name, credentials)
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)

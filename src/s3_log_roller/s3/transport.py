@@ -263,6 +263,7 @@ class Transport:
             handle.setopt(option, value)
         if wire.ca_bundle:
             handle.setopt(pycurl.CAINFO, wire.ca_bundle)
+            handle.setopt(pycurl.PROXY_CAINFO, wire.ca_bundle)
         return handle
 
     def _prepare_special(self, handle: Any, request: Request, lines: list[str]) -> None:
