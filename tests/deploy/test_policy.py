@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -16,11 +16,12 @@ from tests.deploy.conftest import ROOT
 from tests.deploy.test_emulator import client, members, put_logs
 
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.policy import QUEUEING, storage_policy, with_statements
 from s3_log_roller.queues import SqsQueue
 from s3_log_roller.s3 import open_bucket
 from s3_log_roller.s3.transport import Request, Transport
-from s3_log_roller.tasks import ScanTask, Window
+from s3_log_roller.tasks import RollTask, ScanTask, Window, encode_task
 from s3_log_roller.uris import S3Uri
 
 PREFIX = S3Uri("policed", "logs/")
@@ -66,8 +67,10 @@ def s3(policed: SeaweedFS) -> Iterator[Any]:
         s3.delete_object(Bucket=PREFIX.bucket, Key=entry["Key"])
 
 
-def run(policed: SeaweedFS, identity: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = isolated_environment(policed)
+def run(
+    policed: SeaweedFS, identity: str, *arguments: str, queues: Sequence[Ministack] = ()
+) -> subprocess.CompletedProcess[str]:
+    environment = isolated_environment(*queues, policed)
     environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"] = policed.credentials(identity)
     command = [sys.executable, str(ROOT / "main.py"), *arguments, "--quiet"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -116,6 +119,32 @@ def test_it_opens_nothing_beside_the_prefix(uri: str, policed: SeaweedFS, s3: An
     result = run(policed, "exact", "roll", "--prefixes", uri)
     assert result.returncode == 1
     assert "s3:ListBucket" in result.stderr
+
+
+def test_tasks_for_places_outside_of_it_fail_alone_and_touch_nothing(
+    policed: SeaweedFS, ministack: Ministack, s3: Any
+) -> None:
+    """Whoever can send messages can name any bucket and prefix; the worker's own policy is what refuses them."""
+    mine = put_logs(s3, PREFIX.bucket, PREFIX.prefix, days=1, logs=3)
+    others = put_logs(s3, PREFIX.bucket, "other/", days=1, logs=3)
+    s3.create_bucket(Bucket="elsewhere")
+    others_elsewhere = put_logs(s3, "elsewhere", PREFIX.prefix, days=1, logs=3)
+    sqs = client(ministack, "sqs")
+    sqs.create_queue(QueueName="strangers", Attributes={"VisibilityTimeout": "30"})
+    day = next(log.day for log in map(parse_log_key, mine) if log)
+    places = [(PREFIX.bucket, "other/"), ("elsewhere", PREFIX.prefix), (PREFIX.bucket, PREFIX.prefix)]
+    url = sqs.get_queue_url(QueueName="strangers")["QueueUrl"]
+    for bucket, prefix in places:
+        task = RollTask(DayGroup(bucket, prefix, day), Window(day + timedelta(days=1)))
+        sqs.send_message(QueueUrl=url, MessageBody=encode_task(task))
+    result = run(policed, "exact", "worker", "--queue-name", "strangers", "--delete", queues=[ministack])
+    assert result.returncode == 3, result.stderr
+    assert "s3:ListBucket on s3://policed/other/" in result.stderr
+    assert "elsewhere" in result.stderr
+    keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket=PREFIX.bucket)["Contents"]}
+    assert others <= keys
+    assert not mine & keys
+    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket="elsewhere")["Contents"]} == others_elsewhere
 
 
 def test_every_call_the_program_makes_is_in_the_policy(

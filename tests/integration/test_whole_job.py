@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -12,16 +13,24 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
+from tests import faulty_proxy
+from tests.faulty_proxy import FaultyProxy
 
+from s3_log_roller import lambda_handler, log_output, sessions
+from s3_log_roller.cli import main
 from s3_log_roller.demo.sample_logs import sample_log
-from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
-from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
+from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.errors import RollerError
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.tasks import RollTask, Window, encode_task
+from s3_log_roller.uris import Role
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -273,19 +282,188 @@ def test_stopped_half_way_and_run_again_nothing_is_lost(
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
+MARKED = b"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be CONTENT-OF-A-LOG\n"
+EXTERNAL_ID = "EXTERNAL-ID-NOBODY-SHALL-SEE"
+
+
+class Secrets:
+    """Runs the program in this process with one set of credentials or another, and searches all that it said."""
+
+    def __init__(
+        self, seaweedfs: SeaweedFS, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._capfd = capfd
+        self._monkeypatch = monkeypatch
+        self.words = {"CONTENT-OF-A-LOG", EXTERNAL_ID, seaweedfs.secret_key}
+        refresh = sessions._Refresher.__call__
+
+        def noted(refresher: sessions._Refresher) -> dict[str, str]:
+            fresh = refresh(refresher)
+            self.words |= {fresh["secret_key"], fresh["token"]}
+            return fresh
+
+        monkeypatch.setattr(sessions._Refresher, "__call__", noted)
+
+    def use(self, access_key: str, secret_key: str, token: str = "") -> None:
+        """From now on the program's own credentials are these."""
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", access_key),
+            ("AWS_SECRET_ACCESS_KEY", secret_key),
+            ("AWS_SESSION_TOKEN", token),
+        ):
+            self._monkeypatch.setenv(name, value)
+        self.words |= {secret_key, token} - {""}
+
+    def search(self) -> str:
+        """What was said since the last time, in which no secret and nothing of a log may stand."""
+        said = "".join(self._capfd.readouterr())
+        assert said
+        assert not [word for word in self.words if word in said], said
+        return said
+
+
+@pytest.fixture
+def secrets(
+    seaweedfs: SeaweedFS,
+    aws_environment: None,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Secrets]:
+    """See `Secrets`; logging and signals are as before afterwards."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    before = signal.getsignal(signal.SIGTERM)
+    levels = {name: logging.getLogger(name).level for name in ("s3_log_roller", *log_output._NOISY)}
+    yield Secrets(seaweedfs, capfd, monkeypatch)
+    signal.signal(signal.SIGTERM, before)
+    logging.basicConfig(force=True)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def fill_with_marked(s3: S3Client, bucket: str) -> None:
+    """Two days of marked logs, the second with a file that is no rollup."""
+    for key in NINE_KEYS:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode() + MARKED)
+    s3.put_object(Bucket=bucket, Key="example.com/rollup-2022-07-02-00000000.tgz", Body=MARKED)
+
+
+def session_of(seaweedfs: SeaweedFS) -> tuple[str, str, str]:
+    """Access key, secret key and session token of a role."""
+    sts = boto3.client(
+        "sts",
+        endpoint_url=seaweedfs.endpoint,
+        region_name=REGION,
+        aws_access_key_id=seaweedfs.access_key,
+        aws_secret_access_key=seaweedfs.secret_key,
+    )
+    fresh = sts.assume_role(RoleArn=seaweedfs.role_arn("roller"), RoleSessionName="test")["Credentials"]
+    return fresh["AccessKeyId"], fresh["SecretAccessKey"], fresh["SessionToken"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
 def test_log_contents_and_secrets_stay_out_of_the_programs_own_log(
-    s3: S3Client, bucket: str, environment: dict[str, str], run: Run
+    s3: S3Client,
+    seaweedfs: SeaweedFS,
+    bucket: str,
+    queue_name: str,
+    secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+    log_format: str,
 ) -> None:
-    """Even with -v and JSON logs, and with failures, neither a record nor a key's secret shows."""
-    fill(s3, bucket, NINE_KEYS)
-    marked = b"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be SECRET-RECORD\n"
-    s3.put_object(Bucket=bucket, Key=NINE_KEYS[0], Body=marked)
-    s3.put_object(Bucket=bucket, Key="example.com/rollup-2022-07-02-00000000.tgz", Body=marked)
-    done = run("roll", "--prefixes", f"s3://{bucket}/", "-v", "--log-format", "json", "--delete")
-    output = done.stdout + done.stderr
-    assert "SECRET-RECORD" not in output
-    assert environment["AWS_SECRET_ACCESS_KEY"] not in output
-    assert all(json.loads(line)["event"] for line in done.stderr.splitlines())
+    """Of roll, producer and worker with -v, with a session token and with a role: damaged rollups and logs, refused
+    credentials and a refused role included."""
+    fill_with_marked(s3, bucket)
+    prefixes = ["--prefixes", f"s3://{bucket}/"]
+    said_as = ["-v", "--log-format", log_format]
+    queue = ["--queue-name", queue_name]
+    role = ["--s3-role", seaweedfs.role_arn("roller"), "--external-id", EXTERNAL_ID]
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main([*arguments, *said_as])
+        return code, secrets.search()
+
+    # With a session token: a log that comes damaged, then a sound day beside one with a damaged rollup.
+    token = session_of(seaweedfs)
+    secrets.use(*token)
+    flipped = faulty_proxy.flip_answer(0.5)
+    with FaultyProxy(seaweedfs.port, lambda exchange: flipped if exchange.operation == "GetObject" else None) as proxy:
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+            code, said = run("roll", *prefixes)
+        assert code == 3
+        assert "damaged on the way" in said
+    code, said = run("roll", *prefixes, "--delete")
+    assert code == 3
+    assert "is damaged" in said
+    assert "rolled" in said
+
+    # With a role and its external id, which travels in the message.
+    secrets.use(seaweedfs.access_key, seaweedfs.secret_key)
+    assert run("producer", *queue, *prefixes, *role)[0] == 0
+    assert run("worker", *queue, "--count", "1")[0] == 3
+    assert len(secrets.words) == 9  # secret and token: of the session above, and of the role, twice
+
+    # Refused: the role, the secret key, the session token.
+    assert run("roll", *prefixes, *role[:1], seaweedfs.role_arn("nobody"), *role[2:])[0] == 1
+    secrets.use(seaweedfs.access_key, "WRONG-SECRET-KEY")
+    assert run("roll", *prefixes)[0] == 1
+    secrets.use(token[0], token[1], "WRONG-SESSION-TOKEN")
+    assert run("roll", *prefixes)[0] == 1
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "ERROR"])
+def test_log_contents_and_secrets_stay_out_of_the_functions_log(
+    s3: S3Client,
+    seaweedfs: SeaweedFS,
+    bucket: str,
+    queue_name: str,
+    secrets: Secrets,
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+) -> None:
+    """Of the Lambda function in both modes: a sound day, a damaged rollup, an allowed role, a refused one."""
+    fill_with_marked(s3, bucket)
+    role = seaweedfs.role_arn("roller")
+    for name, value in (("QUEUE_NAME", queue_name), ("ALLOWED_ROLES", role), ("LOG_LEVEL", level), ("DELETE", "true")):
+        monkeypatch.setenv(f"ROLLUP_{name}", value)
+
+    class Context:
+        aws_request_id = "request"
+
+        def get_remaining_time_in_millis(self) -> int:
+            return 900_000
+
+    def invoke(event: object) -> str:
+        lambda_handler._function.cache_clear()
+        try:
+            lambda_handler.lambda_handler(event, Context())
+        except RollerError as error:
+            sys.stderr.write(f"{error}\n")  # as the runtime does
+        finally:
+            lambda_handler._function.cache_clear()
+        return secrets.search()
+
+    invoke({"prefixes": [f"s3://{bucket}/"], "s3_role": role, "external_id": EXTERNAL_ID})
+    tasks = [
+        RollTask(DayGroup(bucket, "example.com/", date(2022, 7, day)), Window(date(2022, 8, 1)), Role(arn, EXTERNAL_ID))
+        for day, arn in ((1, role), (2, role), (1, seaweedfs.role_arn("no-list")))
+    ]
+    records = [
+        {"eventSource": "aws:sqs", "messageId": f"m{number}", "body": encode_task(task)}
+        for number, task in enumerate(tasks)
+    ]
+    said = invoke({"Records": records})
+    assert "is damaged" in said
+    assert "not one of ROLLUP_ALLOWED_ROLES" in said
+    assert len([key for key in keys_in(s3, bucket) if parse_rollup_key(key)]) == 2
+    assert "ROLLUP_ALLOWED_ROLES" in invoke(
+        {"prefixes": [f"s3://{bucket}/"], "s3_role": seaweedfs.role_arn("no-list"), "external_id": EXTERNAL_ID}
+    )
+    secrets.use(seaweedfs.access_key, "WRONG-SECRET-KEY")
+    invoke({"prefixes": [f"s3://{bucket}/"], "s3_role": role, "external_id": EXTERNAL_ID})
+    token = session_of(seaweedfs)
+    secrets.use(*token)
+    invoke({"prefixes": [f"s3://{bucket}/"]})
 
 
 def test_main_runs_from_anywhere(tmp_path: Path) -> None:

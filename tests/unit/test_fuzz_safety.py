@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import date
 from hashlib import md5
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -33,7 +32,6 @@ from tests.unit.test_reconcile import (
     run,
 )
 
-from s3_log_roller import pace
 from s3_log_roller import reconcile as reconcile_module
 from s3_log_roller.errors import (
     CredentialsError,
@@ -683,22 +681,6 @@ def test_a_name_that_is_not_made_of_the_members_is_refused() -> None:
     with pytest.raises(DamagedRollup, match=f"{key} is damaged: .*content digest"):
         run(store, delete=True)
     assert set(store.objects) == {*bodies, key}
-
-
-def test_the_simulation_goes_by_the_programs_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/scale.md rests on proof/simulate_scale.py: its constants are the program's, and a small day gets done."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
-    from proof import simulate_scale as simulation
-    from s3_log_roller import lambda_handler
-
-    assert (simulation.FIRST_LOGS_PER_S, simulation.SHARE) == (pace.FIRST_LOGS_PER_S, pace.SHARE)
-    assert simulation.RESERVE_S == lambda_handler.RESERVE_S
-    assert simulation.MIN_WINDOW_KEYS == reconcile_module.MIN_WINDOW_KEYS
-    world = simulation.World(logs_per_day=3e6, groups=3, concurrency=2)
-    result = simulation.simulate(world)
-    assert round(result.done_logs) == 3_000_000
-    assert result.stuck_groups == 0
-    assert result.cost(world)["GET"] == pytest.approx(1.2, rel=0.01)
 
 
 @pytest.mark.parametrize("prefix", ["a\0b/", "a/b\0"])
