@@ -28,7 +28,7 @@ def main() -> int:
                 "cpu_s": usage.ru_utime + usage.ru_stime,
                 "user_s": usage.ru_utime,
                 "system_s": usage.ru_stime,
-                "peak_mb": usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+                "peak_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1 << 10) / 1e6,
             },
             file,
         )

@@ -35,6 +35,8 @@ class LogSet:
     records: int = RECORDS_PER_LOG
     """Records in a log, on average; a record has some 530 bytes."""
     seed: int = 7
+    huge_bytes: int = 0
+    """Size of one log in the middle of each day; 0: it is like the others."""
 
     def prefix_days(self) -> Iterator[tuple[str, date]]:
         """Every (target prefix, day)."""
@@ -44,6 +46,12 @@ class LogSet:
 
     def __len__(self) -> int:
         return len(self.prefixes) * self.days * self.logs
+
+
+def mean_kb(logs: LogSet) -> float:
+    """The mean size of such logs, in kB, as a thousand of them have it."""
+    pool = contents(logs.seed, 1_000, logs.records)
+    return sum(len(content.body) for content in pool) / len(pool) / 1e3
 
 
 @lru_cache(maxsize=4)
@@ -63,13 +71,21 @@ def contents(seed: int, count: int, records: int) -> tuple[Content, ...]:
 def generate(logs: LogSet) -> Iterator[tuple[str, Content, int]]:
     """(key, content, LastModified in seconds since the epoch) of every log; day by day in key order."""
     pool = contents(logs.seed, min(len(logs), POOL_LOGS), logs.records)
+    huge = _huge(pool, logs.huge_bytes) if logs.huge_bytes else None
     rng = Random(logs.seed + 1)
     number = 0
     for prefix, day in logs.prefix_days():
         midnight = int(datetime.combine(day, time(), UTC).timestamp())
         seconds = sorted(rng.randrange(86_400) for _ in range(logs.logs))
-        for second in seconds:
+        for place, second in enumerate(seconds):
             clock = f"{second // 3600:02}-{second // 60 % 60:02}-{second % 60:02}"
             key = f"{prefix}{day}-{clock}-{rng.getrandbits(64):016X}"
-            yield key, pool[number % len(pool)], midnight + second
+            content = huge if huge and place == logs.logs // 2 else pool[number % len(pool)]
+            yield key, content, midnight + second
             number += 1
+
+
+def _huge(pool: tuple[Content, ...], size: int) -> Content:
+    joined = b"".join(content.body for content in pool)
+    body = (joined * (size // len(joined) + 1))[:size]
+    return Content(body, hashlib.md5(body, usedforsecurity=False).hexdigest())

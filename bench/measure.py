@@ -48,7 +48,7 @@ class Sample:
     user_s: float
     system_s: float
     peak_mb: float
-    """Largest resident set of one process, in MiB."""
+    """Largest resident set of one process, in MB (a million bytes)."""
     others_cpu_s: float = 0.0
     """CPU time that neither the command nor the server used, on all cores: other programs of the machine."""
     server_cpu_s: float = 0.0
@@ -111,6 +111,7 @@ class Server:
             logs=logs.logs,
             records=logs.records,
             seed=logs.seed,
+            huge_bytes=logs.huge_bytes,
         )
 
     def stats(self) -> dict[str, Any]:
@@ -187,18 +188,32 @@ def _machine_cpu_s() -> float:
 
 
 def repeat(times: int, take: Callable[[], Sample]) -> list[Sample]:
-    """That many samples, taken while other programs left the machine alone where that could be had.
+    """That many samples, taken while other programs left the machine alone where that could be had."""
+    (runs,) = repeat_in_turns(times, [lambda: {"all": take()}], times * TRIES)
+    return [run["all"] for run in runs]
+
+
+Run = dict[str, Sample]
+"""One run of one or more commands: a sample for each step."""
+
+
+def repeat_in_turns(times: int, takes: Sequence[Callable[[], Run]], rounds: int) -> list[list[Run]]:
+    """That many runs of each, one of each in every round; after that many rounds the least noisy ones have to do.
 
     Two of a machine's cores are often two threads of one, so other programs cost a command CPU time, too.
     """
-    quiet: list[Sample] = []
-    noisy: list[Sample] = []
-    while len(quiet) < times and len(quiet) + len(noisy) < times * TRIES:
-        wait_until_quiet()
-        sample = take()
-        (quiet if sample.others_cpu_s <= QUIET_SHARE * sample.wall_s else noisy).append(sample)
-    noisy.sort(key=lambda sample: sample.others_cpu_s / sample.wall_s)
-    return quiet + noisy[: times - len(quiet)]
+    runs: list[list[Run]] = [[] for _ in takes]
+    for _ in range(rounds):
+        for take, taken in zip(takes, runs, strict=True):
+            if sum(_noise(run) <= QUIET_SHARE for run in taken) < times:
+                wait_until_quiet()
+                taken.append(take())
+    return [sorted(taken, key=_noise)[:times] for taken in runs]
+
+
+def _noise(run: Run) -> float:
+    """What other programs used during a run, of one core."""
+    return sum(sample.others_cpu_s for sample in run.values()) / sum(sample.wall_s for sample in run.values())
 
 
 def median(samples: Sequence[Sample], figure: Callable[[Sample], float]) -> float:

@@ -7,6 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from bench.logs import LogSet, mean_kb
+from bench.tools import TOOLS
+
 # us-east-1, USD; see the price pages of S3 and Lambda.
 PER_1000_WRITES: Final = 0.005
 """PUT, POST, LIST."""
@@ -27,25 +30,29 @@ _WRITES: Final = {
 }
 _FREE: Final = {"DeleteObjects", "DeleteObject", "AbortMultipartUpload"}
 
-_EXPECTED: Final = {"cpu", "rate", "scan", "memory_10000", "memory_1000000", "size", "two_cores", "start_help"}
+_EXPECTED: Final = {
+    *("cpu", "rate", "scan", "memory_10000", "memory_1000000", "huge", "throttled", "size", "two_cores", "start_help")
+}
 
 _BAR_PX: Final = 22
 _GAP_PX: Final = 12
 _LABEL_PX: Final = 190
 _WIDTH_PX: Final = 760
-_COLOURS: Final = {"all": "#2a78d6", "download": "#2a78d6", "tar": "#1baf7a", "upload": "#eda100", "delete": "#e34948"}
+_COLOURS: Final = {"all": "#8a63d2", "download": "#2a78d6", "tar": "#1baf7a", "upload": "#eda100", "delete": "#e34948"}
 
 INTRODUCTION: Final = """\
 # Benchmarks
 
 Made by `make bench` (`python -m bench.run`), which writes `bench/results.json` and this page. One client, on a core of
 its own, against `bench/s3_server.py`, on another: an S3 server in memory that really lists, compares ETags and
-checksums, writes conditionally and deletes, but does not check signatures. It uses 20 to 30 µs of CPU for a GET, so it
-is not what is measured. CPU time is that of the whole process with all it started, from start to end; figures are
-medians of the runs. A run during which other programs used more than a tenth of a core is taken again where a quiet
-one can be had; the column “other programs” says how far that succeeded.
+checksums, writes conditionally and deletes, but does not check signatures.{server}
 
-The logs are made up, look like real ones and compress like them: {mean_bytes:,} bytes on average.
+CPU time is that of the whole process with all it started, from start to end. Where there were several runs the figure
+is their median. A run during which other programs used more than a tenth of a core is taken again where a quiet one can
+be had; the column “other programs” says how far that succeeded. MB and KB are a million and a thousand bytes.
+
+The logs are made up, look like real ones and compress like them; unless a row says otherwise they have {kb:.1f} KB on
+average.
 """
 
 
@@ -53,28 +60,33 @@ def render(results: dict[str, Any], docs: Path) -> None:
     """Write the page and the charts."""
     docs.mkdir(exist_ok=True)
     tools = list(results.get("tools", {}).values())
-    measured = [tool for tool in tools if "missing" not in tool]
-    chosen = _one_of_each(measured)
-    if chosen:
-        (docs / "benchmarks-cpu.svg").write_text(_cpu_chart(chosen), encoding="utf-8")
-        (docs / "benchmarks-rate.svg").write_text(_rate_chart(chosen), encoding="utf-8")
+    rows = results.get("rows", {})
     parts = [
-        INTRODUCTION.format(mean_bytes=results.get("mean_bytes", 3912)),
-        _machine(results.get("machine", {})),
-        "## What was to be reached, and what is\n\n" + _rows(results.get("rows", {})),
-        "## Beside what people use instead\n\n" + _tools(tools),
-        "## The price of a million logs\n\n" + _prices(chosen),
+        INTRODUCTION.format(kb=mean_kb(LogSet()), server=_server(rows["cpu"]["samples"]) if "cpu" in rows else ""),
+        _machines({**rows, **results.get("tools", {})}),
+        "## What was to be reached, and what is\n\n" + _rows(rows),
     ]
+    if tools:
+        equal_logs = min(tool["logs"] for tool in tools)
+        equal = [tool for tool in tools if tool["logs"] == equal_logs]
+        (docs / "benchmarks-cpu.svg").write_text(_cpu_chart(equal), encoding="utf-8")
+        (docs / "benchmarks-rate.svg").write_text(_rate_chart(equal), encoding="utf-8")
+        parts += [
+            "## Beside what people use instead\n\n" + _tools(tools, equal_logs),
+            "## The price of a million logs\n\n" + _prices(equal, equal_logs),
+        ]
     (docs / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _one_of_each(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """For each tool the run with the most logs."""
-    best: dict[str, Mapping[str, Any]] = {}
-    for tool in tools:
-        if tool["tool"] not in best or tool["logs"] > best[tool["tool"]]["logs"]:
-            best[tool["tool"]] = tool
-    return list(best.values())
+def _server(samples: Sequence[Mapping[str, Any]]) -> str:
+    """What the server itself used."""
+    cpu_s = sum(sample["server_cpu_s"] for sample in samples)
+    requests = sum(sum(sample["requests"].values()) for sample in samples)
+    busy = cpu_s / sum(sample["wall_s"] for sample in samples)
+    return (
+        f" In the first row\nit used {cpu_s / requests * 1e6:.0f} µs of CPU a request and was busy for {busy:.0%} of "
+        "the time: it is not what is measured."
+    )
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -82,13 +94,22 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *lines)) + "\n"
 
 
+def _machines(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every machine that figures are of, with its versions; which figures, where there is more than one."""
+    names: dict[str, list[str]] = {}
+    for name, result in results.items():
+        machine = _machine(result["machine"]) if "machine" in result else "not recorded"
+        names.setdefault(machine, []).append(name)
+    if len(names) == 1:
+        return f"Machine: {next(iter(names))}.\n"
+    return "".join(f"Machine of {', '.join(of)}: {machine}.\n\n" for machine, of in names.items())
+
+
 def _machine(machine: Mapping[str, Any]) -> str:
-    if not machine:
-        return ""
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     return (
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
-        f"{packages}; {machine['tar']}, {machine['gzip']}.\n"
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
+        f"{packages}; {machine['tar']}, {machine['gzip']}"
     )
 
 
@@ -129,14 +150,10 @@ def _number(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.4g}"
 
 
-def _tools(tools: Sequence[Mapping[str, Any]]) -> str:
+def _tools(tools: Sequence[Mapping[str, Any]], equal_logs: int) -> str:
     lines = []
-    missing = []
     ours = {tool["logs"]: tool["cpu_us_per_log"] for tool in tools if tool["tool"] == "s3-log-roller"}
     for tool in tools:
-        if "missing" in tool:
-            missing.append(f"- {tool['tool']}: not run, {tool['missing']}.")
-            continue
         samples = [sample for step in tool["samples"].values() for sample in step]
         runs = str(max(len(step) for step in tool["samples"].values()))
         steps = tool["cpu_us_per_log_by_step"]
@@ -164,24 +181,25 @@ def _tools(tools: Sequence[Mapping[str, Any]]) -> str:
         "of which",
         "logs a second",
         "requests a log",
-        "peak MiB",
+        "peak MB",
     ]
     head += ["runs", "other programs"]
-    present = _one_of_each([tool for tool in tools if "version" in tool])
-    versions = "; ".join(f"{tool['tool']}: {tool['version']}" for tool in present)
+    versions = {tool["tool"]: tool["version"] for tool in tools}
+    how = [f"- {tool.name} ({versions[tool.name]}): {tool.settings}." for tool in TOOLS if tool.name in versions]
     return (
         "The job: turn a day's logs into one `.tar.gz` in the same bucket and delete them. Only the roller reads the "
-        "result back and compares every log before it deletes; the others trust that all went well. The slow tools get "
-        "fewer logs; the roller's line with as many shows how much of that is start-up. Downloads go to memory "
-        "(`/dev/shm`), not to a disk. Plain HTTP, answers not delayed, one core.\n\n"
+        "result back and compares every log before it deletes; the others trust that all went well. All get "
+        f"{equal_logs:,} logs, in turns, start-up included; the two quick ones get more, too, where start-up weighs "
+        "less. Downloads go to memory (`/dev/shm`), not to a disk. Plain HTTP, answers not delayed, one core.\n\n"
         + _table(head, lines)
-        + ("\n" + "\n".join(missing) + "\n" if missing else "")
-        + f"\nVersions: {versions}.\n"
+        + "\n"
+        + "\n".join(how)
+        + f"\n\nThe charts show the runs with {equal_logs:,} logs.\n"
         "\n![CPU per log](benchmarks-cpu.svg)\n\n![Logs a second](benchmarks-rate.svg)\n"
     )
 
 
-def _prices(tools: Sequence[Mapping[str, Any]]) -> str:
+def _prices(tools: Sequence[Mapping[str, Any]], logs: int) -> str:
     lines = []
     for tool in tools:
         scale = 1_000_000 / tool["logs"]
@@ -203,11 +221,13 @@ def _prices(tools: Sequence[Mapping[str, Any]]) -> str:
                 f"{sum(prices):.4f}",
             ]
         )
-    head = ["tool", "GET, HEAD", "LIST, PUT", "CPU", "GETs, $", "LISTs, PUTs, $", "Lambda, $", "all, $"]
+    head = ["tool", "GET, HEAD", "LIST, PUT", "CPU", "GETs, $", "LISTs, PUTs, $", "CPU on Lambda, $", "all, $"]
     return (
-        "us-east-1; GET and HEAD 0.0004 $ and LIST and PUT 0.005 $ per 1,000, DELETE free; Lambda arm64 "
-        "0.0000133334 $ per GB-second at 1,769 MB, which is one vCPU. The Lambda time is the CPU time measured here "
-        "(on x86-64), as if nothing waited for the network: a tool that waits pays for waiting, too.\n\n"
+        f"For a million logs in days of {logs:,}: the runs with {logs:,} logs above, times {1_000_000 // logs:,}, each "
+        "tool's start-up included as often. us-east-1; GET and HEAD 0.0004 $ and LIST and PUT 0.005 $ per 1,000, "
+        "DELETE free; Lambda arm64 0.0000133334 $ per GB-second at 1,769 MB, which is one vCPU. The Lambda column is "
+        "the x86-64 CPU time measured here at the arm64 price. It leaves out waiting for the network, which is paid "
+        "for, too, and the `/tmp` storage that tools need which download first.\n\n"
         + _table(head, lines)
         + "\nGETs are most of the price, and nobody can do with fewer than one per log. What a tool adds to that is "
         "its CPU and, where there are any, HEAD requests.\n"
@@ -228,9 +248,9 @@ def _chart(title: str, bars: Sequence[tuple[str, Sequence[tuple[str, float]], in
     """Horizontal bars, each of one or more parts; readable on light and on dark pages."""
     longest = max(sum(length for _, length in parts) for _, parts, _ in bars)
     scale = (_WIDTH_PX - _LABEL_PX - 110) / longest
-    steps = [
-        step for step in _COLOURS if step != "all" and any(step == name for _, parts, _ in bars for name, _ in parts)
-    ]
+    steps = [step for step in _COLOURS if any(step == name for _, parts, _ in bars for name, _ in parts)]
+    if steps == ["all"]:
+        steps = []
     top = 40
     height = top + len(bars) * (_BAR_PX + _GAP_PX) + (26 if steps else 4)
     lines = [
@@ -258,7 +278,7 @@ def _chart(title: str, bars: Sequence[tuple[str, Sequence[tuple[str, float]], in
     x = float(_LABEL_PX)
     for step in steps:
         lines.append(f'<rect x="{x:.0f}" y="{y}" width="12" height="12" rx="2" fill="{_COLOURS[step]}"/>')
-        title_of_step = "download, or the whole job" if step == "download" else step
+        title_of_step = "the whole job in one" if step == "all" else step
         lines.append(f'<text x="{x + 17:.0f}" y="{y + 11}">{title_of_step}</text>')
         x += 34 + 7 * len(title_of_step)
     return "\n".join([*lines, "</svg>\n"])

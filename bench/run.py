@@ -25,17 +25,22 @@ from bench.logs import LogSet
 from bench.measure import CORES, ROOT, BenchmarkFailed, Server
 from bench.report import render
 from bench.rows import FULL, QUICK, ROWS, Effort
-from bench.tools import ToolResult, run_aws, run_roller, run_s3_tar, run_s5cmd
+from bench.tools import ROLLER, S5CMD, TOOLS, ToolResult, compare
 
 RESULTS: Final = ROOT / "bench" / "results.json"
-TOOLS: Final = "tools"
-PACKAGES: Final = ("boto3", "pycurl", "deflate", "isal", "uvloop", "s5cmd", "awscli", "s3-tar")
+TOOLS_ROW: Final = "tools"
+EQUAL_LOGS: Final = 5_000
+"""For all tools: the slow ones take half a minute for so many."""
+MANY_LOGS: Final = 20_000
+"""For the two quick ones."""
+PACKAGES: Final = ("boto3", "botocore", "pycurl", "deflate", "isal", "uvloop", "s5cmd", "awscli", "s3-tar")
 
 
 def main() -> int:
     """Measure, write, render. The exit code says whether everything could be run, not whether it was quick enough."""
     parser = argparse.ArgumentParser(description="Benchmarks of s3-log-roller.")
-    parser.add_argument("--only", nargs="+", choices=[*ROWS, TOOLS], metavar="ROW", help=", ".join([*ROWS, TOOLS]))
+    names = [*ROWS, TOOLS_ROW]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="a tenth of the logs, once; nothing is written")
     parser.add_argument("--times", type=int, metavar="N", help="repetitions, instead of 5 (3 where they are long)")
     parser.add_argument("--render", action="store_true", help="measure nothing, render bench/results.json")
@@ -47,12 +52,11 @@ def main() -> int:
 
     def save() -> None:
         if not arguments.quick:
-            results["machine"] = _machine()
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
             render(results, ROOT / "docs")
 
     failed = False
-    for name in [] if arguments.render else arguments.only or [*ROWS, TOOLS]:
+    for name in [] if arguments.render else arguments.only or names:
         try:
             _measure(name, effort, results, save)
         except BenchmarkFailed as error:
@@ -69,8 +73,10 @@ def _measure(name: str, effort: Effort, results: dict[str, Any], save: Callable[
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
         "load": round(os.getloadavg()[0], 1),
+        "machine": _machine(),
     }
-    if name == TOOLS:
+    if name == TOOLS_ROW:
+        results["tools"] = {}
         for result in _compare(effort):
             print(_tool_line(result), flush=True)
             results["tools"][f"{result.tool}, {result.logs}"] = {**taken, **result.as_json()}
@@ -85,16 +91,14 @@ def _measure(name: str, effort: Effort, results: dict[str, Any], save: Callable[
 
 
 def _compare(effort: Effort) -> Iterator[ToolResult]:
-    many, few = LogSet(logs=effort.logs(20_000)), LogSet(logs=effort.logs(2_000))
+    times = min(3, effort.times)
     with Server() as server:
-        for logs, tools in ((many, (run_roller, run_s5cmd)), (few, (run_roller, run_s5cmd, run_aws, run_s3_tar))):
-            for tool in tools:
-                yield tool(server, logs, min(3, effort.times))
+        for logs, tools in ((EQUAL_LOGS, TOOLS), (MANY_LOGS, (ROLLER, S5CMD))):
+            # One round more than runs: a third as patient with noise as the rows are, since a round takes minutes.
+            yield from compare(server, LogSet(logs=effort.logs(logs)), tools, times, times + 1)
 
 
 def _tool_line(result: ToolResult) -> str:
-    if result.missing:
-        return f"{result.tool}: not run, {result.missing}"
     steps = ", ".join(f"{step} {result.cpu_us_per_log(step):.0f}" for step in result.steps)
     return (
         f"{result.tool}, {result.logs:,} logs: {result.cpu_us_per_log():,.0f} µs of CPU per log ({steps}), "

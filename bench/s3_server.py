@@ -135,7 +135,8 @@ def _cpu_s() -> float:
 
 
 def _log_set(fields: dict[str, list[str]]) -> LogSet:
-    numbers = {name: int(fields[name][0]) for name in ("days", "logs", "records", "seed") if name in fields}
+    names = ("days", "logs", "records", "seed", "huge_bytes")
+    numbers = {name: int(fields[name][0]) for name in names if name in fields}
     return LogSet(prefixes=tuple(fields.get("prefix", [""])), **numbers)
 
 

@@ -1,130 +1,146 @@
-"""Where the CPU of a log goes: every step of a rollup on its own, in memory. `python -m bench.steps`.
+"""Where the CPU of a log goes: every step of a rollup on its own. `python -m bench.steps`.
 
-The steps of the table in docs/decisions/0009-cpu-per-log.md, but for libcurl's share. Best of several rounds, all steps
-in turns, so that a machine that changes its speed does so for all of them.
+The table of docs/decisions/0009-cpu-per-log.md. The steps are the roller's own calls against the benchmarks' server, so
+libcurl's share is in them; the parts of them are in memory. Best of several rounds, all in turns, so that a machine
+that changes its speed does so for all of them.
 """
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterable
-from hashlib import md5
-from itertools import islice
-from typing import Final, cast
-from urllib.parse import quote
+from collections.abc import Callable
+from hashlib import md5, sha256
+from typing import Final
 
+import boto3
 from deflate import deflate_compress
 from isal import isal_zlib
 
-from bench.logs import FIRST_DAY, Content, LogSet, generate
+from bench.logs import FIRST_DAY, LogSet, generate
+from bench.measure import BUCKET, Server
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.writer import RollupWriter
+from s3_log_roller.s3.bucket import S3Bucket
+from s3_log_roller.s3.opening import open_bucket
 from s3_log_roller.s3.signing import EMPTY_SHA256, Credentials, Signer
-from s3_log_roller.s3.xml import delete_request, parse_delete_answer, parse_page
-from s3_log_roller.store import ListedObject, Piece, Store
+from s3_log_roller.settings import DEFAULT_LEVEL
+from s3_log_roller.store import ListedObject, Piece
 from s3_log_roller.verify import verify
 
-LOGS: Final = 20_000
-ROUNDS: Final = 8
+LOGS: Final = LogSet(logs=20_000)
+ROUNDS: Final = 5
 PREFIX: Final = "example.com/"
-GROUP: Final = DayGroup("bucket1", PREFIX, FIRST_DAY)
-_TIME: Final = "%Y-%m-%dT%H:%M:%S.000Z"
+GROUP: Final = DayGroup(BUCKET, PREFIX, FIRST_DAY)
+
+Step = Callable[[], object]
 
 
-class _OneRollup:
-    """As much of a store as `verify` needs."""
+def whole_steps(store: S3Bucket, bodies: list[bytes], md5s: list[bytes]) -> dict[str, Step]:
+    """Every step by name, in the order of a run, each for all logs of a filled bucket."""
+    originals = Originals(GROUP)
+    digest = rollup = b""
+    uploaded = ListedObject("", "", 0, 0, archived=False)
 
-    bucket = GROUP.bucket
-
-    def __init__(self, rollup: bytes) -> None:
-        self._rollup = rollup
-
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
-        """See `Store.fetch`."""
-        for piece in pieces:
-            yield self._rollup[piece.offset : piece.offset + piece.length], b""
-
-
-def steps() -> dict[str, Callable[[], object]]:
-    """Every step by name, each for all logs."""
-    logs = sorted(generate(LogSet(logs=LOGS)), key=lambda log: log[0])
-    bodies = [content.body for _, content, _ in logs]
-    md5s = [bytes.fromhex(content.etag) for _, content, _ in logs]
-    pages = [_listing(logs[start : start + 1000]) for start in range(0, LOGS, 1000)]
-    answers = [_delete_answer(logs[start : start + 1000]) for start in range(0, LOGS, 1000)]
-    signer = Signer("127.0.0.1:9000", "us-east-1", lambda: Credentials("AKIAEXAMPLE", "secret", None))
-    requests = [(f"/bucket1/{key}", (("if-match", f'"{content.etag}"'),)) for key, content, _ in logs]
-    tar = b"".join(bodies)
-    blocks = [tar[start : start + (1 << 20)] for start in range(0, len(tar), 1 << 20)]
-
-    def list_all() -> Originals:
+    def list_all() -> None:
+        nonlocal originals
         originals = Originals(GROUP)
-        for page in pages:
-            for entry in parse_page(page).objects:
+        start_after, more = "", True
+        while more:
+            page = store.list_page(GROUP.logs_prefix, start_after)
+            for entry in page.objects:
                 originals.append(entry.key[len(PREFIX) :], entry.etag, entry.size, entry.mtime)
-        return originals
+            start_after, more = page.objects[-1].key, page.truncated
 
-    def pack() -> bytes:
-        writer = RollupWriter(GROUP, originals.content_digest(), 1)
-        out = [writer.add(one, body, digest) for one, body, digest in zip(originals, bodies, md5s, strict=True)]
-        return b"".join([*out, *writer.finish()])
+    def fetch() -> None:
+        pieces = (Piece(PREFIX + one.suffix, one.etag, 0, one.size, whole=True) for one in originals)
+        for _ in store.fetch(pieces):
+            pass
 
-    originals = list_all()
-    rollup = pack()
-    entry = ListedObject(GROUP.rollup_key(originals.content_digest()), "etag", len(rollup), 0, archived=False)
-    store = cast("Store", _OneRollup(rollup))
-    deflated = [deflate_compress(block, 8) for block in blocks]
+    def pack() -> None:
+        nonlocal digest, rollup
+        digest = originals.content_digest()
+        writer = RollupWriter(GROUP, digest, DEFAULT_LEVEL)
+        out = [writer.add(one, body, its_md5) for one, body, its_md5 in zip(originals, bodies, md5s, strict=True)]
+        rollup = b"".join([*out, *writer.finish()])
+
+    def upload() -> None:
+        nonlocal uploaded
+        key = GROUP.rollup_key(digest)
+        started = store.upload(key, len(rollup))
+        started.write(rollup)
+        uploaded = ListedObject(key, started.finish(), len(rollup), 0, archived=False)
+
+    def read_back() -> None:
+        verify(store, GROUP, uploaded, originals, {})
 
     def delete() -> None:
-        source = ((PREFIX + original.suffix, original.etag) for original in originals)
-        while batch := dict(islice(source, 1000)):
-            delete_request(batch.items())
+        store.delete((PREFIX + original.suffix, original.etag) for original in originals)
 
     return {
-        "LIST: entries parsed, put into the table": list_all,
-        "content digest, for the name": originals.content_digest,
+        "LIST: pages parsed, put into the table": list_all,
+        "GET: libcurl, signature, MD5 of what came": fetch,
+        "pack: digest for the name, tar, deflate": pack,
+        "upload: MD5, SHA-256, PUT": upload,
+        "verify: read back, inflate, MD5s, digest": read_back,
+        "delete: requests, answers": delete,
+    }
+
+
+def parts(bodies: list[bytes], keys: list[str]) -> dict[str, Step]:
+    """What the steps spend most on, each for all logs."""
+    signer = Signer("127.0.0.1:9000", "us-east-1", lambda: Credentials("AKIAEXAMPLE", "secret", None))
+    tar = b"".join(bodies)
+    blocks = [tar[start : start + (1 << 20)] for start in range(0, len(tar), 1 << 20)]
+    deflated = [deflate_compress(block, DEFAULT_LEVEL) for block in blocks]
+    requests = [(f"/{BUCKET}/{key}", (("if-match", f'"{"0" * 32}"'),)) for key in keys]
+
+    def deflate(level: int) -> Step:
+        return lambda: [deflate_compress(block, level) for block in blocks]
+
+    return {
         "GET: signature": lambda: [signer.sign("GET", path, "", headers, EMPTY_SHA256) for path, headers in requests],
-        "MD5 of the bodies": lambda: [md5(body, usedforsecurity=False).digest() for body in bodies],
-        "packed at level 1, digest included": pack,
-        "libdeflate, level 1": lambda: [deflate_compress(block, 1) for block in blocks],
-        "libdeflate, level 7": lambda: [deflate_compress(block, 7) for block in blocks],
-        "libdeflate, level 8": lambda: [deflate_compress(block, 8) for block in blocks],
-        "inflate": lambda: [isal_zlib.decompress(data, -15) for data in deflated],
-        "verify, inflate and MD5 included": lambda: verify(store, GROUP, entry, originals, {}),
-        "DeleteObjects: requests": delete,
-        "DeleteObjects: answers": lambda: [parse_delete_answer(answer) for answer in answers],
+        "GET, verify: MD5 of the bodies, each time": lambda: [
+            md5(one, usedforsecurity=False).digest() for one in bodies
+        ],
+        "pack: libdeflate, level 8": deflate(8),
+        "upload: MD5 and SHA-256": lambda: [(md5(one, usedforsecurity=False), sha256(one)) for one in deflated],
+        "verify: inflate": lambda: [isal_zlib.decompress(data, -15) for data in deflated],
+        "for scale: libdeflate, level 6": deflate(6),
+        "for scale: libdeflate, level 7": deflate(7),
         "for scale: zlib, level 9": lambda: [zlib.compress(block, 9) for block in blocks],
     }
 
 
-def _listing(logs: list[tuple[str, Content, int]]) -> bytes:
-    entries = "".join(
-        f"<Contents><Key>{quote(key)}</Key><LastModified>{time.strftime(_TIME, time.gmtime(mtime))}</LastModified>"
-        f"<ETag>&quot;{content.etag}&quot;</ETag><Size>{len(content.body)}</Size>"
-        "<StorageClass>STANDARD</StorageClass></Contents>"
-        for key, content, mtime in logs
-    )
-    return f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode()
-
-
-def _delete_answer(logs: list[tuple[str, Content, int]]) -> bytes:
-    keys = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key, _, _ in logs)
-    return f"<DeleteResult>{keys}</DeleteResult>".encode()
-
-
 def main() -> None:
-    """Print µs of CPU per log, step by step."""
+    """Print µs of CPU per log, step by step, their sum, and the parts."""
+    logs = sorted(generate(LOGS), key=lambda log: log[0])
+    bodies = [content.body for _, content, _ in logs]
     best: dict[str, float] = {}
-    todo = steps()
-    for _ in range(ROUNDS):
+
+    def take(todo: dict[str, Step]) -> None:
         for name, step in todo.items():
             started = time.process_time()
             step()
-            best[name] = min(best.get(name, 1e9), time.process_time() - started)
-    for name, seconds in best.items():
-        print(f"{name:42} {seconds / LOGS * 1e6:6.2f}")
+            best[name] = min(best.get(name, 1e9), (time.process_time() - started) / len(logs) * 1e6)
+
+    with Server() as server:
+        session = boto3.Session("benchmark", "benchmark", region_name="us-east-1")
+        server.fill(LOGS)
+        store = open_bucket(session, BUCKET, endpoint_url=server.url)
+        steps = whole_steps(store, bodies, [bytes.fromhex(content.etag) for _, content, _ in logs])
+        in_memory = parts(bodies, [key for key, _, _ in logs])
+        for _ in range(ROUNDS):
+            server.fill(LOGS)
+            take(steps)
+            take(in_memory)
+        store.close()
+    for name in steps:
+        print(f"{name:48} {best[name]:6.1f}")
+    print(f"{'all of them':48} {sum(best[name] for name in steps):6.1f}\n")
+    for name in in_memory:
+        print(f"{name:48} {best[name]:6.1f}")
 
 
 if __name__ == "__main__":

