@@ -182,6 +182,19 @@ def test_keys_that_are_put_off_are_tried_again_with_their_batch(code: str, max_a
         assert len(intruder.calls) == min(bucket.DELETE_ATTEMPTS, max_attempts)
 
 
+def test_a_refused_batch_stops_those_behind_it() -> None:
+    """Nothing goes on being deleted when the caller has got an error."""
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 3000)
+        intruder.change = lambda call, answer: (
+            b"HTTP/1.1 403 F\r\nContent-Length: 100000\r\n\r\n".ljust(100_000 + 42) if deletes(call) else answer
+        )
+        with pytest.raises(StorageError, match="s3:DeleteObject"):
+            client.delete(pairs)
+        assert client._transport._in_flight == {}
+        assert all(request.cancelled for request in client._transport._waiting)
+
+
 def test_many_keys_go_in_batches_of_a_thousand_with_their_etags() -> None:
     """None is left out, none is asked for twice, and each only with its ETag."""
     with a_bucket() as (client, stored, intruder):
@@ -452,6 +465,7 @@ def test_an_aborted_upload_is_gone_and_its_parts_under_way_are_dropped(monkeypat
         upload.abort()
         upload.abort()
         assert stored.uploads == {}
+        assert not any("partNumber" in call.query for call in intruder.calls)
         assert [call.method for call in intruder.calls].count("DELETE") == 2
         assert client._transport._in_flight == {}
         never_begun = client.upload("key", 1)

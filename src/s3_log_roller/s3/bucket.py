@@ -51,8 +51,8 @@ class S3Bucket:
         self.bucket = bucket
         self._base_path = base_path
         self._transport = transport
-        self._etags_are_md5: bool | None = None
-        """Not known before the first answer that says how the object is encrypted."""
+        self._etags_are_md5 = False
+        """As far as seen; where not, the answers' headers tell how an object is encrypted."""
 
     @property
     def requests_sent(self) -> int:
