@@ -1,6 +1,8 @@
 # make demo      sets everything up and shows the whole job against servers on this machine
 # make test      sets everything up, then runs every check and every test
 # make test-all  the same with the tests that take long
+# make prove     what docs/reliability.md and docs/scale.md tell of: the long proofs, all in a row; takes hours
+# make fuzz      hostile input for one parser: make fuzz TARGET=listing SECONDS=300
 # make lambda    builds the zips of the AWS Lambda function into dist/
 # make bench     measures, beside the tools people use instead, and writes docs/benchmarks.md (best on a quiet machine)
 # make check     the linters and the type checker only
@@ -15,7 +17,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test test-all bench check install lambda lock clean
+.PHONY: demo test test-all prove fuzz bench check install lambda lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -26,6 +28,27 @@ test: check
 
 test-all: check
 	$(BIN)/pytest -m "" -rs
+
+# Each part runs, whatever became of those before it; survivors among the mutants are for a person to judge.
+prove: .venv/.dev-installed
+	@failed=; \
+	for proof in "pytest -m slow -rs" "python proof/mutate.py" "python proof/scale_here.py logs" \
+	    "python proof/scale_here.py scan"; do \
+	    echo "== $$proof"; $(BIN)/$$proof || failed="$$failed; $$proof"; \
+	done; \
+	[ -z "$$failed" ] || { echo "Not as it should be$$failed" >&2; exit 1; }
+
+TARGET ?= listing
+SECONDS ?= 300
+fuzz: .venv-fuzz/.installed
+	PYTHONPATH=src:. .venv-fuzz/bin/python fuzz/run.py $(TARGET) -max_total_time=$(SECONDS)
+
+# An environment of its own, in two steps: the lock file knows no hash of atheris, which is no dependency of the project.
+.venv-fuzz/.installed: requirements/runtime.lock .venv/.created
+	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-fuzz
+	@$(BIN)/uv pip install -qq --python .venv-fuzz/bin/python --require-hashes -r $<
+	@$(BIN)/uv pip install -qq --python .venv-fuzz/bin/python atheris
+	@touch $@
 
 bench: .venv-bench/.installed
 	PYTHONPATH=src .venv-bench/bin/python -m bench.run
@@ -51,7 +74,7 @@ install: .venv/.runtime-installed
 	@echo "Installed: $(BIN)/s3-log-roller"
 
 clean:
-	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-bench .venv-fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 
 .venv/.created: requirements/build.lock
 	@for python in $(CANDIDATES); do \

@@ -1,8 +1,14 @@
 #!/usr/bin/env python3
 """Coverage-guided fuzzing of one target, with atheris (its own environment: it is no dependency of the project).
 
-    python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris -r requirements/runtime.lock
-    PYTHONPATH=src:. /tmp/fuzz/bin/python fuzz/run.py listing -max_total_time=300
+    make fuzz TARGET=listing SECONDS=300
+
+or, step by step (two installs: the lock file's hashes would have to hold for atheris, too):
+
+    python3 -m venv .venv-fuzz
+    .venv-fuzz/bin/pip install --require-hashes -r requirements/runtime.lock
+    .venv-fuzz/bin/pip install atheris
+    PYTHONPATH=src:. .venv-fuzz/bin/python fuzz/run.py listing -max_total_time=300
 
 What it finds goes to fuzz/corpus/<target>/; `fuzz/shrink.py` keeps the corpus small. More options are libFuzzer's.
 """

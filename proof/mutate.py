@@ -40,6 +40,10 @@ CORE = {
     "verify.py": ["tests/unit/test_reconcile.py", "tests/unit/test_fuzz_safety.py"],
     "rollup/reader.py": ["tests/unit/test_rollup_damage.py", "tests/unit/test_fuzz_safety.py"],
     "s3/bucket.py": ["tests/unit/test_fuzz_bucket.py"],
+    "s3/xml.py": ["tests/unit/test_fuzz_bucket.py", "tests/unit/test_fuzz_corpus.py"],
+    "rollup/originals.py": ["tests/unit/test_rollup_originals.py", "tests/unit/test_rollup_format.py"],
+    "rollup/index.py": ["tests/unit/test_rollup_format.py"],
+    "worker.py": ["tests/unit/test_worker.py"],
 }
 OTHER_COMPARISON = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -1,4 +1,4 @@
-"""A proxy in front of a real S3 server that does to requests and answers what networks and servers do on bad days.
+"""A proxy in front of a real server that does to requests and answers what networks and servers do on bad days.
 
     def plan(exchange: Exchange) -> Fault | None:
         return reset_after_request if exchange.number == 3 else None
@@ -12,6 +12,7 @@ The `Host` header stays what the client signed, so signatures survive.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -38,7 +39,9 @@ class Exchange:
 
     @property
     def operation(self) -> str:
-        """What S3 would call it."""
+        """What S3 or SQS would call it."""
+        if target := re.search(rb"\r\nx-amz-target: *AmazonSQS\.(\w+)", self.head, re.IGNORECASE):
+            return target[1].decode()
         path, _, query = self.target.partition("?")
         if self.method == "HEAD":
             return "HeadBucket" if path.count("/") == 1 else "HeadObject"

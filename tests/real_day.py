@@ -67,6 +67,12 @@ class RealDay:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda item: self.put(*item), list(self.bodies.items())))
 
+    def fill_in_parts(self, number: int = 6) -> None:
+        """Put logs on the day 2022-07-`number` whose rollup is too large for one PUT: it goes up in three parts."""
+        rng = Random(number)
+        for second in range(3):
+            self.put(log_key(self.prefix, second, date(2022, 7, number)), rng.randbytes(3_600_000))
+
     def put(self, key: str, body: bytes) -> None:
         """Deliver a log."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)

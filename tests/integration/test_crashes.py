@@ -7,12 +7,15 @@ in the program itself. Every single step is in tests/proof/test_every_crash.py; 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,17 +35,27 @@ MOMENTS = ["before the request", "before the answer", "behind the answer"]
 
 
 class Murder:
-    """A plan for `FaultyProxy` that kills a process at one moment of its n-th request."""
+    """A plan for `FaultyProxy` that kills a process at one moment of its n-th request.
 
-    def __init__(self, at: int, moment: str) -> None:
+    Several proxies may share it: the requests to all of them count. `operation`: only those of that kind do.
+    """
+
+    def __init__(self, at: int, moment: str, operation: str = "") -> None:
         self.at = at
         self.moment = moment
+        self.operation = operation
         self.victim: subprocess.Popen[str] | None = None
         self.done = False
+        self.seen: list[Exchange] = []
+        """Those that counted."""
+        self._lock = threading.Lock()
 
     def __call__(self, exchange: Exchange) -> Fault | None:
-        if exchange.number == self.at:
-            return self._strike
+        if self.operation in ("", exchange.operation):
+            with self._lock:
+                self.seen.append(exchange)
+                if len(self.seen) == self.at:
+                    return self._strike
         # What the dying process still had under way: the server may see all of it, as it may see none.
         return faulty_proxy.reset_before_request if self.done else None
 
@@ -82,16 +95,28 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def killed_at(
-    server: SeaweedFS, environment: dict[str, str], arguments: list[str], at: int, moment: str
+    environment: dict[str, str],
+    arguments: list[str],
+    at: int,
+    moment: str,
+    *,
+    services: tuple[str, ...] = ("S3",),
+    operation: str = "",
 ) -> tuple[bool, list[Exchange]]:
-    """Run the program and kill it there; whether it came so far, and the requests it made."""
-    murder = Murder(at, moment)
-    with FaultyProxy(server.port, murder) as proxy:
-        process = start(environment | {"AWS_ENDPOINT_URL_S3": proxy.url}, *arguments)
-        murder.victim = process
+    """Run the program and kill it there; whether it came so far, and the requests it made.
+
+    `services`: whose requests count, those to SQS, too, if it is named. `operation`: of what kind.
+    """
+    murder = Murder(at, moment, operation)
+    with ExitStack() as proxies:
+        for service in services:
+            name = f"AWS_ENDPOINT_URL_{service}"
+            upstream_port = int(environment[name].rpartition(":")[2])
+            environment = environment | {name: proxies.enter_context(FaultyProxy(upstream_port, murder)).url}
+        murder.victim = process = start(environment, *arguments)
         code, errors = finish(process)
         assert code == (-signal.SIGKILL if murder.done else 0), errors
-        return murder.done, list(proxy.seen)
+        return murder.done, list(murder.seen)
 
 
 def run(environment: dict[str, str], *arguments: str) -> None:
@@ -106,13 +131,13 @@ def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
     return isolated_environment(seaweedfs, ministack)
 
 
-def requests_of_a_run(server: SeaweedFS, environment: dict[str, str], day: RealDay, *options: str) -> int:
+def requests_of_a_run(environment: dict[str, str], day: RealDay, *options: str) -> int:
     """How many requests a run on these logs makes, on a copy of them, when nobody kills it."""
     copy = RealDay(day.s3, day.bucket, f"copy-of-{day.prefix}")
     for key, body in day.bodies.items():
         copy.put(copy.prefix + key.removeprefix(day.prefix), body)
     arguments = ["roll", "--prefixes", f"s3://{day.bucket}/{copy.prefix}", *options]
-    done, seen = killed_at(server, environment, arguments, 1 << 30, MOMENTS[0])
+    done, seen = killed_at(environment, arguments, 1 << 30, MOMENTS[0])
     assert not done
     copy.assert_done(deleted="--delete" in options)
     return len(seen)
@@ -120,25 +145,23 @@ def requests_of_a_run(server: SeaweedFS, environment: dict[str, str], day: RealD
 
 @pytest.mark.parametrize("options", [["--delete"], []], ids=["delete", "keep"])
 def test_killed_at_a_step_and_run_again_it_converges(
-    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, environment: dict[str, str], options: list[str]
+    s3: S3Client, bucket: str, environment: dict[str, str], options: list[str]
 ) -> None:
     """After the kill no original is missing that is not in a rollup; after one plain run all are in exactly one."""
     day = RealDay(s3, bucket, "0/")
     day.fill(2, days=2)
-    steps = requests_of_a_run(seaweedfs, environment, day, *options)
+    steps = requests_of_a_run(environment, day, *options)
     assert steps > 15
     for number, at in enumerate(range(2, steps + 1, 4)):
         day = RealDay(s3, bucket, f"{at}/")
         day.fill(2, days=2)
-        crash_and_converge(seaweedfs, environment, day, at, MOMENTS[number % 3], options)
+        crash_and_converge(environment, day, at, MOMENTS[number % 3], options)
 
 
-def crash_and_converge(
-    server: SeaweedFS, environment: dict[str, str], day: RealDay, at: int, moment: str, options: list[str]
-) -> bool:
+def crash_and_converge(environment: dict[str, str], day: RealDay, at: int, moment: str, options: list[str]) -> bool:
     """One row of the crash table. Whether the process was still alive at that step."""
     arguments = ["roll", "--prefixes", f"s3://{day.bucket}/{day.prefix}", *options]
-    died, _ = killed_at(server, environment, arguments, at, moment)
+    died, _ = killed_at(environment, arguments, at, moment)
     day.assert_nothing_lost()
     if "--delete" not in options:
         day.assert_untouched()
@@ -166,7 +189,6 @@ def short_queue(sqs: SQSClient, queue_name: str, queue_url: str) -> str:
 
 @pytest.mark.parametrize("again", ["redelivery", "a new producer run"])
 def test_a_killed_workers_tasks_are_done_by_the_next(
-    seaweedfs: SeaweedFS,
     s3: S3Client,
     sqs: SQSClient,
     bucket: str,
@@ -182,7 +204,7 @@ def test_a_killed_workers_tasks_are_done_by_the_next(
     work = ["worker", "--queue-name", short_queue, "--delete"]
     for at, moment in ((8, MOMENTS[0]), (9, MOMENTS[1]), (6, MOMENTS[2])):
         run(environment, *produce)
-        died, _ = killed_at(seaweedfs, environment, work, at, moment)
+        died, _ = killed_at(environment, work, at, moment)
         assert died
         day.assert_nothing_lost()
         day.fill(3, days=2, seed=at)
@@ -199,6 +221,46 @@ def test_a_killed_workers_tasks_are_done_by_the_next(
     day.assert_done(deleted=True)
     waiting = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
     assert waiting["ApproximateNumberOfMessages"] == "0"
+
+
+def slowed_down(environment: dict[str, str], seconds: float, proxies: ExitStack) -> dict[str, str]:
+    """The environment in which every S3 call takes so long."""
+
+    async def wait(link: Link) -> None:
+        await asyncio.sleep(seconds)
+        await link.send(await link.forward())
+
+    upstream_port = int(environment["AWS_ENDPOINT_URL_S3"].rpartition(":")[2])
+    return environment | {
+        "AWS_ENDPOINT_URL_S3": proxies.enter_context(FaultyProxy(upstream_port, lambda exchange: wait)).url
+    }
+
+
+def test_a_worker_killed_at_its_calls_to_the_queue_costs_nothing(
+    s3: S3Client, sqs: SQSClient, bucket: str, short_queue: str, queue_url: str, environment: dict[str, str]
+) -> None:
+    """Given a task and dead before it knew; dead at a heartbeat; dead before and behind the acknowledgement."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(2, days=4)
+    run(environment, "producer", "--queue-name", short_queue, "--prefixes", f"s3://{bucket}/x/")
+    work = ["worker", "--queue-name", short_queue, "--delete"]
+    with ExitStack() as proxies:
+        slow = slowed_down(environment, 0.3, proxies)
+        for operation, moment in (
+            ("ChangeMessageVisibility", MOMENTS[1]),
+            ("ReceiveMessage", MOMENTS[1]),
+            ("DeleteMessage", MOMENTS[0]),
+            ("DeleteMessage", MOMENTS[1]),
+        ):
+            settings = slow if operation == "ChangeMessageVisibility" else environment
+            died, _ = killed_at(settings, work, 1, moment, services=("SQS",), operation=operation)
+            assert died, f"no {operation} came"
+            day.assert_nothing_lost()
+    time.sleep(3.2)
+    run(environment, *work)
+    day.assert_done(deleted=True)
+    counts = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    assert (counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
 
 
 def test_a_killed_child_process_costs_its_own_task_only(
@@ -250,7 +312,6 @@ def _has_connection_from(pid: int, port: int) -> bool:
 
 
 def test_a_producer_killed_at_any_step_is_made_good_by_the_next(
-    seaweedfs: SeaweedFS,
     s3: S3Client,
     sqs: SQSClient,
     bucket: str,
@@ -262,13 +323,13 @@ def test_a_producer_killed_at_any_step_is_made_good_by_the_next(
     day = RealDay(s3, bucket, "x/")
     day.fill(1, days=25)
     produce = ["producer", "--queue-name", queue_name, "--prefixes", f"s3://{bucket}/x/"]
-    for at, moment in ((1, MOMENTS[0]), (2, MOMENTS[1])):
-        assert killed_at(seaweedfs, environment, produce, at, moment)[0]
-    murder = Murder(2, MOMENTS[1])  # the second request to SQS: GetQueueUrl was the first
-    with FaultyProxy(int(environment["AWS_ENDPOINT_URL_SQS"].rpartition(":")[2]), murder) as proxy:
-        process = start(environment | {"AWS_ENDPOINT_URL_SQS": proxy.url}, *produce)
-        murder.victim = process
-        assert finish(process)[0] == -signal.SIGKILL
+    for operation, moment in (
+        ("HeadBucket", MOMENTS[0]),
+        ("ListObjects", MOMENTS[1]),
+        ("GetQueueUrl", MOMENTS[1]),
+        ("SendMessageBatch", MOMENTS[1]),
+    ):
+        assert killed_at(environment, produce, 1, moment, services=("S3", "SQS"), operation=operation)[0], operation
     day.assert_untouched()
     sent = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     assert sent["ApproximateNumberOfMessages"] == "10"

@@ -9,6 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,12 +18,15 @@ import boto3
 import pytest
 from tests import faulty_proxy as faults
 from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
-from tests.real_day import RealDay, log_key, opened, reconcile_day
+from tests.real_day import TODAY, RealDay, log_key, opened, reconcile_day
 
 from s3_log_roller.demo.servers import REGION, SeaweedFS
 from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.s3 import bucket as s3_bucket
 from s3_log_roller.s3 import open_bucket, opening
+from s3_log_roller.scan import scan
+from s3_log_roller.tasks import ScanTask, Window
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -69,23 +73,23 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_bucket, "PART_BYTES", 5 << 20)  # the smallest that S3 takes
 
 
-def only(operation: str, fault: Fault, times: int) -> Plan:
-    """The fault at so many calls of that kind; all others pass."""
-    left = times
+def only(operation: str, fault: Fault, times: int, *, after: int = 0) -> Plan:
+    """The fault at so many calls of that kind, `after` some that pass; all others pass."""
+    seen = 0
 
     def plan(exchange: Exchange) -> Fault | None:
-        nonlocal left
-        if exchange.operation == operation and left > 0:
-            left -= 1
-            return fault
-        return None
+        nonlocal seen
+        if exchange.operation != operation:
+            return None
+        seen += 1
+        return fault if after < seen <= after + times else None
 
     return plan
 
 
 def fill(day: RealDay, operation: str) -> None:
     """A short day: large enough for an upload in parts where the operation is one of those."""
-    if operation in IN_PARTS:
+    if operation in IN_PARTS or operation == "AbortMultipartUpload":
         for number in range(4):
             day.put(log_key(day.prefix, number), Random(number).randbytes(1_800_000))
     else:
@@ -97,19 +101,54 @@ def run_through(server: SeaweedFS, day: RealDay, plan: Plan, *, delete: bool = T
 
     Anything but a `RollerError` is a failure of the test, as is an error of many lines.
     """
-    with (
-        FaultyProxy(server.port, plan) as proxy,
-        opened(proxy.url, server.access_key, server.secret_key, day.bucket) as store,
-    ):
+    ended = None
+    with FaultyProxy(server.port, plan) as proxy:
         try:
-            reconcile_day(store, day.bucket, day.prefix, delete=delete)
-            ended = None
+            with opened(proxy.url, server.access_key, server.secret_key, day.bucket) as store:
+                reconcile_day(store, day.bucket, day.prefix, delete=delete)
         except RollerError as error:
             ended = error
-    if ended is not None:
-        assert len(str(ended).splitlines()) == 1, ended
-        assert day.bucket in str(ended)
+    check_error(ended, day)
     return ended
+
+
+def check_error(error: RollerError | None, day: RealDay) -> None:
+    """An error is one line and names the bucket."""
+    if error is not None:
+        assert len(str(error).splitlines()) == 1, error
+        assert day.bucket in str(error)
+
+
+def scan_through(server: SeaweedFS, day: RealDay, plan: Plan) -> tuple[list[DayGroup], RollerError | None]:
+    """The day groups that a scan finds through a faulty proxy, up to the error it ended with, if any."""
+    found: list[DayGroup] = []
+    ended = None
+    with FaultyProxy(server.port, plan) as proxy:
+        try:
+            with opened(proxy.url, server.access_key, server.secret_key, day.bucket) as store:
+                found.extend(scan(store, ScanTask(day.bucket, day.prefix, Window(TODAY))))
+        except RollerError as error:
+            ended = error
+    check_error(ended, day)
+    return found, ended
+
+
+def two_pages(day: RealDay) -> list[DayGroup]:
+    """Put so many logs that a scan takes two LISTs; the day groups there are."""
+    day.bodies |= {log_key(day.prefix, second): b"" for second in range(1001)}
+    day.fill(1, days=3)
+    return [DayGroup(day.bucket, day.prefix, date(2022, 7, number)) for number in (1, 2, 3)]
+
+
+def at_an_abort(plan: Plan) -> Plan:
+    """What the plan says, and an upload in parts that is refused at its end, so that it has to be aborted."""
+
+    def both(exchange: Exchange) -> Fault | None:
+        if exchange.operation == "CompleteMultipartUpload":
+            return faults.answer(403, "AccessDenied")
+        return plan(exchange)
+
+    return both
 
 
 def run_plainly(server: SeaweedFS, day: RealDay, *, delete: bool = True) -> None:
@@ -133,7 +172,12 @@ def break_and_mend(server: SeaweedFS, day: RealDay, plan: Plan, *, open_uploads:
 
 
 def may_fail(fault: str, operation: str) -> bool:
-    """Whether a single such fault may end a run: only where a flipped bit makes another request or answer of it."""
+    """Whether a single such fault may end a run: where a flipped bit makes another request or answer of it.
+
+    And a HEAD's answer has no body that could tell one 400 from another.
+    """
+    if operation == "HeadBucket":
+        return fault == "400 RequestTimeout"
     return (fault == "flipped request" and operation not in {"ListObjects", "GetObject", "GetRollup"}) or (
         fault.startswith("flipped answer") and operation in {"GetRollup", "DeleteObjects", *IN_PARTS}
     )
@@ -179,6 +223,50 @@ def test_a_fault_that_stays_is_one_clear_error(
 
 
 @pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(("fault", "times"), [("503", 1), ("reset after the request", 1), ("503", 1_000_000)])
+def test_a_fault_at_the_first_call_is_overcome_or_one_clear_error(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str, times: int
+) -> None:
+    """HeadBucket, with which a bucket is opened."""
+    day = RealDay(s3, bucket, "x/")
+    day.fill(3)
+    error = break_and_mend(seaweedfs, day, only("HeadBucket", FAULTS[fault], times))
+    assert (error is None) == (times == 1), error
+    assert error is None or re.search(r"s3://\S+ failed: .*503.* HeadBucket .*max retries: 2", str(error))
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(("fault", "times"), [("500 though it was done", 1), ("503", 1), ("503", 1_000_000)])
+def test_a_fault_at_the_abort_does_not_hide_why_there_was_one(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str, times: int
+) -> None:
+    """The error is that of the upload; only an abort that never gets through leaves it open."""
+    day = RealDay(s3, bucket, "x/")
+    fill(day, "AbortMultipartUpload")
+    plan = at_an_abort(only("AbortMultipartUpload", FAULTS[fault], times))
+    error = run_through(seaweedfs, day, plan)
+    assert "AccessDenied" in str(error)
+    assert len(day.open_uploads()) == (0 if times == 1 else 1)
+    day.assert_untouched()
+    run_plainly(seaweedfs, day)
+    day.assert_exactly_once()
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_fault_at_a_scan_never_hides_a_day_group(seaweedfs: SeaweedFS, s3: S3Client, bucket: str) -> None:
+    """Passing faults are overcome, at any page; lasting ones are one clear error, not a scan that found less."""
+    day = RealDay(s3, bucket, "x/")
+    groups = two_pages(day)
+    for fault in ("503", "closed in the body", "shorter"):
+        assert scan_through(seaweedfs, day, only("ListObjects", FAULTS[fault], 1)) == (groups, None)
+        for behind in (0, 1):
+            plan = only("ListObjects", FAULTS[fault], 1_000_000, after=behind)
+            found, error = scan_through(seaweedfs, day, plan)
+            assert error is not None, fault
+            assert found == groups[:behind]
+
+
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("fault", SLOW_FAULTS)
 def test_nothing_waits_for_ever(seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str) -> None:
     """A connection that hangs or drips is given up after the read time-out and tried again elsewhere."""
@@ -193,13 +281,15 @@ def test_nothing_waits_for_ever(seaweedfs: SeaweedFS, s3: S3Client, bucket: str,
 def test_a_storm_of_503_is_ridden_out(
     seaweedfs: SeaweedFS, s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of all requests are told to slow down; with the usual eight attempts all gets done."""
+    """Half of all requests are told to slow down; with a dozen attempts all gets done."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "12")
     day = RealDay(s3, bucket, "x/")
     day.fill(12)
 
+    dice = Random(1)  # no fixed pattern: a request that always comes second would always be refused
+
     def storm(exchange: Exchange) -> Fault | None:
-        return FAULTS["503"] if exchange.number % 2 and exchange.operation != "HeadBucket" else None
+        return FAULTS["503"] if dice.random() < 0.5 and exchange.operation != "HeadBucket" else None
 
     assert break_and_mend(seaweedfs, day, storm) is None
 

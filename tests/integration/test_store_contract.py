@@ -1,11 +1,13 @@
-"""What reconcile relies on, held by every store: the one in memory, SeaweedFS, and ministack's S3."""
+"""What reconcile relies on, held by every store: in memory, SeaweedFS, ministack's S3, the benchmark's server."""
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import md5
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -29,11 +31,24 @@ def session_for(server: LocalServer, **changes: str) -> boto3.Session:
     return boto3.Session(**(keys | changes))
 
 
-@pytest.fixture(params=["memory", "seaweedfs", "ministack"])
+@pytest.fixture(params=["memory", "seaweedfs", "ministack", "bench"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty bucket behind the port, in one of three ways."""
+    """An empty bucket behind the port, in one of four ways."""
     if request.param == "memory":
         yield MemoryStore()
+        return
+    if request.param == "bench":
+        request.getfixturevalue("monkeypatch").syspath_prepend(Path(__file__).parents[2])
+        from bench.buckets import Bucket
+        from bench.s3_server import serving
+
+        session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION)
+        with serving() as own_server:
+            own_server.api.buckets["bucket"] = Bucket()
+            with closing(open_bucket(session, "bucket", endpoint_url=own_server.url)) as opened:
+                yield opened
+            while own_server.connections:
+                time.sleep(0.001)
         return
     server: LocalServer = request.getfixturevalue(request.param)
     bucket = request.getfixturevalue("bucket" if request.param == "seaweedfs" else "any_key_bucket")

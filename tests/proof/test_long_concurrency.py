@@ -19,6 +19,7 @@ from tests.real_day import log_key, reconcile_day
 
 from s3_log_roller.demo.servers import REGION
 from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
+from s3_log_roller.s3 import bucket as s3_bucket
 from s3_log_roller.s3 import open_bucket
 
 ROUNDS = int(os.environ.get("ROLLER_RACE_ROUNDS", "300"))
@@ -28,18 +29,23 @@ DELAY_MS = 25.0
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("late_logs", [0, 1, 3])
+@pytest.mark.parametrize(("late_logs", "part_bytes"), [(0, None), (1, None), (3, None), (0, 4096), (1, 4096)])
 def test_the_known_race_is_rare_and_loses_nothing(
-    late_logs: int, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None]
+    late_logs: int, part_bytes: int | None, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None]
 ) -> None:
     """Two deleting workers start within 100 ms of each other, and so many late logs come in their first half second.
 
     Without late logs nothing is ever packed twice. With them both may publish; what is in both is counted, not lost.
+    `part_bytes`: rollups go up in parts of that size, and no upload stays open.
     """
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from bench import s3_api
     from bench.buckets import Bucket
     from bench.s3_server import ServerOptions, serving
 
+    if part_bytes is not None:
+        monkeypatch.setattr(s3_bucket, "PART_BYTES", part_bytes)
+        monkeypatch.setattr(s3_api, "MIN_PART_BYTES", 1)
     rng = random.Random(late_logs)
     races = doubled = 0
     with serving(ServerOptions(delay_ms=DELAY_MS)) as server:
@@ -72,6 +78,7 @@ def test_the_known_race_is_rare_and_loses_nothing(
             for thread in threads:
                 thread.join()
             assert errors == []
+            assert bucket.uploads == {}
             reconcile_day(stores[0], "bucket", prefix, delete=True)
             held: Counter[tuple[str, bytes]] = Counter()
             for key, stored in list(bucket.entries(prefix, "")):
@@ -90,6 +97,14 @@ def test_the_known_race_is_rare_and_loses_nothing(
             store.close()
         while server.connections:
             time.sleep(0.001)
-    figure(f"KNOWN RACE, {late_logs} late logs, {ROUNDS} rounds, {races} rounds with doubles, {doubled} logs doubled")
+    how = "one PUT" if part_bytes is None else "in parts"
+    requests = {name: server.api.requests[name] for name in ("CreateMultipartUpload", "AbortMultipartUpload")}
+    if part_bytes is not None:
+        assert requests["CreateMultipartUpload"] > ROUNDS, "the two never had the same day in parts at once"
+        assert requests["AbortMultipartUpload"] > 0
+    figure(
+        f"KNOWN RACE, {how}, {late_logs} late logs, {ROUNDS} rounds, {races} rounds with doubles, "
+        f"{doubled} logs doubled, {requests}"
+    )
     if not late_logs:
         assert races == 0
