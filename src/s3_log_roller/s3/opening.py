@@ -111,9 +111,10 @@ def _refused(bucket: str, error: ClientError) -> RollerError:
         return StorageError(f"the bucket s3://{bucket} does not exist", code="NoSuchBucket")
     if code in ("400", "ExpiredToken", "InvalidToken"):
         return CredentialsError(
-            f"s3:ListBucket on s3://{bucket}: S3 refused the credentials ({code}): they may have expired; renew them"
+            f"s3:ListBucket on s3://{bucket}: S3 refused the credentials, or found the request malformed ({code}): run "
+            "again, and if that does not help, renew the credentials"
         )
-    return StorageError(f"s3:ListBucket on s3://{bucket} failed: {error}", code=code)
+    return StorageError(f"s3:ListBucket on s3://{bucket} failed: {error}; nothing was touched, run again", code=code)
 
 
 def _wire(session: boto3.Session, client: Any, origin: str) -> Wire:
