@@ -477,6 +477,11 @@ def test_an_aborted_upload_is_gone_and_its_parts_under_way_are_dropped(monkeypat
         all_there.write(bytes(5500))
         all_there.abort()
         assert [call.method for call in intruder.calls].count("DELETE") == 3
+        stuck = client.upload("key", 1)
+        stuck.write(bytes(1500))
+        intruder.change = lambda call, answer: b"HTTP/1.1 403 F\r\nContent-Length: 0\r\n\r\n" + bytes(len(answer))
+        with pytest.raises(StorageError, match="s3:AbortMultipartUpload on s3://bucket/key was refused"):
+            stuck.abort()
 
 
 @pytest.mark.parametrize("size", [900, 2500])

@@ -464,8 +464,8 @@ def test_a_day_that_does_not_fit_the_time_is_done_in_steps() -> None:
 def test_when_time_runs_out_the_upload_is_dropped_and_nothing_is_lost() -> None:
     """A step that turns out too large aborts: no rollup, no orphaned upload, every original still there."""
     store, bodies = a_day(9)
-    left = iter([100.0])
-    with pytest.raises(OutOfTime):
+    left = iter([100.0, 100.0])  # when the window and when the step are measured out
+    with pytest.raises(OutOfTime, match="needs a smaller step"):
         run(store, delete=True, pace=Pace(lambda: next(left, 0.0)))
     assert rollups(store) == []
     assert store.open_uploads == 0
