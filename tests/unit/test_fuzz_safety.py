@@ -745,3 +745,32 @@ def test_verify_is_not_done_before_the_content_digest_is_proven() -> None:
     rollup = ListedObject(key, store.objects[key].etag, len(body), 0, archived=False)
     with pytest.raises(DamagedRollup, match="do not have the content digest in the footer"):
         verify(store, TASK.group, rollup, Originals(TASK.group), {})
+
+
+def test_a_rollup_read_back_with_other_bytes_of_a_log_is_no_success() -> None:
+    """Its ETag is no MD5, so neither name nor index tell; what was downloaded does, and nothing is deleted."""
+    store, bodies = a_day()
+    odd = sorted(bodies)[3]
+    rng = Random(1)
+    bodies[odd] = rng.randbytes(40)
+    store.put(odd, bodies[odd], etag=f"{'0' * 32}-2")
+    originals = Originals(TASK.group)
+    for key in sorted(bodies):
+        stored = store.objects[key]
+        originals.append(key.removeprefix(PREFIX), stored.etag, len(stored.body), stored.mtime)
+
+    class Swapping(MemoryUpload):
+        def finish(self, last_look: Callable[[], object] = lambda: None) -> str:
+            true_bytes = sum(map(len, self._parts))
+            self._parts = []
+            while sum(map(len, self._parts)) != true_bytes:
+                writer = RollupWriter(TASK.group, originals.content_digest(), 1)
+                other = {**bodies, odd: rng.randbytes(len(bodies[odd]))}
+                wanted = [(one, other[PREFIX + one.suffix]) for one in originals]
+                self._parts = [writer.add(one, body, md5(body).digest()) for one, body in wanted] + [*writer.finish()]
+            return super().finish(last_look)
+
+    store.upload = lambda key, expected_bytes: Swapping(store, key)  # type: ignore[method-assign]
+    with pytest.raises(DamagedRollup, match="read back with 8 of 9 members right"):
+        run(store, delete=True)
+    assert set(bodies) <= set(store.objects)
