@@ -29,7 +29,7 @@ from s3_log_roller.store import ListedObject, Piece, Store
 
 READ_BYTES: Final = 2 << 20
 """Fetched at a time when a rollup is read whole."""
-_MAX_FIRST_TAIL_BYTES: Final = 8 << 20
+_MAX_FIRST_TAIL_BYTES: Final = READ_BYTES
 """Read before anything is known of a file: it may be anybody's, of terabytes."""
 
 
@@ -39,7 +39,7 @@ class Index:
 
     footer: Footer
     blocks: BlockTable
-    members_section: bytes
+    members_section: bytes | bytearray
 
     def members(self) -> Iterator[IndexedMember]:
         """The members in key order, decoded as they are taken."""
@@ -69,26 +69,31 @@ def blaming(store: Store, rollup: ListedObject) -> Iterator[None]:
 def read_index(store: Store, group: DayGroup, rollup: ListedObject) -> Index:
     """Read a rollup's index in one request, or two where it is long. Raises `DamagedRollup`, best inside `blaming`."""
     # The members section is some 2 % of a rollup of large logs, 10 % of one of small logs.
-    tail = _read_tail(store, rollup, min(rollup.size, TAIL_BYTES + rollup.size // 16, _MAX_FIRST_TAIL_BYTES))
+    tail_bytes = min(rollup.size, TAIL_BYTES + rollup.size // 16, _MAX_FIRST_TAIL_BYTES)
+    tail = bytes(_read(store, rollup, range(rollup.size - tail_bytes, rollup.size)))
     footer = read_footer(tail, rollup.size)
-    if cut(tail, rollup.size, footer.members_range) is None:
-        tail = _read_tail(store, rollup, rollup.size - footer.members_start)
-    blocks = decode_blocks(footer, cut(tail, rollup.size, footer.blocks_range) or b"")
+
+    def section(wanted: range) -> bytes | bytearray:
+        return cut(tail, rollup.size, wanted) or _read(store, rollup, wanted)
+
+    blocks = decode_blocks(footer, section(footer.blocks_range))
     parsed = parse_rollup_key(rollup.key)
     if parsed is None or not footer.content_digest.hex().startswith(parsed.digest):
         raise DamagedRollup("its name is not the beginning of its content digest")
     if (blocks.target_prefix, blocks.day) != (group.target_prefix, group.day):
         raise DamagedRollup(f"it was made of other logs, {blocks.target_prefix}{blocks.day}")
-    return Index(footer, blocks, cut(tail, rollup.size, footer.members_range) or b"")
+    return Index(footer, blocks, section(footer.members_range))
 
 
-def _read_tail(store: Store, rollup: ListedObject, length: int) -> bytes:
-    start = rollup.size - length
+def _read(store: Store, rollup: ListedObject, wanted: range) -> bytearray:
     pieces = [
-        Piece(rollup.key, rollup.etag, offset, min(READ_BYTES, rollup.size - offset), whole=False)
-        for offset in range(start, rollup.size, READ_BYTES)
+        Piece(rollup.key, rollup.etag, offset, min(READ_BYTES, wanted.stop - offset), whole=False)
+        for offset in range(wanted.start, wanted.stop, READ_BYTES)
     ]
-    return b"".join(body for body, _ in store.fetch(pieces))
+    content = bytearray()
+    for body, _ in store.fetch(pieces):
+        content += body
+    return content
 
 
 def verify(

@@ -205,7 +205,7 @@ def encode_section(payload: bytes) -> bytes:
 class _Payload:
     """What a section's carriers hold, read from the front without copying the whole of it."""
 
-    def __init__(self, section: bytes, name: str, expected: range, expected_crc32: int) -> None:
+    def __init__(self, section: bytes | bytearray, name: str, expected: range, expected_crc32: int) -> None:
         self._name = name
         if len(section) != len(expected):
             damaged(f"the {name} section has {len(section)} instead of {len(expected)} bytes")
@@ -217,7 +217,7 @@ class _Payload:
             damaged(f"the {name} section does not have its checksum")
         self._parts.reverse()
 
-    def _carried(self, section: bytes, start: int) -> memoryview:
+    def _carried(self, section: bytes | bytearray, start: int) -> memoryview:
         stop = min(start + _FULL_CARRIER_BYTES, len(section))
         size = stop - start - CARRIER_OVERHEAD_BYTES
         payload_start = start + _CARRIER_HEAD_BYTES
@@ -310,7 +310,7 @@ class MemberTable:
             del self._payload[:CARRIER_PAYLOAD_BYTES]
 
 
-def iter_members(footer: Footer, section: bytes, day: date) -> Iterator[IndexedMember]:
+def iter_members(footer: Footer, section: bytes | bytearray, day: date) -> Iterator[IndexedMember]:
     """The members in key order, from the bytes at `footer.members_range`, decoded as they are asked for."""
     return _decode_members(footer, _Payload(section, "members", footer.members_range, footer.members_crc32), day)
 
@@ -391,7 +391,7 @@ def second_of_day(suffix: str) -> int:
     return int(suffix[11:13]) * 3600 + int(suffix[14:16]) * 60 + int(suffix[17:19])
 
 
-def decode_blocks(footer: Footer, section: bytes) -> BlockTable:
+def decode_blocks(footer: Footer, section: bytes | bytearray) -> BlockTable:
     """Decode the bytes at `footer.blocks_range`; the blocks are proven to tile the data and its tar without a gap."""
     payload = _Payload(section, "blocks", footer.blocks_range, footer.blocks_crc32)
     (prefix_bytes,) = _PREFIX_LENGTH.unpack(payload.read(_PREFIX_LENGTH.size))
