@@ -365,8 +365,8 @@ def _machine_scaling() -> float:
 def two_cores(effort: Effort) -> list[Row]:
     """Logs a second with two processes on two cores, to one on one.
 
-    With two cores in all the server has no third one and takes its share of both; the note says what that amounts to.
-    Logs of 39 KB make the roller, not the server, what the cores are busy with.
+    With two cores in all the server has no third one: then it runs on the roller's core or cores both times, so that
+    like is compared with like. Logs of 39 KB make the roller, not the server, what the cores are busy with.
     """
     spare = len(CORES) > 2
     pair = [core for core in CORES if not spare or core != SERVER_CORE][:2]
@@ -374,13 +374,17 @@ def two_cores(effort: Effort) -> list[Row]:
     for name, records, full in (("two_cores", 70, 8_000), ("two_cores_small", 7, 80_000)):
         logs = LogSet(prefixes=tuple(f"site-{n:02}/" for n in range(16)), logs=effort.logs(full) // 16, records=records)
         scaling = _machine_scaling()
-        with Server() as alone, Server(core=SERVER_CORE if spare else None) as beside:
+        with (
+            Server(core=SERVER_CORE if spare else CLIENT_CORE) as alone,
+            Server(core=SERVER_CORE if spare else None) as beside,
+        ):
             one, two = _filled_roll(alone, logs), _filled_roll(beside, logs, "--processes", "2", cores=pair)
             times = min(3, effort.times)
             runs = repeat_in_turns(times, [lambda: {"all": one()}, lambda: {"all": two()}], times * TRIES)  # noqa: B023
         ones, twos = ([taken["all"] for taken in of_one_kind] for of_one_kind in runs)
         raw = median(ones, lambda sample: sample.wall_s) / median(twos, lambda sample: sample.wall_s)
-        share = 0.0 if spare else median(twos, lambda sample: sample.server_cpu_s / sample.wall_s)
+        share = median(twos, lambda sample: sample.server_cpu_s / sample.wall_s)
+        where = "a core of its own" if spare else "the roller's cores, one or two, having no other"
         one_cpu, two_cpu = (median(samples, lambda sample: sample.cpu_s) for samples in (ones, twos))
         rows.append(
             Row(
@@ -391,10 +395,9 @@ def two_cores(effort: Effort) -> list[Row]:
                 1.6,
                 higher_is_better=True,
                 note=f"{len(logs) / median(ones, lambda s: s.wall_s):,.0f}/s and "
-                f"{len(logs) / median(twos, lambda s: s.wall_s):,.0f}/s; with two the server used {share:.2f} of the "
-                f"same two cores, corrected for that it is × 2 / (2 − {share:.2f}) = {raw * 2 / (2 - share):.2f} ×; "
-                f"just before, two cores of this machine did {scaling:.2f} × the work of one without a network, "
-                "which is about the most to be had; CPU per log "
+                f"{len(logs) / median(twos, lambda s: s.wall_s):,.0f}/s; the server ran on {where}, and with two "
+                f"processes took {share:.2f} of a core; just before, two cores of this machine did {scaling:.2f} × the "
+                "work of one without a network, which is about the most to be had; CPU per log "
                 f"{one_cpu / len(logs) * 1e6:.0f} and {two_cpu / len(logs) * 1e6:.0f} µs",
                 samples=_as_json([*ones, *twos]),
             )
