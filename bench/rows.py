@@ -371,7 +371,7 @@ def two_cores(effort: Effort) -> list[Row]:
     spare = len(CORES) > 2
     pair = [core for core in CORES if not spare or core != SERVER_CORE][:2]
     rows = []
-    for name, records, full in (("two_cores", 70, 8_000), ("two_cores_small", 7, 80_000)):
+    for name, records, full in (("two_cores", 70, 20_000), ("two_cores_small", 7, 80_000)):
         logs = LogSet(prefixes=tuple(f"site-{n:02}/" for n in range(16)), logs=effort.logs(full) // 16, records=records)
         scaling = _machine_scaling()
         with (
