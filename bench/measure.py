@@ -101,11 +101,11 @@ class Server:
             result: dict[str, Any] = json.load(answer)
         return result
 
-    def fill(self, logs: LogSet, *, made_up: bool = False) -> None:
+    def fill(self, logs: LogSet, *, bucket: str = BUCKET, made_up: bool = False) -> None:
         """Make the bucket hold just these logs."""
         self.control(
             "__make_up" if made_up else "__fill",
-            bucket=BUCKET,
+            bucket=bucket,
             prefix=logs.prefixes,
             days=logs.days,
             logs=logs.logs,

@@ -24,8 +24,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
-from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
@@ -91,9 +89,7 @@ def roll_logs(count: int, processes: int) -> None:
     one = LogSet(prefixes=("busy/",), days=1, logs=count - len(many), seed=9)
     with environment() as (server, env):
         for bucket, logs in (("many", many), ("one", one)):
-            fields = "&".join(f"prefix={quote(prefix)}" for prefix in logs.prefixes)
-            query = f"bucket={bucket}&{fields}&days={logs.days}&logs={logs.logs}&seed={logs.seed}"
-            urlopen(f"{server.url}/__fill?{query}", data=b"").read()
+            server.fill(logs, bucket=bucket)
         queue = ["--queue-name", QUEUE]
         measured("producer", env, "producer", *queue, "--prefixes", "s3://many/", "s3://one/")
         server.control("__reset")
@@ -131,8 +127,7 @@ def scan(keys: int) -> None:
     """The producer over a bucket of made-up keys: its requests and time grow with the day groups."""
     logs = LogSet(prefixes=tuple(f"site-{number:02}/" for number in range(10)), days=500, logs=keys // 5_000)
     with environment() as (server, env):
-        fields = "&".join(f"prefix={prefix}" for prefix in logs.prefixes)
-        urlopen(f"{server.url}/__make_up?bucket=huge&{fields}&days={logs.days}&logs={logs.logs}", data=b"").read()
+        server.fill(logs, bucket="huge", made_up=True)
         server.control("__reset")
         wall_s = measured("producer", env, "producer", "--queue-name", QUEUE, "--prefixes", "s3://huge/")
         requests = server.stats()["requests"]

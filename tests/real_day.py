@@ -78,10 +78,14 @@ class RealDay:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
         self.bodies[key] = body
 
+    def listing(self) -> list[tuple[str, str]]:
+        """(key, ETag) of everything under the prefix."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        return [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", [])]
+
     def keys(self) -> list[str]:
         """Everything under the prefix."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return [key for key, _ in self.listing()]
 
     def body(self, key: str) -> bytes:
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -113,12 +117,12 @@ class RealDay:
 
     def assert_nothing_twice(self) -> None:
         """No log is in two rollups."""
-        assert [key for key, times in Counter(key for key, _ in self.members()).items() if times > 1] == []
+        _assert_once(self.members())
 
     def assert_exactly_once(self) -> None:
         """Every log is in exactly one rollup, byte for byte, and nothing else is."""
         held = self.members()
-        assert [key for key, times in Counter(key for key, _ in held).items() if times > 1] == []
+        _assert_once(held)
         assert dict(held) == self.bodies
 
     def assert_done(self, *, deleted: bool) -> None:
@@ -132,3 +136,7 @@ class RealDay:
         """Uploads in parts that were neither completed nor aborted."""
         uploads = self.s3.list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix).get("Uploads", [])
         return [upload["Key"] for upload in uploads]
+
+
+def _assert_once(members: list[tuple[str, bytes]]) -> None:
+    assert [key for key, times in Counter(key for key, _ in members).items() if times > 1] == []

@@ -23,6 +23,7 @@ from tests.integration.test_crashes import (
     run,
     slowed_down,
     start,
+    waiting,
 )
 from tests.real_day import DAY, TODAY, RealDay, log_key
 
@@ -196,7 +197,7 @@ def test_the_producers_crash_table(
     day.bodies |= {log_key(day.prefix, second): b"" for second in range(1005)}
     day.fill(1, days=12, seed=2)
     day.prefix = "x/"
-    there = listing(day)
+    there = day.listing()
     prefixes = [f"s3://{bucket}/x/{name}/" for name in ("one-page", "two-pages")]
     produce = ["producer", "--queue-name", queue_name, "--prefixes", *prefixes]
     died, seen = killed_at(environment, produce, 1 << 30, MOMENTS[0], services=("S3", "SQS"))
@@ -210,7 +211,7 @@ def test_the_producers_crash_table(
         for moment in MOMENTS:
             died, _ = killed_at(environment, produce, at, moment, services=("S3", "SQS"))
             kills += died
-            assert listing(day) == there
+            assert day.listing() == there
             sent = waiting(sqs, queue_url)
             assert sent < 24 or at == len(seen)
             run(environment, *produce)
@@ -222,18 +223,6 @@ def test_the_producers_crash_table(
                 s3.delete_object(Bucket=bucket, Key=rollup)
     figure(f"CRASH TABLE: producer, {len(seen)} steps {calls}, {kills} kills")
     assert kills >= 3 * len(seen) - 1  # it may be over before it can be killed behind the last answer
-
-
-def listing(day: RealDay) -> list[tuple[str, str]]:
-    """(key, ETag) of all that is under the prefix."""
-    pages = day.s3.get_paginator("list_objects_v2").paginate(Bucket=day.bucket, Prefix=day.prefix)
-    return [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", [])]
-
-
-def waiting(sqs: SQSClient, queue_url: str) -> int:
-    """How many messages the queue holds, given out or not."""
-    counts = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
-    return int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
 
 
 @pytest.mark.timeout(3600)

@@ -455,6 +455,12 @@ class Windowed(Pace):
         return min(4, max_members or 4)
 
 
+class Late(Windowed):
+    """The same, when the time is over."""
+
+    is_short = True  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize("delete", [False, True])
 @pytest.mark.parametrize("count", [3, 4, 5, 8, 11])
 def test_a_giant_day_is_listed_one_window_after_another(
@@ -512,9 +518,6 @@ def test_a_giant_day_that_cannot_be_looked_through_in_time_says_so(monkeypatch: 
     store, bodies = a_day(9)
     run(store)
 
-    class Late(Windowed):
-        is_short = True  # type: ignore[assignment]
-
     with pytest.raises(RollerError, match="more logs than can be looked through"):
         run(store, pace=Late())
     assert_exactly_once(store, bodies)
@@ -525,9 +528,6 @@ def test_a_giant_day_of_leftovers_gets_done_window_by_window(monkeypatch: pytest
     monkeypatch.setattr(reconcile_module, "MIN_WINDOW_KEYS", 4)
     store, bodies = a_day(11)
     run(store)
-
-    class Late(Windowed):
-        is_short = True  # type: ignore[assignment]
 
     passes = [run(store, delete=True, pace=Late()) for _ in range(3)]
     assert [(one.deleted, one.remaining) for one in passes] == [(4, 1), (4, 1), (3, 0)]
