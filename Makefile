@@ -1,10 +1,10 @@
 # make demo      sets everything up and shows the whole job against servers on this machine
 # make test      sets everything up, then runs every check and every test
 # make test-all  the same with the tests that take long
-# make prove     what docs/reliability.md and docs/scale.md tell of: the long proofs, all in a row; takes hours
+# make prove     what docs/evidence/reliability.md and docs/evidence/scale.md tell of: the long proofs, all in a row; takes hours
 # make fuzz      hostile input for one parser: make fuzz TARGET=listing SECONDS=300
 # make lambda    builds the zips of the AWS Lambda function into dist/
-# make bench     measures, beside the tools people use instead, and writes docs/benchmarks.md (best on a quiet machine)
+# make bench     measures, beside the tools people use instead, and writes docs/evidence/benchmarks.md (best on a quiet machine)
 # make check     the linters and the type checker only
 # make install   the program alone, into .venv
 # make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)

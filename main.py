@@ -11,7 +11,7 @@ def run_from_clone() -> int:
     """Run the command line with the Python in use or, where that lacks something, with the clone's own `.venv`."""
     clone = Path(__file__).resolve().parent
     try:
-        from s3_log_roller.cli import main
+        from s3_log_roller.cli.main import main
     except ModuleNotFoundError as error:
         python = clone / ".venv" / "bin" / "python"
         if python.exists() and Path(sys.prefix) != clone / ".venv":
@@ -24,7 +24,7 @@ def run_from_clone() -> int:
 def __getattr__(name: str) -> Any:
     """`main.lambda_handler` for AWS Lambda, which asks for it when it starts; the command line has no need of it."""
     if name == "lambda_handler":
-        from s3_log_roller.lambda_handler import lambda_handler
+        from s3_log_roller.aws_lambda.handler import lambda_handler
 
         return lambda_handler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

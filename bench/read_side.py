@@ -39,7 +39,7 @@ NEEDLE = "NoSuchKey"
 RARE = "4D5E6F708192A3B4"
 SCALED_ROLLUPS = 10
 """How many rollups `aws s3 cp` is run on."""
-ROLLER = f"{shlex.quote(sys.executable)} -c 'import sys; from s3_log_roller.cli import main; sys.exit(main())'"
+ROLLER = f"{shlex.quote(sys.executable)} -c 'import sys; from s3_log_roller.cli.main import main; sys.exit(main())'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its charts, from bench/results.json."""
+"""docs/evidence/benchmarks.md and its charts, from bench/results.json."""
 
 from __future__ import annotations
 

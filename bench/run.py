@@ -1,9 +1,9 @@
 """One command for all benchmarks: `python -m bench.run`.
 
-python -m bench.run                 everything; writes bench/results.json and docs/benchmarks.md
+python -m bench.run                 everything; writes bench/results.json and docs/evidence/benchmarks.md
 python -m bench.run --only cpu      one row again; the others stay as they were
 python -m bench.run --quick         a tenth of the logs, once; writes nothing
-python -m bench.run --render        docs/benchmarks.md anew from bench/results.json
+python -m bench.run --render        docs/evidence/benchmarks.md anew from bench/results.json
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> int:
     def save() -> None:
         if not arguments.quick:
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-            render(results, ROOT / "docs")
+            render(results, ROOT / "docs" / "evidence")
 
     failed = False
     for name in [] if arguments.render else arguments.only or names:
@@ -63,7 +63,7 @@ def main() -> int:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
     if arguments.render:
-        render(results, ROOT / "docs")
+        render(results, ROOT / "docs" / "evidence")
     return int(failed)
 
 

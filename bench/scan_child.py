@@ -6,11 +6,11 @@ import json
 import sys
 from datetime import UTC, datetime
 
-from s3_log_roller.buckets import Buckets, Connection
+from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.errors import RollerError
-from s3_log_roller.outcome import ScanOutcome
-from s3_log_roller.producer import find_tasks
-from s3_log_roller.tasks import ScanTask, Window
+from s3_log_roller.rolling.outcome import ScanOutcome
+from s3_log_roller.rolling.producer import find_tasks
+from s3_log_roller.rolling.tasks import ScanTask, Window
 
 
 def main(bucket: str, prefix: str) -> None:

@@ -19,15 +19,15 @@ from isal import isal_zlib
 
 from bench.logs import FIRST_DAY, LogSet, generate
 from bench.measure import BUCKET, Server
+from s3_log_roller.aws.s3.bucket import S3Bucket
+from s3_log_roller.aws.s3.opening import open_bucket
+from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Credentials, Signer
+from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
+from s3_log_roller.rollup.verify import verify
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.s3.bucket import S3Bucket
-from s3_log_roller.s3.opening import open_bucket
-from s3_log_roller.s3.signing import EMPTY_SHA256, Credentials, Signer
-from s3_log_roller.settings import DEFAULT_LEVEL
 from s3_log_roller.store import ListedObject, Piece
-from s3_log_roller.verify import verify
 
 LOGS: Final = LogSet(logs=20_000)
 ROUNDS: Final = 5

@@ -22,7 +22,7 @@ from s3_log_roller import __version__
 
 PREFIX: Final = "example.com/"
 WHERE: Final = f"s3://{BUCKET}/{PREFIX}"
-PROGRAM: Final = [sys.executable, "-c", "import sys; from s3_log_roller.cli import main; sys.exit(main())"]
+PROGRAM: Final = [sys.executable, "-c", "import sys; from s3_log_roller.cli.main import main; sys.exit(main())"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What reads bytes from outside, each as a function of bytes that must never fail in an unforeseen way.
 
-Used by `fuzz/run.py` (coverage-guided, minutes) and by `tests/unit/test_fuzz_corpus.py` (what was found, seconds).
+Used by `fuzz/run.py` (coverage-guided, minutes) and by `tests/unit/fuzz/test_corpus.py` (what was found, seconds).
 A target returns for input that was taken or properly refused, and raises for everything else.
 """
 
@@ -16,10 +16,13 @@ from typing import Final
 
 from deflate import crc32, deflate_compress
 
+from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
+from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.errors import DamagedRollup, MalformedTask
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.reading.records import EXTRA, FIELDS, decode_line, parse_record
 from s3_log_roller.reading.tarball import gunzip, read_tar
-from s3_log_roller.records import EXTRA, FIELDS, decode_line, parse_record
+from s3_log_roller.rolling.tasks import decode_task, encode_task
 from s3_log_roller.rollup import Originals, RollupChecker, RollupWriter
 from s3_log_roller.rollup.index import (
     Footer,
@@ -30,9 +33,6 @@ from s3_log_roller.rollup.index import (
 )
 from s3_log_roller.rollup.reader import inflate_block
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
-from s3_log_roller.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
-from s3_log_roller.settings import DEFAULT_LEVEL
-from s3_log_roller.tasks import decode_task, encode_task
 
 GROUP: Final = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 MIDNIGHT: Final = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())

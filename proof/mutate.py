@@ -7,7 +7,7 @@
 
 Each mutant is a copy of `src` in a temporary directory with one change in one file; the tests that guard the file run
 on it until one fails. What no test notices is printed as SURVIVED, with the change. Survivors that are known to be
-harmless stand, with the reason, in docs/reliability.md.
+harmless stand, with the reason, in docs/evidence/reliability.md.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PACKAGE = ROOT / "src" / "s3_log_roller"
 TIMEOUT_SECONDS = 60
 MAX_BYTES = 3 << 30
 CORE = {
-    "reconcile.py": ["tests/unit/test_reconcile.py", "tests/unit/test_fuzz_safety.py"],
-    "verify.py": ["tests/unit/test_reconcile.py", "tests/unit/test_fuzz_safety.py"],
-    "rollup/reader.py": ["tests/unit/test_rollup_damage.py", "tests/unit/test_fuzz_safety.py"],
-    "s3/bucket.py": ["tests/unit/test_fuzz_bucket.py"],
-    "s3/xml.py": ["tests/unit/test_fuzz_bucket.py", "tests/unit/test_fuzz_corpus.py"],
-    "rollup/originals.py": ["tests/unit/test_rollup_originals.py", "tests/unit/test_rollup_format.py"],
-    "rollup/index.py": ["tests/unit/test_rollup_format.py"],
-    "worker.py": ["tests/unit/test_worker.py"],
+    "rolling/reconcile.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
+    "rollup/verify.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
+    "rollup/reader.py": ["tests/unit/rollup/test_damage.py", "tests/unit/rolling/test_safety.py"],
+    "aws/s3/bucket.py": ["tests/unit/aws/s3/test_answers.py"],
+    "aws/s3/xml.py": ["tests/unit/aws/s3/test_answers.py", "tests/unit/fuzz/test_corpus.py"],
+    "rollup/originals.py": ["tests/unit/rollup/test_originals.py", "tests/unit/rollup/test_format.py"],
+    "rollup/index.py": ["tests/unit/rollup/test_format.py"],
+    "rolling/worker.py": ["tests/unit/rolling/test_worker.py"],
 }
 OTHER_COMPARISON = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What ten billion logs a day come to: an event simulation on the program's own step rules.
 
-    .venv/bin/python proof/simulate_scale.py                          the tables of docs/scale.md
+    .venv/bin/python proof/simulate_scale.py                          the tables of docs/evidence/scale.md
     .venv/bin/python proof/simulate_scale.py --logs 1e9 --groups 5000 --concurrency 50 --rate 2000
 
 A day's logs become one roll task per day group. The program's own code decides how large a window is and how much a
@@ -25,17 +25,17 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "src")]
 
+from s3_log_roller.aws.s3.bucket import PART_BYTES  # noqa: E402
+from s3_log_roller.aws_lambda.handler import RESERVE_S, RESERVE_SHARE, smaller_step  # noqa: E402
 from s3_log_roller.errors import OutOfTime  # noqa: E402
-from s3_log_roller.lambda_handler import RESERVE_S, RESERVE_SHARE, smaller_step  # noqa: E402
 from s3_log_roller.log_keys import DayGroup  # noqa: E402
-from s3_log_roller.pace import Pace  # noqa: E402
-from s3_log_roller.reconcile import MIN_WINDOW_KEYS  # noqa: E402
+from s3_log_roller.rolling.pace import Pace  # noqa: E402
+from s3_log_roller.rolling.reconcile import MIN_WINDOW_KEYS  # noqa: E402
+from s3_log_roller.rolling.tasks import RollTask, Window  # noqa: E402
+from s3_log_roller.rolling.worker import _grown  # noqa: E402
 from s3_log_roller.rollup import originals  # noqa: E402
 from s3_log_roller.rollup.index import BLOCK_BYTES, TAIL_BYTES  # noqa: E402
-from s3_log_roller.s3.bucket import PART_BYTES  # noqa: E402
-from s3_log_roller.tasks import RollTask, Window  # noqa: E402
-from s3_log_roller.verify import _MAX_FIRST_TAIL_BYTES, READ_BYTES  # noqa: E402
-from s3_log_roller.worker import _grown  # noqa: E402
+from s3_log_roller.rollup.verify import _MAX_FIRST_TAIL_BYTES, READ_BYTES  # noqa: E402
 
 PAGE_KEYS = 1_000
 ORIGINAL_BYTES = originals._RECORD.size
@@ -406,7 +406,7 @@ HEADER = (
 
 
 def scenarios(base: World) -> dict[str, World]:
-    """The rows of docs/scale.md."""
+    """The rows of docs/evidence/scale.md."""
 
     def but(**changes: float) -> World:
         return World(**{**base.__dict__, **changes})

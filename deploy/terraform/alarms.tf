@@ -3,7 +3,7 @@ locals {
 
   alarms = {
     dead-letters = {
-      description = "Tasks failed too often. See \"When the dead-letter alarm rings\" in docs/deploy.md."
+      description = "Tasks failed too often. See \"When the dead-letter alarm rings\" in docs/guide/on-aws.md."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = aws_sqs_queue.dead_letters.name }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from s3_log_roller.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 _BUCKET: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]")
 _ROLE: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}):role/([\w+=,.@/-]+)", re.ASCII)
@@ -56,3 +60,17 @@ class Role:
         if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
             raise UsageError("the external id is not 2 to 1,224 characters of letters, digits and +=,.@:/-")
         return cls(f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}", external_id)
+
+
+def merge_prefixes(uris: Iterable[S3Uri]) -> list[S3Uri]:
+    """Leave out what another prefix covers, so that nothing is scanned twice; the order stays."""
+    unique = dict.fromkeys(uris)
+    kept: set[S3Uri] = set()
+    cover: S3Uri | None = None
+    for uri in sorted(unique, key=lambda uri: (uri.bucket, uri.prefix)):
+        if cover is not None and uri.bucket == cover.bucket and uri.prefix.startswith(cover.prefix):
+            logger.info("prefix_merged", extra={"prefix": str(uri), "into": str(cover)})
+        else:
+            cover = uri
+            kept.add(uri)
+    return [uri for uri in unique if uri in kept]

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.paths import ROOT
 
 from s3_log_roller.demo.servers import Ministack, SeaweedFS, _free_ports, isolated_environment
 
-ROOT = Path(__file__).parent.parent.parent
 ARCH = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "")
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 

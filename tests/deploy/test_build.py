@@ -26,7 +26,7 @@ def test_the_zip_holds_libraries_of_its_processor_only(arch: str, tmp_path: Path
     libraries = {name: content for name, content in files.items() if content.startswith(b"\x7fELF")}
     assert {struct.unpack_from("<H", content, 18)[0] for content in libraries.values()} == {ELF_MACHINES[arch]}
     assert {"deflate", "isal", "pycurl", "pycurl.libs"} <= {name.partition("/")[0] for name in libraries}
-    assert {"main.py", "s3_log_roller/lambda_handler.py"} <= set(files)
+    assert {"main.py", "s3_log_roller/aws_lambda/handler.py"} <= set(files)
     assert all(mode & 0o444 == 0o444 for mode in modes.values())
     assert sum(map(len, files.values())) < 50_000_000
     assert not any(str(ROOT).encode() in content for content in files.values())

@@ -15,13 +15,13 @@ import pytest
 from tests.deploy.conftest import ROOT
 from tests.deploy.test_emulator import client, members, put_logs
 
+from s3_log_roller.aws.policy import QUEUEING, storage_policy, with_statements
+from s3_log_roller.aws.s3 import open_bucket
+from s3_log_roller.aws.s3.transport import Request, Transport
+from s3_log_roller.aws.sqs import SqsQueue
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
 from s3_log_roller.log_keys import DayGroup, parse_log_key
-from s3_log_roller.policy import QUEUEING, storage_policy, with_statements
-from s3_log_roller.queues import SqsQueue
-from s3_log_roller.s3 import open_bucket
-from s3_log_roller.s3.transport import Request, Transport
-from s3_log_roller.tasks import RollTask, ScanTask, Window, encode_task
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Window, encode_task
 from s3_log_roller.uris import S3Uri
 
 PREFIX = S3Uri("policed", "logs/")
@@ -171,7 +171,7 @@ IAM_ACTIONS = {"s3:HeadBucket": "s3:ListBucket", "sqs:SendMessageBatch": "sqs:Se
 
 def record(policed: SeaweedFS, ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The actions of a producer and a worker run in this process."""
-    from s3_log_roller.cli import run_command
+    from s3_log_roller.cli.main import run_command
 
     made: list[str] = []
     for name, value in isolated_environment(ministack, policed).items():

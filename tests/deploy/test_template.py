@@ -16,8 +16,8 @@ import pytest
 from tests.deploy.conftest import ARCH, ROOT
 from tests.deploy.test_emulator import client, members, put_logs
 
+from s3_log_roller.aws.policy import storage_policy
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS
-from s3_log_roller.policy import storage_policy
 from s3_log_roller.uris import S3Uri
 
 TEMPLATE = ROOT / "deploy" / "template.yaml"

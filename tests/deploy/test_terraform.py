@@ -17,8 +17,8 @@ import pytest
 from tests.deploy.conftest import ARCH, ROOT
 from tests.deploy.test_emulator import client
 
+from s3_log_roller.aws.policy import storage_policy
 from s3_log_roller.demo.servers import REGION, Ministack
-from s3_log_roller.policy import storage_policy
 from s3_log_roller.uris import S3Uri
 
 MODULES = ROOT / "deploy" / "terraform"

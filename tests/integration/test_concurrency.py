@@ -1,6 +1,6 @@
 """Many at once on the same day groups: nothing lost, nothing twice, no upload left open.
 
-The same for minutes, and with late logs all the while, is in tests/proof/test_long_concurrency.py.
+The same for minutes, and with late logs all the while, is in proof/test_long_concurrency.py.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import faulty_proxy, memory_store
-from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Link
 from tests.integration.test_crashes import finish, run, start
-from tests.memory_store import MemoryStore
-from tests.real_day import DAY, TODAY, RealDay, log_key, opened, reconcile_day
+from tests.support import faulty_proxy, memory_store
+from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Link
+from tests.support.memory_store import MemoryStore
+from tests.support.real_day import DAY, TODAY, RealDay, log_key, opened, reconcile_day
 
 from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
-from s3_log_roller.reconcile import reconcile
-from s3_log_roller.tasks import RollTask, Window
+from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.tasks import RollTask, Window
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -182,7 +181,6 @@ async def without_conditions(link: Link) -> None:
 
 def test_a_server_without_conditional_requests_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two deleting workers at once where nothing is conditional: same logs, same name, same bytes; once each."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
     from bench.buckets import Bucket
     from bench.s3_server import ServerOptions, serving
 

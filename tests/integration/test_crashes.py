@@ -2,7 +2,7 @@
 
 A proxy in between kills: before the server sees the n-th request, after it did what was asked and before the answer
 arrives, or after the answer. So every state that a crash can leave in the bucket is reached, without any failure point
-in the program itself. Every single step is in tests/proof/test_every_crash.py; here is one in some.
+in the program itself. Every single step is in proof/test_every_crash.py; here is one in some.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import faulty_proxy
-from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Link
-from tests.real_day import RealDay
+from tests.support import faulty_proxy
+from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Link
+from tests.support.paths import MAIN
+from tests.support.real_day import RealDay
 
 from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
-MAIN = Path(__file__).parents[2] / "main.py"
 MOMENTS = ["before the request", "before the answer", "behind the answer"]
 
 

@@ -19,7 +19,7 @@ from s3_log_roller.demo.savings import render_savings, rolling_cost
 from s3_log_roller.demo.scenario import DAYS, LOGS_A_DAY, README_LOGS, Place, make_scenario
 from s3_log_roller.log_keys import parse_log_key
 
-DEMO = "import sys; from s3_log_roller.cli import main; sys.exit(main(['demo']))"
+DEMO = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(['demo']))"
 FEW_LOGS = "from s3_log_roller.demo import scenario; scenario.LOGS_A_DAY.update(web=3, api=3);"
 PAST_LOGS = len(README_LOGS) + len(DAYS) * sum(LOGS_A_DAY.values())
 ROLLUP = r"s3://bucket\S+rollup-2022-07-0[123]-[0-9a-f]{8}\.tgz"

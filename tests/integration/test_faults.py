@@ -1,6 +1,6 @@
 """Faults on the wire between the program and a real S3 server: success or one clear error, never loss, never a hang.
 
-The whole table, every fault at every call, is in tests/proof/test_every_fault.py.
+The whole table, every fault at every call, is in proof/test_every_fault.py.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from tests import faulty_proxy as faults
-from tests.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
-from tests.real_day import TODAY, RealDay, log_key, opened, reconcile_day
+from tests.support import faulty_proxy as faults
+from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
+from tests.support.real_day import TODAY, RealDay, log_key, opened, reconcile_day
 
+from s3_log_roller.aws.s3 import bucket as s3_bucket
+from s3_log_roller.aws.s3 import open_bucket, opening
 from s3_log_roller.demo.servers import REGION, SeaweedFS
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.s3 import bucket as s3_bucket
-from s3_log_roller.s3 import open_bucket, opening
-from s3_log_roller.scan import scan
-from s3_log_roller.tasks import ScanTask, Window
+from s3_log_roller.rolling.scan import scan
+from s3_log_roller.rolling.tasks import ScanTask, Window
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -369,7 +369,6 @@ def test_names_that_stop_resolving_mid_run_are_one_clear_error(seaweedfs: Seawee
 @pytest.mark.usefixtures("patience")
 def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TLS failure at the start, and in the bulk client's own connections: named with what to set; with it, it works."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
     from bench.buckets import Bucket
     from bench.s3_server import ServerOptions, serving
 

@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
 import pytest
-from tests.real_day import RealDay
+from tests.support.paths import MAIN
+from tests.support.real_day import RealDay
 
+from s3_log_roller.aws.s3 import open_bucket
+from s3_log_roller.aws.sessions import Sessions
 from s3_log_roller.demo.servers import SeaweedFS, isolated_environment
 from s3_log_roller.errors import StorageError
-from s3_log_roller.s3 import open_bucket
-from s3_log_roller.sessions import Sessions
 
 if TYPE_CHECKING:
     from bench.s3_server import S3Server
     from types_boto3_s3 import S3Client
 
-MAIN = Path(__file__).parents[2] / "main.py"
 LOGIN = "us%40er:pass%2Fword"
 AUTHORIZATION = "Basic " + base64.b64encode(b"us@er:pass/word").decode()
 
@@ -257,7 +257,6 @@ class TestTunnels:
     @pytest.fixture
     def secure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
         """An S3 server that speaks TLS, and this process's environment leads to it; with an empty bucket."""
-        monkeypatch.syspath_prepend(Path(__file__).parents[2])
         from bench.buckets import Bucket
         from bench.s3_server import serving
 

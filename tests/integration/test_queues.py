@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from s3_log_roller.aws.sqs import SqsDelivery, SqsQueue
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.outcome import RollOutcome
-from s3_log_roller.queues import SqsDelivery, SqsQueue
-from s3_log_roller.summary import Summary
-from s3_log_roller.tasks import RollTask, Window, decode_task
-from s3_log_roller.worker import InlineRunner, Worker
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.summary import Summary
+from s3_log_roller.rolling.tasks import RollTask, Window, decode_task
+from s3_log_roller.rolling.worker import InlineRunner, Worker
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient

@@ -28,7 +28,7 @@ LOGS = 100
 
 def run(seaweedfs: SeaweedFS, *arguments: str, check: int = 0) -> tuple[bytes, str]:
     """Run the program; (standard output, standard error)."""
-    program = "import sys; from s3_log_roller.cli import main; sys.exit(main())"
+    program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         env=isolated_environment(seaweedfs),

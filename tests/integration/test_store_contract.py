@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import md5
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from tests.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.aws.s3 import open_bucket
+from s3_log_roller.aws.s3.bucket import PART_BYTES
 from s3_log_roller.demo.servers import LocalServer
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError, WrongRegion
-from s3_log_roller.s3 import open_bucket
-from s3_log_roller.s3.bucket import PART_BYTES
 from s3_log_roller.store import ListedObject, Piece, Store
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield MemoryStore()
         return
     if request.param == "bench":
-        request.getfixturevalue("monkeypatch").syspath_prepend(Path(__file__).parents[2])
         from bench.buckets import Bucket
         from bench.s3_server import serving
 

@@ -20,23 +20,25 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from tests import faulty_proxy
-from tests.faulty_proxy import FaultyProxy
+from tests.support import faulty_proxy
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.paths import MAIN
 
-from s3_log_roller import lambda_handler, log_output, sessions
-from s3_log_roller.cli import main
+from s3_log_roller import log_output
+from s3_log_roller.aws import sessions
+from s3_log_roller.aws_lambda import handler as lambda_handler
+from s3_log_roller.cli.main import main
 from s3_log_roller.demo.sample_logs import sample_log
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
-from s3_log_roller.tasks import RollTask, Window, encode_task
+from s3_log_roller.rolling.tasks import RollTask, Window, encode_task
 from s3_log_roller.uris import Role
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
-MAIN = Path(__file__).parents[2] / "main.py"
 NINE_KEYS = [
     "example.com/2022-07-01-05-15-43-42117B9A70B0F1BA",
     "example.com/2022-07-01-05-21-46-66A49E4B82CEA312",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from s3_log_roller.summary import size
+from s3_log_roller.rolling.summary import size
 
 STANDARD_GB_MONTH: Final = 0.023
 GLACIER_IR_GB_MONTH: Final = 0.004

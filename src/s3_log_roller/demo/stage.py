@@ -17,17 +17,17 @@ from urllib.parse import quote
 
 import boto3
 
+from s3_log_roller.aws.s3.signing import Credentials, Signer
+from s3_log_roller.aws.s3.transport import Request, Transport, Wire
 from s3_log_roller.demo.scenario import BUCKETS, Place
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
-from s3_log_roller.s3.signing import Credentials, Signer
-from s3_log_roller.s3.transport import Request, Transport, Wire
 
 QUEUE: Final = "s3-rollup-us-west-2"
 PUTS_IN_FLIGHT: Final = 32
 PATIENCE_SECONDS: Final = 5
 """After so long without an answer a PUT is sent again."""
 
-_ROLLER: Final = (sys.executable, "-c", "import sys; from s3_log_roller.cli import main; sys.exit(main())")
+_ROLLER: Final = (sys.executable, "-c", "import sys; from s3_log_roller.cli.main import main; sys.exit(main())")
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 _NO_SETTINGS: Final = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 

@@ -9,7 +9,7 @@ from typing import Any
 from s3_log_roller.reading.lines import LineReader, Query
 from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.parallel import Batch, Failure, Job, OpenStores, Worker
-from s3_log_roller.reading.proving import prove
+from s3_log_roller.reading.proofs import prove
 from s3_log_roller.reading.restoring import Restorer, Target
 
 

@@ -12,8 +12,8 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
+from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.local_files import location
 from s3_log_roller.reading.packed import (
     READ_BYTES,
     MayMatch,
@@ -25,8 +25,8 @@ from s3_log_roller.reading.packed import (
     read_tables,
     read_through,
 )
-from s3_log_roller.reading.plan import OnFailure, Share, Stores, rescue
 from s3_log_roller.reading.selection import Selection, suffix_of
+from s3_log_roller.reading.shares import OnFailure, Share, Stores, rescue
 from s3_log_roller.reading.tarball import Member, OnOdd
 from s3_log_roller.reading.tarball import Piece as TarPiece
 from s3_log_roller.rollup import IndexedMember, NoIndex

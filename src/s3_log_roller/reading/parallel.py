@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_output import configure_logging
-from s3_log_roller.reading.plan import SHARE_BYTES, Share, Stores
+from s3_log_roller.reading.shares import SHARE_BYTES, Share, Stores
 
 MAX_WAITING_BYTES: Final = 32 << 20
 

@@ -21,11 +21,11 @@ from hashlib import md5
 from typing import Final
 
 from s3_log_roller.errors import AlreadyExists, DamagedRollup, RollerError, StorageError
-from s3_log_roller.reading.local_files import LOCAL, location
+from s3_log_roller.local_files import LOCAL, location
 from s3_log_roller.reading.logs import Origin, Piece, Reader
 from s3_log_roller.reading.packed import READ_BYTES
 from s3_log_roller.reading.parallel import Batch, OpenStores
-from s3_log_roller.reading.plan import OnFailure, Stores
+from s3_log_roller.reading.shares import OnFailure, Stores
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.store import Piece as Range
 from s3_log_roller.store import Store

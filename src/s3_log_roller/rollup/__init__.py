@@ -1,4 +1,4 @@
-"""The rollup format, version 1: an ordinary tarball with an index behind it. Described in docs/format.md.
+"""The rollup format, version 1: an ordinary tarball with an index behind it. Described in docs/reference/format.md.
 
 Everything here is pure: bytes in, bytes out, no I/O.
 """

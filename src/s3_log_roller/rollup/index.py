@@ -1,4 +1,4 @@
-"""The index at the end of a rollup: what it holds, and how it is written and read. Format version 1, docs/format.md.
+"""The index at the end of a rollup: what it holds, and how it is written and read (docs/reference/format.md).
 
 Nothing read from a file is believed before it was checked: every size bounds an allocation only after it was held
 against the file's own length. Whatever does not fit raises `DamagedRollup`.

@@ -13,6 +13,10 @@ from s3_log_roller.rollup.index import BLOCK_BYTES, Block, Footer, MemberTable, 
 from s3_log_roller.rollup.originals import Original
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, name_prefix, padding
 
+DEFAULT_LEVEL: Final = 8
+"""Of compression: docs/decisions/0007-compression.md."""
+MAX_LEVEL: Final = 12
+
 BLOCK_HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
 BLOCK_TRAILER: Final = struct.Struct("<II")
 _NO_HEADER: Final = -1

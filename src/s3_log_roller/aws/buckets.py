@@ -1,0 +1,82 @@
+"""Open buckets, shared by the tasks of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller.aws.sessions import Sessions
+from s3_log_roller.uris import Role
+
+if TYPE_CHECKING:
+    from s3_log_roller.aws.s3.bucket import S3Bucket
+
+MAX_IDLE: Final = 16
+"""Buckets kept open while no task uses them. Only the one used last keeps its connections: with up to 300 for each of
+two in use, and its own, a process stays below the 1,024 descriptors that it often may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach AWS, or a server like it. Goes to child processes, so it holds settings only."""
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    """Of the S3-compatible server; SQS and STS have `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL_STS`."""
+    allow_cross_region: bool = False
+    max_in_flight: int | None = None
+
+
+@dataclass(slots=True)
+class _Open:
+    store: S3Bucket
+    users: int = 0
+
+
+class Buckets:
+    """Opens each bucket once per role, and closes those used longest ago when many are open."""
+
+    def __init__(self, connection: Connection, sessions: Sessions | None = None) -> None:
+        self._connection = connection
+        self._sessions = sessions or Sessions(profile=connection.profile, region=connection.region)
+        self._open: dict[tuple[str, Role | None], _Open] = {}
+
+    @contextmanager
+    def lease(self, bucket: str, role: Role | None) -> Iterator[S3Bucket]:
+        """The bucket, open at least as long as the `with` block. Raises what opening it raises."""
+        name = (bucket, role)
+        opened = self._open.pop(name, None) or _Open(self._open_bucket(bucket, role))
+        self._open[name] = opened
+        opened.users += 1
+        try:
+            yield opened.store
+        finally:
+            opened.users -= 1
+            self._close_idle(MAX_IDLE)
+
+    def close(self) -> None:
+        """Close every bucket that is not in use."""
+        self._close_idle(0)
+
+    def _open_bucket(self, bucket: str, role: Role | None) -> S3Bucket:
+        from s3_log_roller.aws.s3 import open_bucket
+
+        session = self._sessions.get(role)
+        return open_bucket(
+            session,
+            bucket,
+            worker_region=session.region_name,
+            allow_cross_region=self._connection.allow_cross_region,
+            endpoint_url=self._connection.endpoint_url,
+            max_in_flight=self._connection.max_in_flight,
+        )
+
+    def _close_idle(self, keep: int) -> None:
+        idle = [name for name, opened in self._open.items() if not opened.users]
+        for name in idle[:-1]:
+            self._open[name].store.disconnect()
+        for name in idle[: max(0, len(idle) - keep)]:
+            self._open.pop(name).store.close()

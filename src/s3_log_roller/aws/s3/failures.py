@@ -1,0 +1,64 @@
+"""What S3 refused, as errors that tell the user what to do."""
+
+from __future__ import annotations
+
+from s3_log_roller.aws.s3.transport import Request
+from s3_log_roller.aws.s3.xml import parse_fields
+from s3_log_roller.errors import (
+    AlreadyExists,
+    CredentialsError,
+    ObjectArchived,
+    ObjectGone,
+    RollerError,
+    StorageError,
+    WrongRegion,
+)
+
+_CREDENTIAL_CODES = {
+    "ExpiredToken": "they have expired: renew them and run again",
+    "InvalidToken": "the session token is not valid: renew the credentials and run again",
+    "InvalidAccessKeyId": "the access key does not exist here: check the profile and the endpoint",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it and run again",
+}
+
+
+def failure(bucket: str, request: Request) -> RollerError:
+    """The error of a request that is done without success."""
+    what = f"{request.operation} on s3://{bucket}/{request.key}"
+    if request.fault:
+        tried = f"after {request.attempts} attempts" if request.attempts > 1 else "at once"
+        return StorageError(f"{what} failed {tried}: {request.fault}{_network_hint(request)}", code="Network")
+    fields = parse_fields(request.answer)
+    code = fields.get("Code") or f"HTTP {request.status}"
+    message = fields.get("Message", "")
+    if code == "NoSuchBucket":
+        return StorageError(f"the bucket s3://{bucket} does not exist (asked with {request.operation})", code=code)
+    if request.status == 412 or code in ("ConditionalRequestConflict", "PreconditionFailed"):
+        if request.method == "GET":
+            return ObjectGone(f"s3://{bucket}/{request.key} was replaced since it was listed", code=code)
+        return AlreadyExists(f"s3://{bucket}/{request.key} exists already", code=code)
+    if request.status == 404 and request.method == "GET":
+        return ObjectGone(f"s3://{bucket}/{request.key} is gone since it was listed", code=code)
+    if code == "InvalidObjectState":
+        return ObjectArchived(
+            f"s3://{bucket}/{request.key} is in an archive tier: restore it, then run again", key=request.key
+        )
+    if code in _CREDENTIAL_CODES:
+        return CredentialsError(f"{what}: S3 refused the credentials ({code}): {_CREDENTIAL_CODES[code]}")
+    if code in ("PermanentRedirect", "AuthorizationHeaderMalformed") and "Region" in fields:
+        return WrongRegion(f"{what}: the bucket is in {fields['Region']}")
+    if code in ("AccessDenied", "AllAccessDisabled") or request.status == 403:
+        return StorageError(
+            f"{what} was refused ({code}: {message}): the credentials need {request.operation} there", code=code
+        )
+    if request.attempts > 1:
+        tried = f"{what} failed after {request.attempts} attempts"
+        return StorageError(f"{tried}: {code}: {message}".rstrip(": ") + _network_hint(request), code=code)
+    return StorageError(f"{what} failed: {code}: {message}".rstrip(": "), code=code)
+
+
+def _network_hint(request: Request) -> str:
+    if request.tls_fault:
+        return "; check the endpoint, AWS_CA_BUNDLE and the proxy"
+    return "; nothing was lost, run again"

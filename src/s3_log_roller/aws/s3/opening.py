@@ -1,0 +1,132 @@
+"""Let boto3 work out how to reach a bucket, check that it may be worked on from here, hand over to the transport."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+
+from s3_log_roller import __version__
+from s3_log_roller.aws.s3.bucket import S3Bucket
+from s3_log_roller.aws.s3.signing import Credentials, Signer
+from s3_log_roller.aws.s3.transport import Transport, Wire
+from s3_log_roller.errors import CredentialsError, RollerError, StorageError, WrongRegion
+
+DEFAULT_MAX_IN_FLIGHT: Final = 256
+CONNECT_TIMEOUT_S: Final = 10
+READ_TIMEOUT_S: Final = 30
+DEFAULT_MAX_ATTEMPTS: Final = 8
+"""Where AWS_MAX_ATTEMPTS and the profile say nothing: about a minute of backing off in all."""
+
+
+def open_bucket(
+    session: boto3.Session,
+    bucket: str,
+    *,
+    worker_region: str | None = None,
+    allow_cross_region: bool = False,
+    endpoint_url: str | None = None,
+    max_in_flight: int | None = None,
+) -> S3Bucket:
+    """Open a bucket that exists and is in the worker's region (or crossing regions is allowed).
+
+    Endpoint, addressing style, FIPS, dual-stack, proxies, CA bundle, retries and credentials are boto3's answers for
+    this session. Costs one HeadBucket.
+    """
+    region = worker_region or session.region_name or "us-east-1"
+    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, user_agent_extra=_user_agent())
+    credentials = _credentials(session)
+    try:
+        client = session.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
+        url, bucket_region = _locate(client, bucket)
+        if bucket_region not in (None, client.meta.region_name):
+            client = session.client("s3", region_name=bucket_region, endpoint_url=endpoint_url, config=config)
+            url, bucket_region = _locate(client, bucket)
+    except ClientError as error:
+        raise _refused(bucket, error) from error
+    except (BotoCoreError, ValueError) as error:
+        raise StorageError(f"s3://{bucket} cannot be reached: {error}") from error
+    if worker_region and bucket_region and bucket_region != worker_region and not allow_cross_region:
+        raise WrongRegion(
+            f"s3://{bucket} is in {bucket_region}, this worker in {worker_region}: run it in {bucket_region}, "
+            "or pay for the traffic between regions with --allow-cross-region"
+        )
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2].removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
+    wire = _wire(session, client, f"{parts.scheme}://{host}")
+    signer = Signer(host, bucket_region or client.meta.region_name, credentials)
+    transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
+    return S3Bucket(bucket, parts.path.rstrip("/") + "/", transport)
+
+
+def _user_agent() -> str:
+    return f"s3-log-roller/{__version__}"
+
+
+def _credentials(session: boto3.Session) -> Callable[[], Credentials]:
+    """Ask the session for its credentials of the moment; it refreshes those that can be."""
+    try:
+        found = session.get_credentials()
+    except BotoCoreError as error:
+        raise CredentialsError(f"the credentials cannot be read: {error}") from error
+    if found is None:
+        raise CredentialsError("no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
+
+    def current() -> Credentials:
+        try:
+            frozen = found.get_frozen_credentials()
+        except (ClientError, BotoCoreError, RuntimeError) as error:  # the last one: fresh ones that are expired already
+            raise CredentialsError(f"the credentials cannot be refreshed: {error}") from error
+        return Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+
+    return current
+
+
+def _locate(client: Any, bucket: str) -> tuple[str, str | None]:
+    """(the URL boto3 reached the bucket at, the region S3 says it is in)."""
+    urls: list[str] = []
+    client.meta.events.register_first("before-send.s3.HeadBucket", lambda request, **_: urls.append(request.url))
+    try:
+        answer = client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response
+        # HeadBucket names no prefix, so a policy that is bound to one refuses it, and S3 tells the region all the same.
+        # What else may be wrong, the first listing will say better: this answer has no body.
+        if answer["ResponseMetadata"]["HTTPStatusCode"] != 403:
+            raise
+    return urls[-1], answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+
+
+def _refused(bucket: str, error: ClientError) -> RollerError:
+    """HeadBucket has no body to explain itself with; the status is all there is."""
+    code = error.response.get("Error", {}).get("Code", "")
+    if code in ("404", "NoSuchBucket"):
+        return StorageError(f"the bucket s3://{bucket} does not exist", code="NoSuchBucket")
+    if code in ("400", "ExpiredToken", "InvalidToken"):
+        return CredentialsError(
+            f"s3:ListBucket on s3://{bucket}: S3 refused the credentials, or found the request malformed ({code}): run "
+            "again, and if that does not help, renew the credentials"
+        )
+    return StorageError(f"s3:ListBucket on s3://{bucket} failed: {error}; nothing was touched, run again", code=code)
+
+
+def _wire(session: boto3.Session, client: Any, origin: str) -> Wire:
+    config = client.meta.config
+    proxies = config.proxies if config.proxies is not None else get_environ_proxies(origin)
+    ca_bundle = session._session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return Wire(
+        origin,
+        proxy=(proxies or {}).get(urlsplit(origin).scheme) or "",
+        ca_bundle=ca_bundle or get_cert_path(True),
+        connect_timeout_s=config.connect_timeout,
+        read_timeout_s=config.read_timeout,
+        max_attempts=(config.retries or {}).get("total_max_attempts", DEFAULT_MAX_ATTEMPTS),
+        user_agent=_user_agent(),
+    )

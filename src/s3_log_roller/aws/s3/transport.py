@@ -1,0 +1,357 @@
+"""Many HTTP requests at once, driven by one thread of libcurl multi.
+
+Bounded and adaptive: what is in flight grows with success while the program waits for the network, halves when the
+server or the network complains, and never exceeds the cap. Failed requests are tried again with full jitter.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import pycurl
+
+from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Headers, Signer
+from s3_log_roller.store import MAX_IN_FLIGHT
+
+FIRST_IN_FLIGHT: Final = 32
+MIN_IN_FLIGHT: Final = 4
+MAX_BODY_BYTES: Final = 16 << 20
+"""No answer is longer: pieces are 4 MiB, listings under 2 MiB."""
+LOW_SPEED_BYTES: Final = 100
+"""Slower than this a second, for the read time-out, and the transfer counts as stuck."""
+SLOWEST_BYTES_PER_S: Final = 50_000
+BACKOFF_BASE_S: Final = 0.1
+BACKOFF_CAP_S: Final = 20.0
+
+_RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
+_FINAL_CURL_ERRORS: Final = frozenset(
+    {
+        pycurl.E_URL_MALFORMAT,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How to reach the server, as boto3 works it out."""
+
+    origin: str
+    """`https://host[:port]`."""
+    proxy: str = ""
+    ca_bundle: str | None = None
+    verify_tls: bool = True
+    connect_timeout_s: float = 60
+    read_timeout_s: float = 60
+    max_attempts: int = 8
+    user_agent: str = "s3-log-roller"
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One S3 call and, once `done`, its answer or what went wrong on the wire for good (`fault`)."""
+
+    operation: str
+    """As IAM names it, `s3:GetObject`."""
+    method: str
+    path: str
+    query: str = ""
+    headers: Headers = ()
+    key: str = ""
+    """For messages only."""
+    body: bytes = b""
+    check: Callable[[Request], str | None] | None = None
+    """Says what is wrong with a successful answer; it is then fetched again."""
+    wants_headers: bool = False
+
+    done: bool = False
+    status: int = 0
+    header_lines: Sequence[bytes] = ()
+    answer: bytes = b""
+    digest: bytes = b""
+    """MD5 of the answer, where the check took it."""
+    fault: str = ""
+    tls_fault: bool = False
+    attempts: int = 0
+    watched: bool = False
+    """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
+    put_off: bool = False
+    cancelled: bool = False
+    epoch: int = 0
+
+    def header(self, name: str) -> str | None:
+        """A header of the answer (only with `wants_headers`)."""
+        for line in self.header_lines:
+            key, _, value = line.partition(b":")
+            if key.strip().lower() == name.encode():
+                return value.strip().decode("latin-1")
+        return None
+
+
+class Transport:
+    """Submit requests, then `step` until they are `done`. Not thread-safe; one per thread."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        signer: Signer,
+        max_in_flight: int,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._wire = wire
+        self._signer = signer
+        self._cap = max(1, min(max_in_flight, MAX_IN_FLIGHT))
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._multi = self._new_multi()
+        self._idle: list[Any] = []
+        self._waiting: deque[Request] = deque()
+        self._retries: list[tuple[float, int, Request]] = []
+        self._order = itertools.count()
+        self._in_flight: dict[Any, Request] = {}
+        self._target: float = min(FIRST_IN_FLIGHT, self._cap)
+        self._slow_start = True
+        self._starving = False
+        self._epoch = 0
+        self.requests_sent = 0
+
+    @property
+    def max_in_flight(self) -> int:
+        """The cap on requests under way at once."""
+        return self._cap
+
+    @property
+    def max_attempts(self) -> int:
+        """Of a request, until it has failed for good."""
+        return self._wire.max_attempts
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; it starts when there is room."""
+        self._waiting.append(request)
+        if len(self._in_flight) < self._target:
+            self._start_waiting()
+
+    def run(self, request: Request) -> Request:
+        """Submit one request and wait for it."""
+        self.submit(request)
+        while not request.done:
+            self.step()
+        return request
+
+    def run_watched(self, request: Request, look: Callable[[], object]) -> Request:
+        """As `run`, with a look right before every attempt; what it raises is the end of the request."""
+        request.watched = True
+        while True:
+            look()
+            self.run(request)
+            if not request.put_off:
+                return request
+            time.sleep(self._delay_s(request))
+            request.put_off = request.done = False
+
+    def step(self, max_wait_s: float = 1.0) -> None:
+        """Move everything on; wait for the network only if nothing was finished."""
+        self._start_waiting()
+        self._multi.perform()
+        if self._reap() or max_wait_s <= 0:
+            self._starving = False
+            return
+        wait_s = max_wait_s
+        if self._retries:
+            wait_s = min(wait_s, max(0.0, self._retries[0][0] - self._monotonic()))
+        if self._in_flight:
+            self._starving = True
+            self._multi.select(wait_s)
+        elif self._retries:
+            time.sleep(wait_s)
+        elif not self._waiting:
+            raise RuntimeError("waiting for a request that was never submitted")
+
+    def cancel(self, request: Request) -> None:
+        """Forget a request, under way or not."""
+        request.cancelled = True
+        for handle, other in self._in_flight.items():
+            if other is request:
+                self._multi.remove_handle(handle)
+                del self._in_flight[handle]
+                handle.close()
+                return
+
+    def disconnect(self) -> None:
+        """Close all connections; call it when nothing is under way."""
+        self._multi.close()
+        self._multi = self._new_multi()
+
+    def close(self) -> None:
+        """Drop everything under way and close all connections."""
+        for handle in self._in_flight:
+            self._multi.remove_handle(handle)
+            handle.close()
+        self._in_flight.clear()
+        for handle in self._idle:
+            handle.close()
+        self._idle.clear()
+        self._multi.close()
+
+    def _start_waiting(self) -> None:
+        retries = self._retries
+        if retries:
+            now = self._monotonic()
+            while retries and retries[0][0] <= now:
+                self._waiting.appendleft(heapq.heappop(retries)[2])
+        waiting = self._waiting
+        while waiting and len(self._in_flight) < self._target:
+            request = waiting.popleft()
+            if not request.cancelled:
+                self._start(request)
+
+    def _start(self, request: Request) -> None:
+        request.attempts += 1
+        request.epoch = self._epoch
+        self.requests_sent += 1
+        plain = request.method == "GET" and not request.wants_headers
+        handle = self._idle.pop() if plain and self._idle else self._new_handle()
+        payload_sha256 = sha256(request.body).hexdigest() if request.body else EMPTY_SHA256
+        lines = self._signer.sign(request.method, request.path, request.query, request.headers, payload_sha256)
+        if not plain:
+            self._prepare_special(handle, request, lines)
+        query = f"?{request.query}" if request.query else ""
+        handle.setopt(pycurl.URL, f"{self._wire.origin}{request.path}{query}")
+        handle.setopt(pycurl.HTTPHEADER, lines)
+        self._in_flight[handle] = request
+        self._multi.add_handle(handle)
+
+    def _new_multi(self) -> Any:
+        multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_MAXCONNECTS, self._cap + 8)
+        return multi
+
+    def _new_handle(self) -> Any:
+        wire = self._wire
+        handle = pycurl.Curl()
+        handle.chunks = []
+        for option, value in (
+            (pycurl.WRITEFUNCTION, handle.chunks.append),
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.PATH_AS_IS, 1),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.USERAGENT, wire.user_agent),
+            (pycurl.PROXY, wire.proxy),
+            (pycurl.NOPROXY, ""),
+            (pycurl.CONNECTTIMEOUT_MS, max(1, int(wire.connect_timeout_s * 1000))),
+            (pycurl.LOW_SPEED_LIMIT, LOW_SPEED_BYTES),
+            (pycurl.LOW_SPEED_TIME, max(1, int(wire.read_timeout_s))),
+            (pycurl.TIMEOUT, int(wire.connect_timeout_s + wire.read_timeout_s) + MAX_BODY_BYTES // SLOWEST_BYTES_PER_S),
+            (pycurl.MAXFILESIZE, MAX_BODY_BYTES),
+            (pycurl.SSL_VERIFYPEER, int(wire.verify_tls)),
+            (pycurl.SSL_VERIFYHOST, 2 if wire.verify_tls else 0),
+        ):
+            handle.setopt(option, value)
+        if wire.ca_bundle:
+            handle.setopt(pycurl.CAINFO, wire.ca_bundle)
+            handle.setopt(pycurl.PROXY_CAINFO, wire.ca_bundle)
+        return handle
+
+    def _prepare_special(self, handle: Any, request: Request, lines: list[str]) -> None:
+        header_lines: list[bytes] = []
+        request.header_lines = header_lines
+        handle.setopt(pycurl.HEADERFUNCTION, header_lines.append)
+        if request.method == "HEAD":
+            handle.setopt(pycurl.NOBODY, 1)
+        elif request.method != "GET":
+            handle.setopt(pycurl.POSTFIELDS, request.body)
+            handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+            lines += ["expect:", "content-type:"]
+
+    def _reap(self) -> int:
+        finished = 0
+        while True:
+            queued, succeeded, failed = self._multi.info_read(256)
+            for handle in succeeded:
+                request = self._release(handle)
+                request.status = handle.getinfo(pycurl.RESPONSE_CODE)
+                chunks = handle.chunks
+                request.answer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                chunks.clear()
+                self._finish(request, handle)
+            for handle, code, message in failed:
+                request = self._release(handle)
+                handle.close()
+                self._fail(request, f"{message or 'the transfer failed'} (curl error {code})", code)
+            finished += len(succeeded) + len(failed)
+            if not queued:
+                return finished
+
+    def _release(self, handle: Any) -> Request:
+        self._multi.remove_handle(handle)
+        return self._in_flight.pop(handle)
+
+    def _finish(self, request: Request, handle: Any) -> None:
+        if request.method == "GET" and not request.wants_headers:
+            self._idle.append(handle)
+        else:
+            handle.close()
+        status = request.status
+        if status < 300:
+            fault = None if request.check is None else request.check(request)
+            if fault is None:
+                self._succeed(request)
+            else:
+                self._retry_or_give_up(request, fault)
+        elif status in _RETRIED_STATUS or (status == 400 and b"<Code>RequestTimeout</Code>" in request.answer):
+            self._retry_or_give_up(request, "")
+        else:
+            request.done = True
+
+    def _succeed(self, request: Request) -> None:
+        request.done = True
+        # More in flight than keeps this program busy only costs: connections, handshakes, descriptors to look at.
+        if self._starving and self._target < self._cap:
+            self._target = min(self._cap, self._target + (1.0 if self._slow_start else 1.0 / self._target))
+
+    def _fail(self, request: Request, fault: str, curl_code: int) -> None:
+        request.status = 0
+        request.answer = b""
+        if curl_code in _FINAL_CURL_ERRORS:
+            request.fault = fault
+            request.tls_fault = True
+            request.done = True
+        else:
+            self._retry_or_give_up(request, fault)
+
+    def _retry_or_give_up(self, request: Request, fault: str) -> None:
+        self._back_off(request)
+        request.digest = b""
+        if request.attempts >= self._wire.max_attempts:
+            request.fault = fault
+            request.done = True
+            return
+        if request.watched:
+            request.put_off = request.done = True
+            return
+        heapq.heappush(self._retries, (self._monotonic() + self._delay_s(request), next(self._order), request))
+
+    def _delay_s(self, request: Request) -> float:
+        return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**request.attempts)
+
+    def _back_off(self, request: Request) -> None:
+        # One congested moment fails many requests at once; only the first of those that started after the last cut
+        # says anything new.
+        if request.epoch == self._epoch:
+            self._epoch += 1
+            self._slow_start = False
+            self._target = max(min(MIN_IN_FLIGHT, self._cap), self._target / 2)

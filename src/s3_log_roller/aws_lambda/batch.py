@@ -1,0 +1,73 @@
+"""The messages of an SQS event as a task queue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from s3_log_roller.errors import MalformedTask, RollerError
+from s3_log_roller.rolling.queue import InProcessDelivery, TaskQueue
+from s3_log_roller.rolling.tasks import decode_task
+
+logger = logging.getLogger(__name__)
+
+log_fields: Final[dict[str, str]] = {}
+"""Added to every event of the log: what is being worked on."""
+
+
+def add_log_fields(record: logging.LogRecord) -> bool:
+    """A logging filter that adds `log_fields` to every record."""
+    record.__dict__.update(log_fields)
+    return True
+
+
+class Batch:
+    """The messages of an SQS event as a `TaskQueue`; what is sent goes to the real queue.
+
+    Lambda takes a message off the queue unless the answer names it, so to acknowledge is to leave it out of the answer.
+    """
+
+    def __init__(self, records: list[dict[str, Any]], queue: TaskQueue, has_time: Callable[[], bool]) -> None:
+        self._waiting = [BatchDelivery(record["body"], record["messageId"]) for record in reversed(records)]
+        self._deliveries = self._waiting[::-1]
+        self._has_time = has_time
+        self.send = queue.send
+
+    def receive(self, wait_seconds: int) -> BatchDelivery | None:
+        """See `TaskQueue.receive`. The first message may use all the time; another is begun only with half of it."""
+        if not self._waiting or (len(self._waiting) < len(self._deliveries) and not self._has_time()):
+            return None
+        delivery = self._waiting.pop()
+        log_fields["message_id"] = delivery.message_id
+        return delivery
+
+    def put_off_rest(self) -> None:
+        """Send the tasks that were not begun again, as new messages.
+
+        Left to come back by themselves they would wait for the visibility timeout, and count towards the dead-letter
+        queue though nothing is wrong with them.
+        """
+        while self._waiting:
+            delivery = self._waiting.pop()
+            try:
+                self.send([decode_task(delivery.body)])
+            except (MalformedTask, RollerError) as error:
+                logger.error("not_put_off", extra={"message_id": delivery.message_id, "why": str(error)})
+            else:
+                delivery.acknowledge()
+
+    @property
+    def unacknowledged(self) -> list[str]:
+        """Ids of the messages that have to come again."""
+        return [delivery.message_id for delivery in self._deliveries if not delivery.acknowledged]
+
+
+class BatchDelivery(InProcessDelivery):
+    """A message of a `Batch`."""
+
+    acknowledged = False
+
+    def acknowledge(self) -> None:
+        """See `Delivery.acknowledge`."""
+        self.acknowledged = True

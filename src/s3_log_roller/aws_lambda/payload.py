@@ -1,0 +1,50 @@
+"""A schedule's payload, and the scans it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from s3_log_roller.aws_lambda.settings import Settings
+from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.window import Window, parse_day
+from s3_log_roller.uris import Role, S3Uri, merge_prefixes
+
+_PAYLOAD: Final = frozenset({"prefixes", "s3_role", "external_id", "min_age_days", "since", "until"})
+
+
+def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -> list[ScanTask]:
+    """The scans a schedule's payload asks for. Raises `UsageError`, which names the field."""
+    fields = {name: value for name, value in payload.items() if value is not None}
+    if unknown := sorted(set(fields) - _PAYLOAD):
+        raise UsageError(f"the payload has fields that nobody knows: {', '.join(unknown)}; known are {_known()}")
+    prefixes = fields.get("prefixes")
+    if not isinstance(prefixes, list) or not prefixes or not all(isinstance(text, str) for text in prefixes):
+        raise UsageError("the payload's 'prefixes' is no list of s3://bucket/prefix")
+    for name in ("s3_role", "external_id", "since", "until"):
+        if not isinstance(fields.get(name, ""), str):
+            raise UsageError(f"the payload's {name!r} is no text")
+    if "external_id" in fields and "s3_role" not in fields:
+        raise UsageError("the payload has an 'external_id' but no 's3_role'")
+    min_age_days = fields.get("min_age_days", settings.min_age_days)
+    if type(min_age_days) is not int or min_age_days < 1:
+        raise UsageError("the payload's 'min_age_days' is no whole number, 1 or more")
+    since, until = _parse_day(fields, "since"), _parse_day(fields, "until")
+    uris = merge_prefixes([S3Uri.parse(text) for text in prefixes])
+    role = Role.parse(fields["s3_role"], fields.get("external_id")) if "s3_role" in fields else None
+    window = Window.of_days(today, min_age_days=min_age_days, since=since, until=until)
+    settings.check_role(role)
+    return [ScanTask(uri.bucket, uri.prefix, window, role) for uri in uris]
+
+
+def _parse_day(fields: Mapping[str, Any], name: str) -> date | None:
+    try:
+        return parse_day(fields[name]) if name in fields else None
+    except UsageError as error:
+        raise UsageError(f"the payload's {name!r}: {error}") from error
+
+
+def _known() -> str:
+    return ", ".join(sorted(_PAYLOAD))

@@ -1,0 +1,116 @@
+"""The Lambda function's settings: `ROLLUP_*` environment variables, read once into one validated object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from s3_log_roller.errors import UsageError
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
+from s3_log_roller.store import MAX_IN_FLIGHT
+from s3_log_roller.uris import Role
+
+PREFIX: Final = "ROLLUP_"
+
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off"})
+_LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says. Each field is the variable of that name, in capitals behind `ROLLUP_`."""
+
+    queue_name: str
+    """Name or URL of the SQS queue."""
+    delete: bool = False
+    """Delete originals once they are members of a verified rollup."""
+    allowed_roles: frozenset[str] = frozenset()
+    """ARNs of the roles that events and tasks may name; working without a role is always allowed."""
+    min_age_days: int = 1
+    """Leave the last so many days alone, today among them, where the event does not say otherwise."""
+    level: int = DEFAULT_LEVEL
+    """Compression level."""
+    max_in_flight: int | None = None
+    """S3 requests in flight, at most."""
+    allow_cross_region: bool = False
+    """Work on buckets in other regions, too, and pay for the traffic."""
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the variables; an empty one counts as not set. Raises `UsageError`, which names the variable."""
+        given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value.strip()}
+        unknown = {name for name in environment if name.startswith(PREFIX)} - {_variable(field) for field in _PARSERS}
+        if unknown:
+            known = ", ".join(map(_variable, _PARSERS))
+            raise UsageError(f"{', '.join(sorted(unknown))}: no such setting; there are {known}")
+        if _variable("queue_name") not in given:
+            raise UsageError("ROLLUP_QUEUE_NAME is not set: give the name or the URL of the SQS queue")
+        fields = {
+            field: _parse(_variable(field), given[_variable(field)].strip(), parser)
+            for field, parser in _PARSERS.items()
+            if _variable(field) in given
+        }
+        return cls(**fields)  # type: ignore[arg-type]
+
+    def check_role(self, role: Role | None) -> None:
+        """Raise `UsageError` for a role that this function may not take on, whoever asks for it."""
+        if role is not None and role.arn not in self.allowed_roles:
+            raise UsageError(f"the role {role.arn} is not one of ROLLUP_ALLOWED_ROLES: it was refused")
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _parse(variable: str, text: str, parser: Callable[[str], T]) -> T:
+    try:
+        return parser(text)
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{variable}={text!r}: {error}") from error
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError("write true or false")
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+        if not least <= number <= most:
+            raise ValueError(f"write a whole number from {least:,} to {most:,}")
+        return number
+
+    return parse
+
+
+def _roles(text: str) -> frozenset[str]:
+    return frozenset(Role.parse(arn).arn for arn in re.split(r"[\s,]+", text) if arn)
+
+
+def _log_level(text: str) -> str:
+    if text.upper() not in _LOG_LEVELS:
+        raise ValueError(f"write one of {', '.join(_LOG_LEVELS)}")
+    return text.upper()
+
+
+_PARSERS: Final[dict[str, Callable[[str], object]]] = {
+    "queue_name": str,
+    "delete": _boolean,
+    "allowed_roles": _roles,
+    "min_age_days": _number(1, 36_500),
+    "level": _number(1, MAX_LEVEL),
+    "max_in_flight": _number(1, MAX_IN_FLIGHT),
+    "allow_cross_region": _boolean,
+    "log_level": _log_level,
+}
+"""How to read each field of `Settings`."""

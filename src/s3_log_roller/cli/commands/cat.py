@@ -1,0 +1,89 @@
+"""`cat`: write log records, from rollups and from logs not yet rolled up."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller.cli.output import Output
+from s3_log_roller.cli.reading import (
+    WHERE_FROM,
+    Session,
+    add_format_arguments,
+    add_processes_argument,
+    add_reading_arguments,
+    add_selection_arguments,
+    nothing_found,
+    open_session,
+    report_unparsable,
+    run_query,
+    selection_from,
+    sources_from,
+)
+from s3_log_roller.errors import StorageError
+
+if TYPE_CHECKING:
+    from s3_log_roller.reading.selection import Selection
+    from s3_log_roller.reading.shares import Source
+
+DESCRIPTION: Final = (
+    "Writes log records to standard output, in the order of the logs' names, out of rollups and of logs not yet rolled "
+    "up alike. Of a rollup only the parts that hold what is asked for are fetched."
+)
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller cat s3://my-logs/example.com/ --since 2022-07-01T05:00 --until 2022-07-01T05:59
+  s3-log-roller cat s3://my-logs/example.com/2022-07-01-05-15-43-42117B9A70B0F1BA      rolled up or not
+  s3-log-roller cat s3://my-logs/example.com/ --output json | jq .remote_ip
+  s3-log-roller cat rollup-2022-07-01-e26daa03.tgz
+
+--since and --until look at the times in the logs' names, when they were delivered; a record may be hours older.
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
+    add_selection_arguments(parser)
+    add_format_arguments(parser)
+    add_processes_argument(parser)
+    add_reading_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Write the records; the exit code tells whether all of them could be read."""
+    from s3_log_roller.reading.lines import Query
+
+    selection = selection_from(args)
+    sources = sources_from(args.uris)
+    with open_session(args) as session:
+        if args.output == "text":
+            found = _write_logs(session, sources, selection)
+        else:
+            tally = run_query(session, sources, selection, Query(output=args.output), args.processes)
+            report_unparsable(tally, "passed through as they are")
+            found = tally.logs
+        if not found and not session.failures:
+            raise StorageError(nothing_found(args))
+        return session.exit_code
+
+
+def _write_logs(session: Session, sources: list[Source], selection: Selection) -> int:
+    """The logs as they are; returns how many. A line end that is missing is added where another log follows."""
+    from s3_log_roller.reading.logs import Reader
+    from s3_log_roller.reading.parallel import batches
+    from s3_log_roller.reading.shares import find_groups, find_shares
+
+    groups = find_groups(session.stores, sources, selection, session.failed)
+    reader = Reader(session.stores, session.failed)
+    shares = find_shares(session.stores, groups, session.failed, split=False)
+    logs = 0
+    cut_off = False
+    with Output() as output:
+        for batch in batches(shares):
+            for _, _, data, last in reader.read(batch):
+                if data:
+                    output.write(b"\n" + data if cut_off else data)
+                    cut_off = last and not data.endswith(b"\n")
+                logs += last
+    return logs

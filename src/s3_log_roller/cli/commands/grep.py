@@ -1,0 +1,158 @@
+"""`grep`: search log records, in rollups and in logs not yet rolled up."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller.cli.output import Output, note
+from s3_log_roller.cli.reading import (
+    WHERE_FROM,
+    add_format_arguments,
+    add_processes_argument,
+    add_reading_arguments,
+    add_selection_arguments,
+    open_session,
+    report_unparsable,
+    run_query,
+    selection_from,
+    sources_from,
+)
+from s3_log_roller.errors import RollerError, UsageError
+from s3_log_roller.log_keys import parse_log_key
+from s3_log_roller.log_output import printable
+
+if TYPE_CHECKING:
+    from s3_log_roller.reading.lines import Query, Show, Tally
+
+DESCRIPTION: Final = (
+    "Searches log records, as grep does, in rollups and in logs not yet rolled up, on all processors. What it finds "
+    "comes in the order of the logs' names."
+)
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller grep AccessDenied s3://my-logs/example.com/ --since 2022-07-01
+  s3-log-roller grep -c -E 'REST\\.(PUT|DELETE)\\.OBJECT' s3://my-logs/example.com/
+  s3-log-roller grep --where 'status=403 operation=REST.GET.OBJECT' s3://my-logs/ --output json
+  s3-log-roller grep --where 'bytes_sent>1000000 time>=2022-07-01T05:00 agent~"^curl/"' s3://my-logs/
+
+--where takes words FIELD=VALUE (or != < <= > >=, ~ and !~ for regular expressions of Python) that have to hold all;
+the fields are those of --output json, - is null. With --where alone the PATTERN is left out, or given with -e.
+
+exit codes, as grep's:
+  0    something was found
+  1    nothing was found
+  2    error, something could not be read, or wrong usage
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.conflict_handler = "resolve"  # for groups made from here on: grep's -h is no help
+    parser.add_argument(
+        "pattern", metavar="PATTERN", help="what to search for; left out with -e, or with --where alone"
+    )
+    uris = parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
+    uris.required = False  # where PATTERN is left out, the first URI is in its place
+    parser.add_argument("-e", "--regexp", metavar="PATTERN", help="the pattern, where it could be taken for an option")
+    syntax = parser.add_mutually_exclusive_group()
+    syntax.add_argument("-E", "--extended-regexp", action="store_true", help="an extended regular expression: a+|b")
+    syntax.add_argument("-F", "--fixed-strings", action="store_true", help="the pattern is what it looks like")
+    syntax.add_argument("-G", "--basic-regexp", action="store_true", help=SUPPRESS)
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="upper and lower case are the same")
+    parser.add_argument("-v", "--invert-match", action="store_true", help="lines that do not match the pattern")
+    parser.add_argument("-c", "--count", action="store_true", help="how many lines, for each rollup or log")
+    parser.add_argument(
+        "-l", "--files-with-matches", action="store_true", help="only the names of logs with such lines"
+    )
+    names = parser.add_argument_group("names of logs").add_mutually_exclusive_group()
+    names.add_argument("-H", "--with-filename", action="store_true", help="the name of the log in front of each line")
+    names.add_argument("-h", "--no-filename", action="store_true", help="no names (default where one file is searched)")
+    parser.add_argument("--where", action="append", metavar="TERMS", help="only records whose fields fit")
+    add_selection_arguments(parser)
+    add_format_arguments(parser)
+    add_processes_argument(parser)
+    add_reading_arguments(parser, quiet="write nothing, stop at the first match")
+
+
+def run(args: Namespace) -> int:
+    """Write what is found, and exit as grep does."""
+    try:
+        return _search(args)
+    except UsageError:
+        raise
+    except RollerError as error:
+        note(printable(str(error)))
+        return 2
+
+
+def _search(args: Namespace) -> int:
+    query, texts = _query_from(args)
+    sources = sources_from(texts)
+    selection = selection_from(args)
+    with open_session(args) as session:
+        tally = run_query(
+            session,
+            sources,
+            selection,
+            query,
+            args.processes,
+            enough=lambda tally: args.quiet and tally.matched > 0,
+        )
+        if query.show == "count":
+            _write_counts(tally, with_names=query.with_names)
+        where = args.where is not None
+        report_unparsable(tally, "--where cannot see their fields" if where else "passed through as they are")
+        if session.failures and not (args.quiet and tally.matched):
+            return 2
+        return 0 if tally.matched else 1
+
+
+def _query_from(args: Namespace) -> tuple[Query, list[str]]:
+    """The query, and the URIs to run it on."""
+    from s3_log_roller.reading.lines import Query
+    from s3_log_roller.reading.patterns import Pattern, Syntax
+    from s3_log_roller.reading.records import Where
+
+    texts = [args.pattern, *(args.uris or [])]
+    text = args.regexp
+    if text is None and not (args.where and _names_a_source(texts[0])):
+        text = texts.pop(0)
+    if not texts:
+        raise UsageError("say where to search: s3-log-roller grep PATTERN URI… (see s3-log-roller grep --help)")
+    syntax = Syntax.EXTENDED if args.extended_regexp else Syntax.FIXED if args.fixed_strings else Syntax.BASIC
+    pattern = None if text is None else Pattern.parse(text, syntax, ignore_case=args.ignore_case)
+    where = Where.parse(args.where) if args.where else None
+    show: Show = "lines"
+    if args.quiet:
+        show = "nothing"
+    elif args.files_with_matches:
+        show = "names"
+    elif args.count:
+        show = "count"
+    with_names = args.with_filename or (args.output == "text" and not args.no_filename and not _is_one_file(texts))
+    on_terminal = sys.stdout.isatty()
+    return Query(pattern, where, args.invert_match, show, args.output, with_names, on_terminal), texts
+
+
+def _names_a_source(text: str) -> bool:
+    return text.startswith("s3://") or os.path.exists(text)
+
+
+def _is_one_file(texts: list[str]) -> bool:
+    """As grep tells it: a file, or a directory full of them."""
+    text = texts[0]
+    return len(texts) == 1 and (
+        "://" not in text or text.endswith((".tgz", ".tar.gz")) or parse_log_key(text) is not None
+    )
+
+
+def _write_counts(tally: Tally, *, with_names: bool) -> None:
+    with Output() as output:
+        if not with_names:
+            output.line(str(tally.matched))
+        else:
+            for name, count in tally.counts.items():
+                output.line(f"{name}:{count}")

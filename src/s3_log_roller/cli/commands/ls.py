@@ -1,0 +1,89 @@
+"""`ls`: list rollups, or what is inside them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller.cli.output import Output, note
+from s3_log_roller.cli.reading import (
+    WHERE_FROM,
+    Session,
+    add_reading_arguments,
+    add_selection_arguments,
+    open_session,
+    selection_from,
+    sources_from,
+)
+
+if TYPE_CHECKING:
+    from s3_log_roller.reading.shares import Group
+
+DESCRIPTION: Final = (
+    "Lists the rollups under prefixes: day, members, bytes of the originals, bytes packed. A few hundred bytes of each "
+    "rollup are fetched for it."
+)
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller ls s3://my-logs/
+  s3-log-roller ls s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
+  s3-log-roller ls --members s3://my-logs/example.com/rollup-2022-07-01-e26daa03.tgz
+
+With --members the columns are: time of the original (LastModified), bytes, rollup:member.
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
+    parser.add_argument("--members", action="store_true", help="list what is inside the rollups")
+    add_selection_arguments(parser)
+    add_reading_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Write the list; the exit code tells whether every rollup could be looked at."""
+    from s3_log_roller.reading.shares import find_groups
+
+    selection = selection_from(args)
+    sources = sources_from(args.uris)
+    with open_session(args) as session:
+        groups = list(find_groups(session.stores, sources, selection, session.failed))
+        with Output() as output:
+            if args.members or args.member:
+                _list_members(session, groups, output)
+            else:
+                _list_rollups(session, groups, output)
+        return session.exit_code
+
+
+def _list_rollups(session: Session, groups: list[Group], output: Output) -> None:
+    from s3_log_roller.reading.listing import list_rollups
+
+    output.line(f"{'DAY':10} {'MEMBERS':>9} {'ORIGINAL BYTES':>15} {'PACKED BYTES':>14}  ROLLUP")
+    for found in list_rollups(session.stores, groups, session.failed):
+        members = "no index" if found.members is None else str(found.members)
+        original = "-" if found.original_bytes is None else str(found.original_bytes)
+        day = str(found.day or "-")
+        output.line(f"{day:10} {members:>9} {original:>15} {found.packed_bytes:>14}  {output.name(found.where)}")
+    loose = [group for group in groups if group.has_loose]
+    if loose:
+        output.flush()
+        days = "1 day has" if len(loose) == 1 else f"{len(loose)} days have"
+        note(f"{days} logs that are not rolled up, or not deleted, the first is {loose[0].day_group}")
+
+
+def _list_members(session: Session, groups: list[Group], output: Output) -> None:
+    from s3_log_roller.reading.listing import list_members
+
+    for where, member in list_members(session.stores, groups, session.failed):
+        name = output.name(f"{where}:{member.name}")
+        output.line(f"{_time(member.mtime)} {member.size:>9}  {name}")
+
+
+def _time(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"@{seconds}"

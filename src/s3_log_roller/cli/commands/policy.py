@@ -1,0 +1,55 @@
+"""`policy`: print the least-privilege IAM policy for some prefixes."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentParser, Namespace
+from typing import Final
+
+from s3_log_roller.cli import options
+from s3_log_roller.errors import UsageError
+from s3_log_roller.uris import Role, S3Uri
+
+DESCRIPTION: Final = "Prints the IAM policy with just the actions that rolling these prefixes up takes; calls nothing."
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller policy --prefixes s3://my-logs/ > policy.json
+  s3-log-roller policy --prefixes s3://my-logs/example.com/ --delete
+  s3-log-roller policy --prefixes s3://my-logs/ --queue-arn arn:aws:sqs:us-west-2:123456789012:s3-rollup-us-west-2
+  s3-log-roller policy --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
+      what the program itself needs where that role has the policy for the prefixes
+"""
+
+_QUEUE_ARN: Final = re.compile(r"arn:(aws[a-z-]*):sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}")
+_PARTITION: Final = re.compile(r"aws[a-z-]*")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--prefixes", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="where the logs are")
+    parser.add_argument("--delete", action="store_true", help="allow deleting the originals, too")
+    parser.add_argument("--queue-arn", metavar="ARN", help="allow the producer and worker commands this queue, too")
+    parser.add_argument(
+        "--s3-role", nargs="+", default=[], metavar="ARN", help="allow assuming these roles, which have the S3 actions"
+    )
+    parser.add_argument("--partition", default="aws", metavar="NAME", help="aws (default), aws-cn, aws-us-gov, …")
+    options.add_output_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Print the policy."""
+    from s3_log_roller.aws.policy import storage_policy, with_statements
+    from s3_log_roller.cli.rolling import print_result
+
+    if not args.prefixes and not args.s3_role:
+        raise UsageError("--prefixes or --s3-role is needed: there is nothing to allow (see policy --help)")
+    if args.queue_arn is not None and not _QUEUE_ARN.fullmatch(args.queue_arn):
+        raise UsageError(f"--queue-arn {args.queue_arn!r} is no ARN of an SQS queue")
+    if not _PARTITION.fullmatch(args.partition):
+        raise UsageError(f"--partition {args.partition!r} is no partition: aws, aws-cn or aws-us-gov")
+    places = [S3Uri.parse(text) for text in args.prefixes]
+    policy = storage_policy(places, delete=args.delete, partition=args.partition)
+    policy = with_statements(policy, queue_arn=args.queue_arn, roles={Role.parse(arn).arn for arn in args.s3_role})
+    print_result(json.dumps(policy, indent=2) + "\n")
+    return 0

@@ -1,0 +1,51 @@
+"""`producer`: scan prefixes and send a task per day group to an SQS queue."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Final
+
+from s3_log_roller import clock
+from s3_log_roller.cli import options
+
+DESCRIPTION: Final = (
+    "Finds every day of access logs under the prefixes, at any depth, and sends a task for each to an SQS queue."
+)
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller producer --queue-name s3-rollup-us-west-2 --prefixes s3://bucket1/ s3://bucket2/logs/
+  s3-log-roller producer --queue-name s3-rollup-us-west-2 --prefixes s3://bucket1/ \\
+      --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access --since 2022-07-01 --until 2022-07-31
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--queue-name", required=True, metavar="NAME", help="SQS queue, by name or URL")
+    options.add_prefix_arguments(parser)
+    options.add_connection_arguments(parser)
+    options.add_output_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Send the tasks; the exit code tells whether every prefix was scanned."""
+    connection = options.connection_from(args)
+    from s3_log_roller.aws.buckets import Buckets
+    from s3_log_roller.aws.sessions import Sessions
+    from s3_log_roller.aws.sqs import SqsQueue
+    from s3_log_roller.cli.progress import ProgressLine
+    from s3_log_roller.cli.rolling import announce_scan_failure, reporting
+    from s3_log_roller.rolling.meter import Meter
+    from s3_log_roller.rolling.producer import find_tasks
+    from s3_log_roller.rolling.summary import Summary
+
+    scans = options.scans_from(args, clock.utc_today())
+    summary = Summary()
+    sessions = Sessions(profile=connection.profile, region=connection.region)
+    queue = SqsQueue(sessions.get(), args.queue_name)
+    buckets = Buckets(connection, sessions)
+    with reporting(args, summary, ProgressLine(summary, Meter(0), prefixes=len(scans))):
+        tasks = find_tasks(scans, buckets.lease, scanned=summary.scanned, failed=announce_scan_failure(summary))
+        summary.tasks_sent = queue.send(tasks)
+        buckets.close()
+    return summary.exit_code

@@ -1,0 +1,80 @@
+"""`restore`: put originals back."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from contextlib import closing
+from typing import Final
+
+from s3_log_roller.cli.output import note
+from s3_log_roller.cli.reading import (
+    WHERE_FROM,
+    add_processes_argument,
+    add_reading_arguments,
+    add_selection_arguments,
+    nothing_found,
+    open_session,
+    selection_from,
+    sources_from,
+)
+from s3_log_roller.errors import StorageError
+from s3_log_roller.uris import S3Uri
+
+DESCRIPTION: Final = (
+    "Puts originals back as they were, out of rollups. Where a log of the same name is already, it is left alone: "
+    "counted if it is the same, an error if it differs."
+)
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller restore s3://my-logs/example.com/ --since 2022-07-01 --to ./logs
+  s3-log-roller restore s3://my-logs/example.com/ --until 2022-07-31 --to s3://my-logs/example.com/
+  s3-log-roller restore rollup-2022-07-01-e26daa03.tgz --member 2022-07-01-05-15-43-42117B9A70B0F1BA --to .
+
+Below the target, logs lie as their rollups lie below the folder of the URI: with s3://my-logs/logs/ (or
+s3://my-logs/logs/exam) the logs of logs/example.com/ go to TARGET/example.com/. In a directory they get the originals'
+times. S3 sets LastModified itself: there it is the time of the restore, and the original's stays in the rollup's index.
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
+    parser.add_argument("--to", required=True, metavar="TARGET", help="a directory, or s3://BUCKET/PREFIX")
+    add_selection_arguments(parser)
+    add_processes_argument(parser)
+    add_reading_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Restore; the exit code tells whether every log asked for is there now."""
+    from s3_log_roller.local_files import LOCAL
+    from s3_log_roller.reading.jobs import RestoreJob
+    from s3_log_roller.reading.parallel import Failure, batches, run_all
+    from s3_log_roller.reading.proofs import find_rollups
+    from s3_log_roller.reading.restoring import Restored, Target
+    from s3_log_roller.reading.shares import find_groups
+
+    selection = selection_from(args)
+    sources = sources_from(args.uris)
+    target = Target(LOCAL, args.to)
+    if "://" in args.to:
+        uri = S3Uri.parse(args.to)
+        target = Target(uri.bucket, uri.prefix)
+    with open_session(args) as session:
+        if target.bucket != LOCAL:
+            session.stores(target.bucket)  # fails here and now, not in a child process
+        total = Restored()
+        groups = find_groups(session.stores, sources, selection, session.failed)
+        job = RestoreJob(session.open_stores, target)
+        with closing(run_all(job, batches(find_rollups(groups)), args.processes)) as results:
+            for result in results:
+                if isinstance(result, Failure):
+                    session.failed(result.message)
+                else:
+                    total.add(result)
+        if not (total.restored or total.already_there or session.failures):
+            raise StorageError(f"{nothing_found(args)}, in a rollup")
+        if not args.quiet:
+            there = f", {total.already_there} were there already" if total.already_there else ""
+            note(f"{total.restored} logs ({total.restored_bytes} bytes) restored to {args.to}{there}")
+        return session.exit_code

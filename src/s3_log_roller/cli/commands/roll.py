@@ -1,0 +1,45 @@
+"""`roll`: producer and worker in one process, without a queue to set up."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Final
+
+from s3_log_roller import clock
+from s3_log_roller.cli import options
+
+DESCRIPTION: Final = "Finds every day of access logs under the prefixes, at any depth, and rolls it up. Needs no queue."
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller roll --prefixes s3://my-logs/                    roll up, delete nothing
+  s3-log-roller roll --prefixes s3://my-logs/ --delete           and delete the verified originals
+  s3-log-roller roll --prefixes s3://my-logs/ --until 2022-12-31 --processes 4
+
+Running it again is safe at any time: what is in a verified rollup is not packed again.
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    options.add_prefix_arguments(parser)
+    options.add_rolling_arguments(parser)
+    options.add_connection_arguments(parser)
+    options.add_output_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Scan and roll in turns; the exit code tells whether every prefix and day group was done."""
+    connection = options.connection_from(args)
+    from s3_log_roller.aws.sessions import Sessions
+    from s3_log_roller.cli.rolling import announce_scan_failure, rolling
+    from s3_log_roller.rolling.producer import find_tasks
+    from s3_log_roller.rolling.queue import InProcessQueue
+
+    scans = options.scans_from(args, clock.utc_today())
+    sessions = Sessions(profile=connection.profile, region=connection.region)
+    with rolling(args, connection, sessions, prefixes=len(scans)) as job:
+        tasks = find_tasks(
+            scans, job.buckets.lease, scanned=job.summary.scanned, failed=announce_scan_failure(job.summary)
+        )
+        job.worker(InProcessQueue(tasks)).work()
+    return job.summary.exit_code

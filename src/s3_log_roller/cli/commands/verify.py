@@ -1,0 +1,93 @@
+"""`verify`: prove rollups."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller.cli.output import Output, note
+from s3_log_roller.cli.reading import (
+    WHERE_FROM,
+    add_processes_argument,
+    add_reading_arguments,
+    open_session,
+    selection_from,
+    sources_from,
+)
+
+if TYPE_CHECKING:
+    from s3_log_roller.reading.proofs import Proof
+
+DESCRIPTION: Final = (
+    "Reads rollups whole and proves every member: its header and its MD5 against the index, and the originals where "
+    "they still exist. A tarball without an index is read to its end, which proves its checksums."
+)
+EXAMPLES: Final = """\
+examples:
+  s3-log-roller verify s3://my-logs/
+  s3-log-roller verify s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
+  s3-log-roller verify rollup-2022-07-01-e26daa03.tgz
+
+Exits with 3 if any rollup is damaged or cannot be read.
+"""
+NAMED_MEMBERS: Final = 5
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
+    group = parser.add_argument_group("which rollups")
+    group.add_argument("--since", metavar="DAY", help="first day")
+    group.add_argument("--until", metavar="DAY", help="last day")
+    parser.set_defaults(member=None)
+    add_processes_argument(parser)
+    add_reading_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Say for every rollup what it is worth; the exit code tells whether all are right."""
+    from s3_log_roller.reading.jobs import ProofJob
+    from s3_log_roller.reading.parallel import Failure, batches, run_all
+    from s3_log_roller.reading.proofs import find_rollups
+    from s3_log_roller.reading.shares import find_groups
+
+    selection = selection_from(args)
+    sources = sources_from(args.uris)
+    with open_session(args) as session:
+        shares = find_rollups(find_groups(session.stores, sources, selection, session.failed))
+        rollups = right = members = 0
+        job = ProofJob(session.open_stores)
+        with Output() as output, closing(run_all(job, batches(shares), args.processes)) as proofs:
+            for proof in proofs:
+                if isinstance(proof, Failure):
+                    session.failed(proof.message)
+                    continue
+                rollups += 1
+                members += proof.members
+                if proof.verdict in ("damaged", "unreadable"):
+                    output.flush()
+                    session.failed(_complaint(proof))
+                else:
+                    right += 1
+                    output.line(_praise(output.name(proof.where), proof))
+                    output.flush()
+        if not args.quiet:
+            note(f"{right} of {rollups} rollups are right, {members} members were read")
+        return session.exit_code
+
+
+def _praise(where: str, proof: Proof) -> str:
+    originals = f", {proof.originals} originals still there are the same" if proof.originals else ""
+    if proof.verdict == "no-index":
+        return f"no index  {where}  {proof.members} members can be read{originals}"
+    return f"ok        {where}  {proof.members} members{originals}"
+
+
+def _complaint(proof: Proof) -> str:
+    if proof.verdict == "unreadable":
+        return proof.reason
+    named = ", ".join(proof.damaged[:NAMED_MEMBERS])
+    more = f" and {len(proof.damaged) - NAMED_MEMBERS} more" if len(proof.damaged) > NAMED_MEMBERS else ""
+    which = f"; {len(proof.damaged)} of {proof.members} members: {named}{more}" if proof.damaged else ""
+    return f"{proof.where} is damaged: {proof.reason}{which}"

@@ -1,0 +1,146 @@
+"""Command line options that commands share, and the validated settings they become."""
+
+from __future__ import annotations
+
+import logging
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from datetime import date
+from typing import Final
+
+from s3_log_roller.aws.buckets import Connection
+from s3_log_roller.errors import UsageError
+from s3_log_roller.log_output import FORMATS, configure_logging
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.window import Window, parse_day
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
+from s3_log_roller.store import MAX_IN_FLIGHT
+from s3_log_roller.uris import Role, S3Uri, merge_prefixes
+
+_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
+
+
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number from `least` up, to `most` if there is one."""
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+        if number < least or (most is not None and number > most):
+            bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise ArgumentTypeError(f"{text!r} is not a whole number, {bounds}")
+        return number
+
+    return parse
+
+
+def day(text: str) -> date:
+    """An argparse type: a date as YYYY-MM-DD."""
+    try:
+        return parse_day(text)
+    except UsageError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def add_prefix_arguments(parser: ArgumentParser) -> None:
+    """What to roll up, as which role, and which days of it."""
+    group = parser.add_argument_group("what to roll up")
+    group.add_argument(
+        "--prefixes",
+        nargs="+",
+        required=True,
+        metavar="s3://BUCKET/PREFIX",
+        help="where the access logs are, any depth",
+    )
+    group.add_argument("--s3-role", metavar="ARN", help="role to assume for S3 (default: your own credentials)")
+    group.add_argument("--external-id", metavar="ID", help="external id that the role's trust policy asks for")
+    group.add_argument(
+        "--min-age-days",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="leave the last N days alone, today among them (UTC; default 1: yesterday and earlier are rolled up)",
+    )
+    group.add_argument("--since", type=day, metavar="YYYY-MM-DD", help="first day to roll up")
+    group.add_argument("--until", type=day, metavar="YYYY-MM-DD", help="last day to roll up")
+
+
+def add_rolling_arguments(parser: ArgumentParser) -> None:
+    """How to roll up, and what to do with the originals."""
+    group = parser.add_argument_group("how to roll up")
+    group.add_argument(
+        "--delete", action="store_true", help="delete originals once their rollup was read back and verified"
+    )
+    group.add_argument(
+        "--level",
+        type=at_least(1, MAX_LEVEL),
+        default=DEFAULT_LEVEL,
+        metavar="1-12",
+        help=f"compression level (default {DEFAULT_LEVEL})",
+    )
+    group.add_argument(
+        "--processes", type=at_least(1, 256), default=1, metavar="N", help="day groups worked on at a time (default 1)"
+    )
+
+
+def add_connection_arguments(parser: ArgumentParser) -> None:
+    """How to reach AWS."""
+    group = parser.add_argument_group("AWS")
+    group.add_argument("--profile", metavar="NAME", help="profile in ~/.aws/config")
+    group.add_argument("--region", metavar="NAME", help="region to work in (default: AWS_REGION or the profile's)")
+    group.add_argument(
+        "--endpoint-url",
+        metavar="URL",
+        help="S3-compatible server to use instead of AWS, for S3 alone; AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, "
+        "AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS are honoured as well",
+    )
+    group.add_argument(
+        "--allow-cross-region",
+        action="store_true",
+        help="work on buckets in other regions, too, and pay for the traffic",
+    )
+    group.add_argument(
+        "--max-in-flight",
+        type=at_least(1, MAX_IN_FLIGHT),
+        metavar="N",
+        help=f"S3 requests in flight at most, all processes together (default 256 each; {MAX_IN_FLIGHT} at most)",
+    )
+
+
+def add_output_arguments(parser: ArgumentParser) -> None:
+    """What to say, and how."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print the final summary as JSON")
+    group.add_argument("--log-format", choices=FORMATS, default="text", help="of the log on standard error")
+    group.add_argument("-v", "--verbose", action="store_true", help="log more")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="log only warnings and errors, no progress, no summary"
+    )
+
+
+def configure_output(args: Namespace) -> None:
+    """Set logging up as the options say."""
+    level = logging.WARNING if args.quiet else logging.DEBUG if args.verbose else logging.INFO
+    configure_logging(args.log_format, level)
+
+
+def connection_from(args: Namespace) -> Connection:
+    """The validated connection settings. Raises `UsageError`."""
+    if args.endpoint_url is not None and not _URL.fullmatch(args.endpoint_url):
+        raise UsageError(f"--endpoint-url {args.endpoint_url!r} is no http:// or https:// URL")
+    return Connection(args.profile, args.region, args.endpoint_url, args.allow_cross_region, args.max_in_flight)
+
+
+def role_from(args: Namespace) -> Role | None:
+    """The role to assume for S3, if any. Raises `UsageError`."""
+    if args.external_id is not None and args.s3_role is None:
+        raise UsageError("--external-id goes with --s3-role")
+    return Role.parse(args.s3_role, args.external_id) if args.s3_role is not None else None
+
+
+def scans_from(args: Namespace, today: date) -> list[ScanTask]:
+    """The prefixes of the command line as scan tasks, each place once. Raises `UsageError`."""
+    uris = merge_prefixes([S3Uri.parse(text) for text in args.prefixes])
+    role = role_from(args)
+    window = Window.of_days(today, min_age_days=args.min_age_days, since=args.since, until=args.until)
+    return [ScanTask(uri.bucket, uri.prefix, window, role) for uri in uris]

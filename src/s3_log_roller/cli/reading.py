@@ -1,0 +1,183 @@
+"""What the commands that read have in common: their options, the stores they read, and running a query."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller.cli import options
+from s3_log_roller.cli.output import Output, note
+from s3_log_roller.log_output import FORMATS
+from s3_log_roller.uris import Role, S3Uri, merge_prefixes
+
+if TYPE_CHECKING:
+    from s3_log_roller.aws.buckets import Connection
+    from s3_log_roller.reading.lines import Query, Tally
+    from s3_log_roller.reading.parallel import OpenStores
+    from s3_log_roller.reading.selection import Selection
+    from s3_log_roller.reading.shares import Source, Stores
+    from s3_log_roller.store import Store
+
+WHERE_FROM: Final = "s3://BUCKET/PREFIX of logs and rollups at any depth, a rollup, or the path of a local .tgz"
+
+
+def add_selection_arguments(parser: ArgumentParser) -> None:
+    """Which logs."""
+    group = parser.add_argument_group("which logs")
+    group.add_argument(
+        "--since", metavar="TIME", help="first day, hour, minute or second: 2022-07-01, 2022-07-01T05, …T05:00 (UTC)"
+    )
+    group.add_argument("--until", metavar="TIME", help="last day, hour, minute or second that counts")
+    group.add_argument("--member", action="append", metavar="NAME", help="only the log of that name; may be repeated")
+
+
+def add_format_arguments(parser: ArgumentParser) -> None:
+    """How records are written."""
+    parser.add_argument(
+        "--output",
+        choices=("text", "json", "csv"),
+        default="text",
+        help="text: as S3 wrote them (default); json: an object a line; csv: with the fields' names first",
+    )
+
+
+def add_processes_argument(parser: ArgumentParser) -> None:
+    """On how many processors."""
+    parser.add_argument(
+        "--processes",
+        type=options.at_least(1, 256),
+        default=usable_processors(),
+        metavar="N",
+        help="processes that work at a time (default: one per processor, here %(default)s)",
+    )
+
+
+def add_reading_arguments(parser: ArgumentParser, quiet: str = "log only warnings and errors") -> None:
+    """How to reach AWS, and what to log."""
+    options.add_connection_arguments(parser)
+    parser.add_argument("--s3-role", metavar="ARN", help="role to assume for S3 (default: your own credentials)")
+    parser.add_argument("--external-id", metavar="ID", help="external id that the role's trust policy asks for")
+    parser.add_argument("--log-format", choices=FORMATS, default="text", help="of the log on standard error")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def sources_from(texts: list[str]) -> list[Source]:
+    """URIs and paths; what another URI covers is left out. Raises `UsageError`."""
+    uris = merge_prefixes([S3Uri.parse(text) for text in texts if "://" in text])
+    wanted: dict[Source, None] = dict.fromkeys(S3Uri.parse(text) if "://" in text else text for text in texts)
+    return [source for source in wanted if isinstance(source, str) or source in uris]
+
+
+def selection_from(args: Namespace) -> Selection:
+    """The logs asked for. Raises `UsageError`."""
+    from s3_log_roller.reading.selection import Selection
+
+    return Selection.parse(args.since, args.until, args.member)
+
+
+def nothing_found(args: Namespace) -> str:
+    """What to say when no log came out and nothing failed."""
+    what = f"no log called {' or '.join(args.member)}" if args.member else "no log of the time asked for"
+    return f"{what} is in {', '.join(args.uris)}"
+
+
+@dataclass
+class Session:
+    """What a command that reads works with."""
+
+    stores: Stores
+    open_stores: OpenStores
+    failures: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """3 if something could not be read."""
+        return 3 if self.failures else 0
+
+    def failed(self, message: str) -> None:
+        """Say what cannot be read; the rest goes on."""
+        self.failures += 1
+        note(message)
+
+
+@contextmanager
+def open_session(args: Namespace) -> Iterator[Session]:
+    """Everything to read with. Raises `UsageError`."""
+    connection = options.connection_from(args)
+    role = options.role_from(args)
+    open_stores = partial(opened_stores, connection, role)
+    with open_stores() as stores:
+        yield Session(stores, open_stores)
+
+
+@contextmanager
+def opened_stores(connection: Connection, role: Role | None) -> Iterator[Stores]:
+    """Opens buckets when they are first asked for, and closes them at the end."""
+    from contextlib import ExitStack
+
+    from s3_log_roller.aws.buckets import Buckets
+    from s3_log_roller.local_files import LOCAL, LocalFiles
+
+    with closing(Buckets(connection)) as buckets, ExitStack() as leases:
+        opened: dict[str, Store] = {LOCAL: LocalFiles()}
+
+        def store(bucket: str) -> Store:
+            if bucket not in opened:
+                opened[bucket] = leases.enter_context(buckets.lease(bucket, role))
+            return opened[bucket]
+
+        yield store
+
+
+def run_query(
+    session: Session,
+    sources: list[Source],
+    selection: Selection,
+    query: Query,
+    processes: int,
+    *,
+    enough: Callable[[Tally], bool] = lambda tally: False,
+) -> Tally:
+    """Write what the query finds and count it, until it is `enough`."""
+    from s3_log_roller.reading.jobs import LinesJob
+    from s3_log_roller.reading.lines import Tally, csv_header
+    from s3_log_roller.reading.parallel import Failure, batches, run_all
+    from s3_log_roller.reading.shares import find_groups, find_shares
+
+    total = Tally()
+    groups = find_groups(session.stores, sources, selection, session.failed)
+    shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
+    job = LinesJob(session.open_stores, query)
+    with Output() as output, closing(run_all(job, batches(shares), processes)) as results:
+        if query.output == "csv" and query.show == "lines":
+            output.write(csv_header(with_names=query.with_names))
+        for result in results:
+            if isinstance(result, bytes):
+                output.write(result)
+            elif isinstance(result, Failure):
+                session.failed(result.message)
+            else:
+                total.add(result)
+                if enough(total):
+                    break
+    return total
+
+
+def report_unparsable(tally: Tally, what: str) -> None:
+    """Say how many lines are no records."""
+    if tally.unparsable:
+        lines = "1 line is no log record" if tally.unparsable == 1 else f"{tally.unparsable} lines are no log records"
+        note(f"{lines}: {what}")

@@ -1,0 +1,107 @@
+"""What the commands that find and run tasks have in common: putting the parts together, and the final summary."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from s3_log_roller import clock
+from s3_log_roller.aws.buckets import Buckets, Connection
+from s3_log_roller.aws.sessions import Sessions
+from s3_log_roller.cli.progress import ProgressLine, show_progress
+from s3_log_roller.errors import RollerError
+from s3_log_roller.rolling.meter import Meter, Ticker
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.queue import TaskQueue
+from s3_log_roller.rolling.summary import Summary, render_text, to_json
+from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.worker import InlineRunner, Roll, Runner, Worker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The parts of a run that rolls."""
+
+    buckets: Buckets
+    runner: Runner
+    summary: Summary
+
+    def worker(self, queue: TaskQueue) -> Worker:
+        """The worker for that queue."""
+        return Worker(queue, self.runner, self.buckets.lease, clock.utc_today, self.summary)
+
+
+def announce_scan_failure(summary: Summary) -> Callable[[str, RollerError], None]:
+    """What to do about a prefix that cannot be scanned: say so, and go on with the others."""
+
+    def announce(what: str, error: RollerError) -> None:
+        logger.error("scan_failed", extra={"prefix": what, "why": str(error)})
+        summary.scan_failed(what, error)
+
+    return announce
+
+
+@contextmanager
+def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator[None]:
+    """Show progress during the `with` block and print the summary at its end, however it ends."""
+    try:
+        with show_progress(line, wanted=not args.quiet and args.log_format == "text"):
+            yield
+    except KeyboardInterrupt:
+        summary.interrupted = True
+        raise
+    finally:
+        if args.json:
+            print_result(json.dumps(to_json(summary), indent=2) + "\n")
+        elif not args.quiet:
+            print_result(render_text(summary))
+
+
+@contextmanager
+def rolling(args: Namespace, connection: Connection, sessions: Sessions, prefixes: int = 0) -> Iterator[Job]:
+    """Everything a run that rolls needs, in this process or in as many as asked for."""
+    summary = Summary(deleting=args.delete)
+    meter = Meter(args.processes)
+    buckets = Buckets(connection, sessions)
+    with reporting(args, summary, ProgressLine(summary, meter, prefixes)), closing(buckets):
+        if args.processes == 1:
+            roll = partial(_roll, buckets, args.delete, args.level, Ticker(meter.cells, 0))
+            yield Job(buckets, InlineRunner(roll), summary)
+            return
+        from s3_log_roller.rolling.processes import ProcessRunner
+
+        if connection.max_in_flight is not None:
+            connection = replace(connection, max_in_flight=max(1, connection.max_in_flight // args.processes))
+        make_roll = partial(_make_roll, connection, args.delete, args.level)
+        with closing(ProcessRunner(args.processes, make_roll, meter)) as runner:
+            yield Job(buckets, runner, summary)
+
+
+def print_result(text: str) -> None:
+    """Write a command's result; a reader that has gone away is no failure of the work behind it."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What Python flushes when it exits goes nowhere instead of failing once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _make_roll(connection: Connection, delete: bool, level: int, ticker: Ticker) -> Roll:
+    return partial(_roll, Buckets(connection), delete, level, ticker)
+
+
+def _roll(buckets: Buckets, delete: bool, level: int, ticker: Ticker, task: RollTask) -> RollOutcome:
+    from s3_log_roller.rolling.reconcile import reconcile
+
+    with buckets.lease(task.group.bucket, task.role) as store:
+        return reconcile(store, task, delete=delete, today=clock.utc_today(), level=level, on_progress=ticker)

@@ -1,0 +1,209 @@
+"""Proves rollups: every member against the index, and against the originals where they still exist.
+
+Proving is `verify.verify`, what rolling up does before it deletes. Here is what a user wants to know beyond that: which
+members are damaged, and what can be said of tarballs without an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from hashlib import md5
+from typing import Final, Literal
+
+from s3_log_roller.errors import DamagedRollup, RollerError
+from s3_log_roller.local_files import LOCAL, LocalFiles, location
+from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.reading.packed import PackedFile, Tables, read_members, read_tables, read_through
+from s3_log_roller.reading.shares import Group, Packed, Share, Stores, list_objects
+from s3_log_roller.reading.tarball import Member, read_tar
+from s3_log_roller.rollup import Block, IndexedMember, NoIndex, Originals, inflate_block
+from s3_log_roller.rollup.index import DIGEST_BYTES
+from s3_log_roller.rollup.verify import verify
+from s3_log_roller.store import ListedObject, Store
+from s3_log_roller.store import Piece as Range
+
+RANGE_BYTES: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of a rollup."""
+
+    where: str
+    verdict: Literal["ok", "no-index", "damaged", "unreadable"]
+    members: int = 0
+    originals: int = 0
+    """Originals that are still there and are the same."""
+    reason: str = ""
+    damaged: tuple[str, ...] = ()
+    """Names of members."""
+
+
+def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:
+    """A share of work for every rollup of the groups."""
+    for group in groups:
+        for rollup in group.rollups:
+            yield Share(group.bucket, group.root, group.day_group, group.selection, (Packed(rollup),))
+
+
+def prove(stores: Stores, share: Share) -> Iterator[Proof]:
+    """Read the share's rollups whole and prove all of them."""
+    store = stores(share.bucket)
+    for packed in share.packed:
+        where = location(store.bucket, packed.listed.key)
+        try:
+            yield _prove(store, packed.listed, share.group, where)
+        except DamagedRollup as error:
+            reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
+            yield Proof(where, "damaged", reason=str(reason))
+        except RollerError as error:
+            yield Proof(where, "unreadable", reason=str(error))
+
+
+def _prove(store: Store, listed: ListedObject, group: DayGroup | None, where: str) -> Proof:
+    file = PackedFile(store, listed)
+    try:
+        tables = read_tables(file)
+    except NoIndex:
+        return _prove_through(file, _list_originals(store, group), where)
+    group = group or DayGroup(store.bucket, tables.table.target_prefix, tables.table.day)
+    originals = _list_originals(store, group)
+    held = bytearray(len(originals))
+    odd = bytearray(len(originals))
+    for row, member in _match(originals, read_members(file, tables)):
+        held[row] = 1
+        odd[row] = member.etag is not None
+    md5s = _read_md5s(store, originals.select(odd))
+    if store.bucket == LOCAL and parse_rollup_key(listed.key) is None:
+        store = _Alias(listed.key)
+        listed = listed._replace(key=group.rollup_key(tables.footer.content_digest))
+    try:
+        verified = verify(store, group, listed, originals, md5s)
+    except DamagedRollup as error:
+        names = tuple(_find_damage(file, tables))
+        reason = str(error.__cause__ or error)
+        return Proof(where, "damaged", tables.footer.members, reason=reason, damaged=names)
+    right = {original.suffix for original in verified.originals}
+    differing = [original.suffix for original in originals.select(held) if original.suffix not in right]
+    if differing:
+        names = tuple(group.target_prefix.rpartition("/")[2] + suffix for suffix in differing)
+        reason = "it holds other bytes than the originals of the same names"
+        return Proof(where, "damaged", tables.footer.members, len(right), reason, names)
+    return Proof(where, "ok", tables.footer.members, len(right))
+
+
+class _Alias(LocalFiles):
+    """A renamed copy of a rollup under the name that its content gives it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def fetch(self, pieces: Iterable[Range]) -> Generator[tuple[bytes, bytes], None, None]:
+        """See `Store.fetch`."""
+        yield from super().fetch(piece._replace(key=self._path) for piece in pieces)
+
+
+def _list_originals(store: Store, group: DayGroup | None) -> Originals:
+    originals = Originals(group or DayGroup(LOCAL, "", date.min))
+    if group is not None and store.bucket != LOCAL:
+        for entry in list_objects(store, group.logs_prefix):
+            originals.append(entry.key[len(group.target_prefix) :], entry.etag, entry.size, entry.mtime)
+    return originals
+
+
+def _match(originals: Originals, members: Iterator[IndexedMember]) -> Iterator[tuple[int, IndexedMember]]:
+    """(row of the original, the member of the same name), both in key order."""
+    member = next(members, None) if len(originals) else None
+    for row, original in enumerate(originals):
+        while member is not None and member.suffix < original.suffix:
+            member = next(members, None)
+        if member is None:
+            return
+        if member.suffix == original.suffix:
+            yield row, member
+
+
+def _read_md5s(store: Store, originals: Originals) -> Mapping[str, bytes]:
+    """The MD5s of originals whose ETags are none: there is no way but to read them."""
+    md5s = {}
+    for original in originals:
+        content = md5(usedforsecurity=False)
+        key = originals.group.target_prefix + original.suffix
+        ends = range(0, original.size, RANGE_BYTES)
+        ranges = [Range(key, original.etag, at, min(RANGE_BYTES, original.size - at), whole=False) for at in ends]
+        with closing(store.fetch(ranges)) as bodies:
+            for body, _ in bodies:
+                content.update(body)
+        md5s[original.suffix] = content.digest()
+    return md5s
+
+
+def _find_damage(file: PackedFile, tables: Tables) -> Iterator[str]:
+    """The names of the members that do not come out as the index says; nothing if the index itself is wrong."""
+    members = read_members(file, tables)
+    blocks = tables.table.blocks
+    starts = [number for number, block in enumerate(blocks) if block.first_header == 0]
+    for start, stop in zip(starts, [*starts[1:], len(blocks)], strict=True):
+        span = blocks[start:stop]
+        end = blocks[stop].ordinal if stop < len(blocks) else tables.footer.members
+        try:
+            expected = [next(members) for _ in range(span[0].ordinal, end)]
+        except (DamagedRollup, StopIteration):
+            return
+        right = set()
+        try:
+            for found, digest in _digests(file, span):
+                right.add((found.name, found.size, found.mtime, digest))
+        except DamagedRollup:
+            pass
+        for member in expected:
+            name = tables.name_prefix + member.suffix
+            if (name, member.size, member.mtime, member.digest) not in right:
+                yield name
+
+
+def _digests(file: PackedFile, span: Iterable[Block]) -> Iterator[tuple[Member, bytes]]:
+    """The members that can be read in those blocks, each with the beginning of its MD5."""
+    blocks = list(span)
+    bodies = file.read((range(block.offset, block.offset + block.length) for block in blocks), ahead=False)
+    tars = (inflate_block(body, block) for body, block in zip(bodies, blocks, strict=True))
+    content = md5(usedforsecurity=False)
+    for member, data, last in read_tar(tars, lambda name, what: None, whole=False):
+        content.update(data)
+        if last:
+            yield member, content.digest()[:DIGEST_BYTES]
+            content = md5(usedforsecurity=False)
+
+
+def _prove_through(file: PackedFile, originals: Originals, where: str) -> Proof:
+    """Read a tarball without an index to its end: its checksums, its form, and the originals are all there is."""
+    listed = {original.suffix: original for original in originals}
+    prefix = originals.group.target_prefix.rpartition("/")[2]
+    content = md5(usedforsecurity=False)
+    members = same = 0
+    differing = []
+    last_name = ""
+    try:
+        for member, data, last in read_through(file, lambda name, what: None):
+            content.update(data)
+            last_name = member.name
+            if not last:
+                continue
+            members += 1
+            original = listed.get(member.name.rpartition("/")[2].removeprefix(prefix))
+            if original is not None and original.md5 is not None:
+                if original.size == member.size and original.md5 == content.digest():
+                    same += 1
+                else:
+                    differing.append(member.name)
+            content = md5(usedforsecurity=False)
+    except DamagedRollup as error:
+        behind = f"; what came last was {last_name!r}" if last_name else ""
+        return Proof(where, "damaged", members, same, f"{error}{behind}")
+    if differing:
+        reason = "it holds other bytes than the originals of the same names"
+        return Proof(where, "damaged", members, same, reason, tuple(differing))
+    return Proof(where, "no-index", members, same)

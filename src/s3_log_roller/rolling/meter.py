@@ -1,0 +1,35 @@
+"""Logs and bytes packed so far, counted while they are packed, in however many processes."""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+from multiprocessing.sharedctypes import RawArray
+
+
+class Meter:
+    """Logs and bytes packed so far, counted by any number of processes: each has two cells that only it writes."""
+
+    def __init__(self, processes: int) -> None:
+        self.cells: MutableSequence[int] = RawArray("q", 2 * processes)
+
+    @property
+    def logs(self) -> int:
+        """Of all processes."""
+        return sum(self.cells[0::2])
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all processes."""
+        return sum(self.cells[1::2])
+
+
+class Ticker:
+    """Adds to one process's cells of a meter."""
+
+    def __init__(self, cells: MutableSequence[int], process: int) -> None:
+        self._cells = cells
+        self._first = 2 * process
+
+    def __call__(self, logs: int, n_bytes: int) -> None:
+        self._cells[self._first] += logs
+        self._cells[self._first + 1] += n_bytes

@@ -1,0 +1,92 @@
+"""The task queue: what producer and worker need of one, and one inside the process.
+
+A queue keeps a task until it is acknowledged. A delivery that is not acknowledged comes again when its time is up; how
+often, and when it goes to the dead-letter queue, is the SQS queue's own redrive policy.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Protocol, Self
+
+from s3_log_roller.rolling.tasks import Task, encode_task
+
+
+class Delivery(Protocol):
+    """A message this process holds, from `receive` until the end of its `with` block, however long that takes."""
+
+    @property
+    def body(self) -> str:
+        """The message's text."""
+
+    @property
+    def message_id(self) -> str:
+        """What the queue calls the message."""
+
+    def acknowledge(self) -> None:
+        """Take the message off the queue for good. Raises `QueueError`."""
+
+    def release(self) -> None:
+        """Let others have the message at once; never raises."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class TaskQueue(Protocol):
+    """What producer and worker need of a queue."""
+
+    def send(self, tasks: Iterable[Task]) -> int:
+        """Send the tasks, drawing them from the iterable as it goes, and return how many. Raises `QueueError`."""
+
+    def receive(self, wait_seconds: int) -> Delivery | None:
+        """The next message; None when there is none for that long. Raises `QueueError`."""
+
+
+class InProcessQueue:
+    """Draws tasks from an iterator when there is nothing else to do, so that finding work and doing it alternate."""
+
+    def __init__(self, source: Iterable[Task] = ()) -> None:
+        self._source = iter(source)
+        self._sent: deque[Task] = deque()
+        self._received = 0
+
+    def send(self, tasks: Iterable[Task]) -> int:
+        """See `TaskQueue.send`; these come before what the iterator still holds."""
+        before = len(self._sent)
+        self._sent.extend(tasks)
+        return len(self._sent) - before
+
+    def receive(self, wait_seconds: int) -> InProcessDelivery | None:
+        """See `TaskQueue.receive`; never waits, but may scan for the next task."""
+        task = self._sent.popleft() if self._sent else next(self._source, None)
+        if task is None:
+            return None
+        self._received += 1
+        return InProcessDelivery(encode_task(task), str(self._received))
+
+
+class InProcessDelivery:
+    """A message of an `InProcessQueue`. Nobody else could receive it, so there is nothing to hold."""
+
+    def __init__(self, body: str, message_id: str) -> None:
+        self.body = body
+        self.message_id = message_id
+
+    def acknowledge(self) -> None:
+        """See `Delivery.acknowledge`."""
+
+    def release(self) -> None:
+        """See `Delivery.release`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...

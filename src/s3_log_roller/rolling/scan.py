@@ -1,0 +1,97 @@
+"""Find the day groups under a prefix without listing every object.
+
+Log keys sort by target prefix, then by date. Where a page of the listing ends among the logs of a day, the rest of that
+day is skipped, so the requests grow with the day groups, not with the objects, and are never more than those of a
+full listing. Rollups are not skipped: a thousand of them cost one request (docs/decisions/0004-scan.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Final
+
+from s3_log_roller.errors import StorageError
+from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key
+from s3_log_roller.rolling.outcome import ScanOutcome
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.store import Store
+
+logger = logging.getLogger(__name__)
+
+FIRST_MIX: Final = 100
+LARGEST_MIX: Final = 10_000
+"""Day groups mixed at a time: few at first, so that work starts soon; then more, so that it spreads widely."""
+
+
+def forever() -> float:
+    """The time left where there is no deadline."""
+    return math.inf
+
+
+def scan(
+    store: Store, task: ScanTask, *, time_left_s: Callable[[], float] = forever, reserve_s: float = 0.0
+) -> Generator[DayGroup, None, ScanOutcome]:
+    """Yield every day group of the task's window under its prefix, in key order.
+
+    Returns where to go on if less than `reserve_s` seconds were left after a page.
+    """
+    start_after = task.start_after
+    requests = 0
+    found = 0
+    in_order = True
+    warned = False
+    open_groups: list[DayGroup] = []
+    while True:
+        page = store.list_page(task.prefix, start_after)
+        requests += 1
+        last_key = start_after
+        for entry in page.objects:
+            key = entry.key
+            in_order = in_order and key.encode() > last_key.encode()
+            last_key = key
+            log = parse_log_key(key)
+            if log is None or log.day not in task.window:
+                continue
+            # Keys of other target prefixes may lie among those of a day (`a/2022-07-01-0/…`), hence the stack.
+            while open_groups and not key.startswith(open_groups[-1].logs_prefix):
+                open_groups.pop()
+            if any(group.target_prefix == log.target_prefix for group in open_groups):
+                continue
+            group = DayGroup(store.bucket, log.target_prefix, log.day)
+            open_groups.append(group)
+            found += 1
+            yield group
+        if not in_order and not warned:
+            # SeaweedFS lists `a/x` before `a-x`. Within a folder, all that skipping needs, its order is S3's.
+            logger.warning("listing_not_in_key_order", extra={"bucket": store.bucket, "prefix": task.prefix})
+            warned = True
+        if not page.truncated:
+            return ScanOutcome(found, requests)
+        last_log = parse_log_key(last_key)
+        go_on_after = last_key if last_log is None else max(last_key, after_day(last_log))
+        if go_on_after == start_after:
+            raise StorageError(f"s3://{store.bucket}/{task.prefix} says that more follows, and lists nothing more")
+        start_after = go_on_after
+        if time_left_s() < reserve_s:
+            return ScanOutcome(found, requests, start_after)
+
+
+def interleave(groups: Iterable[DayGroup]) -> Iterator[DayGroup]:
+    """Mix day groups so that neighbours have different target prefixes, holding at most `LARGEST_MIX` of them."""
+    source = iter(groups)
+    size = FIRST_MIX
+    while True:
+        by_prefix: dict[tuple[str, str], deque[DayGroup]] = {}
+        for _, group in zip(range(size), source, strict=False):
+            by_prefix.setdefault((group.bucket, group.target_prefix), deque()).append(group)
+        if not by_prefix:
+            return
+        while by_prefix:
+            for prefix, waiting in list(by_prefix.items()):
+                yield waiting.popleft()
+                if not waiting:
+                    del by_prefix[prefix]
+        size = min(LARGEST_MIX, size * 2)

@@ -1,0 +1,209 @@
+"""What a run did: the figures it collects, and how it tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from s3_log_roller.log_output import printable
+from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
+
+MAX_NAMED: Final = 1_000
+"""Failures and archived day groups remembered by name, so that memory stays bounded in a worker that never ends."""
+
+DONE: Final = 0
+ERROR: Final = 1
+SOME_FAILED: Final = 3
+
+
+@dataclass(slots=True)
+class Summary:
+    """Sums over everything that happened since the program started."""
+
+    deleting: bool = False
+    prefixes_scanned: int = 0
+    prefixes_failed: int = 0
+    list_requests: int = 0
+    day_groups_found: int = 0
+    tasks_sent: int = 0
+    tasks_received: int = 0
+    day_groups_done: int = 0
+    rollups: int = 0
+    packed: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    leftovers: int = 0
+    deleted: int = 0
+    delete_markers: int = 0
+    marker_buckets: set[str] = field(default_factory=set)
+    archived: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    unnamed_failures: int = 0
+    interrupted: bool = False
+
+    def scanned(self, outcome: ScanOutcome) -> None:
+        """A prefix was scanned."""
+        self.prefixes_scanned += 1
+        self.list_requests += outcome.requests
+        self.day_groups_found += outcome.day_groups
+
+    def scan_failed(self, what: str, error: Exception) -> None:
+        """A prefix could not be scanned to its end; what was found until then stands."""
+        self.prefixes_failed += 1
+        self.failed(what, str(error))
+
+    def rolled(self, outcome: RollOutcome) -> None:
+        """One pass over a day group came to its end; the group is done unless originals remain."""
+        name = str(outcome.group)
+        self.rollups += len(outcome.rollups)
+        self.packed += outcome.packed
+        self.bytes_in += outcome.bytes_in
+        self.bytes_out += outcome.bytes_out
+        self.leftovers += outcome.leftovers
+        self.deleted += outcome.deleted
+        self.delete_markers += outcome.delete_markers
+        if outcome.delete_markers:
+            self.marker_buckets.add(outcome.group.bucket)
+        if outcome.archived and len(self.archived) < MAX_NAMED:
+            self.archived[name] = outcome.archived
+        if not outcome.remaining:
+            self.day_groups_done += 1
+            self.failures.pop(name, None)
+
+    def failed(self, what: str, why: str) -> None:
+        """Something failed, for now: a day group that is done later takes its failure back."""
+        if what in self.failures or len(self.failures) < MAX_NAMED:
+            self.failures[what] = why
+        else:
+            self.unnamed_failures += 1
+
+    @property
+    def failed_count(self) -> int:
+        """How many prefixes, day groups and messages failed and were not made good."""
+        return len(self.failures) + self.unnamed_failures
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 when not one prefix could be scanned, 3 when some of the work failed."""
+        if not self.failed_count:
+            return DONE
+        nothing_scanned = self.prefixes_failed and not self.prefixes_scanned and not self.tasks_received
+        return ERROR if nothing_scanned else SOME_FAILED
+
+
+def render_text(summary: Summary) -> str:
+    """The summary for people: a few lines, the news first, warnings and failures last."""
+    lines = [_scan_line(summary), *_work_lines(summary)]
+    if not summary.failed_count and not summary.interrupted:
+        lines.append(_nothing_to_do(summary))
+    lines += [*_warnings(summary), *_failure_lines(summary)]
+    if summary.interrupted:
+        lines.append("Interrupted: unfinished day groups were left as they were; run again to go on.")
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """The summary for programs: every figure, under names that stay."""
+    return {
+        "deleting": summary.deleting,
+        "interrupted": summary.interrupted,
+        "prefixes_scanned": summary.prefixes_scanned,
+        "prefixes_failed": summary.prefixes_failed,
+        "list_requests": summary.list_requests,
+        "day_groups_found": summary.day_groups_found,
+        "tasks_sent": summary.tasks_sent,
+        "tasks_received": summary.tasks_received,
+        "day_groups_done": summary.day_groups_done,
+        "rollups": summary.rollups,
+        "logs_packed": summary.packed,
+        "bytes_in": summary.bytes_in,
+        "bytes_out": summary.bytes_out,
+        "leftovers": summary.leftovers,
+        "originals_deleted": summary.deleted,
+        "delete_markers": summary.delete_markers,
+        "archived_skipped": sum(summary.archived.values()),
+        "archived": summary.archived,
+        "failed": summary.failed_count,
+        "failures": [{"what": what, "why": why} for what, why in summary.failures.items()],
+    }
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 log`, `1,234 logs`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def size(n_bytes: float) -> str:
+    """A size in decimal units: `999 B`, `1.2 kB`, `4.6 GB`."""
+    if n_bytes < 999.5:
+        return f"{n_bytes:.0f} B"
+    units = iter(("kB", "MB", "GB", "TB"))
+    unit = next(units)
+    n_bytes /= 1000
+    while n_bytes >= 999.95 and unit != "TB":
+        n_bytes, unit = n_bytes / 1000, next(units)
+    return f"{n_bytes:,.1f} {unit}"
+
+
+def _scan_line(summary: Summary) -> str:
+    if not summary.prefixes_scanned:
+        return ""
+    line = (
+        f"{count(summary.prefixes_scanned, 'prefix', 'prefixes')} scanned with "
+        f"{count(summary.list_requests, 'request')}: {count(summary.day_groups_found, 'day group')} found"
+    )
+    return line + (f", {count(summary.tasks_sent, 'task')} sent." if summary.tasks_sent else ".")
+
+
+def _work_lines(summary: Summary) -> list[str]:
+    lines = []
+    if summary.day_groups_done:
+        lines.append(f"{count(summary.day_groups_done, 'day group')} done.")
+    if summary.packed:
+        smaller = f" ({summary.bytes_in / summary.bytes_out:.1f} times smaller)" if summary.bytes_out else ""
+        lines.append(
+            f"{count(summary.rollups, 'rollup')} written and verified: {count(summary.packed, 'log')}, "
+            f"{size(summary.bytes_in)} packed into {size(summary.bytes_out)}{smaller}."
+        )
+    if summary.deleted:
+        lines.append(f"{count(summary.deleted, 'original')} deleted.")
+    if summary.leftovers:
+        kept = "" if summary.deleting else "; --delete removes them"
+        lines.append(f"{count(summary.leftovers, 'original')} were in earlier rollups already{kept}.")
+    return lines
+
+
+def _nothing_to_do(summary: Summary) -> str:
+    if summary.tasks_received:
+        idle = summary.day_groups_done and not (summary.packed or summary.deleted or summary.archived)
+        return "Nothing to do: every log of these days is in a verified rollup already." if idle else ""
+    if summary.prefixes_scanned:
+        return "" if summary.day_groups_found else "Nothing to do: no logs of the days asked for under these prefixes."
+    return "Nothing to do: the queue is empty."
+
+
+def _warnings(summary: Summary) -> list[str]:
+    lines = []
+    if summary.archived:
+        where = ", ".join(f"{printable(name)} ({number:,})" for name, number in summary.archived.items())
+        lines.append(
+            f"Warning: {count(sum(summary.archived.values()), 'archived original')} skipped and left alone: {where}. "
+            "Restore them (aws s3api restore-object) and run again to roll them up."
+        )
+    if summary.delete_markers:
+        where = ", ".join(f"s3://{bucket}" for bucket in sorted(summary.marker_buckets))
+        lines.append(
+            f"Warning: {count(summary.delete_markers, 'delete')} in {where} only wrote delete markers (the bucket is "
+            "versioned): the bytes stay billed until a lifecycle rule expires noncurrent versions."
+        )
+    return lines
+
+
+def _failure_lines(summary: Summary) -> list[str]:
+    if not summary.failed_count:
+        return []
+    lines = [f"{summary.failed_count:,} failed:"]
+    lines += [f"  {printable(what)}: {printable(why)}" for what, why in summary.failures.items()]
+    if summary.unnamed_failures:
+        lines.append(f"  and {summary.unnamed_failures:,} more, named in the log")
+    return lines

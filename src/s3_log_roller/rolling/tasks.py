@@ -1,0 +1,140 @@
+"""The two kinds of message, and their JSON form.
+
+A task says what, not how: no key lists, so it never comes near a message size limit, and it may be lost, repeated or
+run twice at once without harm.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Final
+
+from s3_log_roller.errors import MalformedTask, UsageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.window import Window
+from s3_log_roller.uris import Role, check_bucket_name
+
+VERSION: Final = 1
+MAX_BYTES: Final = 16 * 1024
+"""A task is some hundred bytes; keys end at 1,024. Anything much larger was not written by this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTask:
+    """Find the day groups under a prefix, going on behind `start_after`."""
+
+    bucket: str
+    prefix: str
+    window: Window
+    role: Role | None = None
+    start_after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RollTask:
+    """Bring one day group to its end state."""
+
+    group: DayGroup
+    window: Window
+    role: Role | None = None
+    max_members: int | None = None
+    """Take on no more originals than this at a time (a step that ran out of time sends itself smaller)."""
+
+    def for_group(self, group: DayGroup) -> RollTask:
+        """The same request for another day group."""
+        return replace(self, group=group, max_members=None)
+
+
+Task = ScanTask | RollTask
+
+
+def encode_task(task: Task) -> str:
+    """The message body of a task: one line of JSON, ASCII."""
+    common: dict[str, Any] = {"v": VERSION, "cutoff": task.window.cutoff.isoformat()}
+    if task.window.since is not None:
+        common["since"] = task.window.since.isoformat()
+    if task.role is not None:
+        common["role"] = task.role.arn
+        if task.role.external_id is not None:
+            common["external_id"] = task.role.external_id
+    if isinstance(task, ScanTask):
+        body = {"task": "scan", "bucket": task.bucket, "prefix": task.prefix}
+        if task.start_after:
+            body["start_after"] = task.start_after
+    else:
+        body = {
+            "task": "roll",
+            "bucket": task.group.bucket,
+            "target_prefix": task.group.target_prefix,
+            "day": task.group.day.isoformat(),
+        }
+        if task.max_members is not None:
+            common["max_members"] = task.max_members
+    return json.dumps(body | common, separators=(",", ":"))
+
+
+def decode_task(body: str) -> Task:
+    """Parse a message body.
+
+    Raises `MalformedTask` for anything but a well-formed task of this version: unknown fields included, since a field
+    this version does not know may be one that forbids something.
+    """
+    if len(body) > MAX_BYTES:
+        raise MalformedTask(f"the message has {len(body)} characters, a task at most {MAX_BYTES}")
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedTask(f"the message is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise MalformedTask("the message is not a JSON object")
+    if fields.pop("v", None) != VERSION:
+        raise MalformedTask(f"the message is not a task of version {VERSION}")
+    try:
+        task = _decode_fields(fields)
+    except UsageError as error:
+        raise MalformedTask(str(error)) from error
+    if fields:
+        raise MalformedTask(f"the task has fields this version does not know: {', '.join(sorted(fields))}")
+    return task
+
+
+def _decode_fields(fields: dict[str, Any]) -> Task:
+    kind = fields.pop("task", None)
+    bucket = check_bucket_name(_text(fields, "bucket"))
+    window = Window(_day(fields, "cutoff"), _day(fields, "since") if "since" in fields else None)
+    role = None
+    if "role" in fields:
+        external_id = _text(fields, "external_id") if "external_id" in fields else None
+        role = Role.parse(_text(fields, "role"), external_id)
+    if kind == "scan":
+        start_after = _text(fields, "start_after") if "start_after" in fields else ""
+        return ScanTask(bucket, _text(fields, "prefix"), window, role, start_after)
+    if kind == "roll":
+        group = DayGroup(bucket, _text(fields, "target_prefix"), _day(fields, "day"))
+        if group.day not in window:
+            raise MalformedTask(f"the day {group.day} is outside the task's own window")
+        max_members = fields.pop("max_members", None)
+        if max_members is not None and (type(max_members) is not int or max_members < 1):
+            raise MalformedTask("max_members is not a positive number")
+        return RollTask(group, window, role, max_members)
+    raise MalformedTask(f"the task is neither 'scan' nor 'roll' but {kind!r}")
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.pop(name, None)
+    if not isinstance(value, str):
+        raise MalformedTask(f"the task has no text {name!r}")
+    return value
+
+
+def _day(fields: dict[str, Any], name: str) -> date:
+    text = _text(fields, name)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise MalformedTask(f"{name} is no date: {text!r}") from error
+    if day.isoformat() != text:
+        raise MalformedTask(f"{name} is no YYYY-MM-DD date: {text!r}")
+    return day

@@ -1,0 +1,195 @@
+"""Many requests at once: bounded, adaptive, tried again, and given up with a reason."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from s3_log_roller.aws.s3.signing import Credentials, Signer
+from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Request, Transport, Wire
+
+
+class Server(ThreadingHTTPServer):
+    """Answers 200 `ok` after `delay_s`, unless `script` has something else for the next request."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self) -> None:
+        self.script: deque[int] = deque()
+        self.delay_s = 0.0
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.requests = 0
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        server = self.server
+        with server.lock:
+            server.requests += 1
+            server.in_flight += 1
+            server.most_in_flight = max(server.most_in_flight, server.in_flight)
+            status = server.script.popleft() if server.script else 200
+        time.sleep(server.delay_s)
+        with server.lock:
+            server.in_flight -= 1
+        if status == 0:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A local HTTP server that does as it is told."""
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **timeouts: float) -> Transport:
+    signer = Signer(origin.partition("//")[2], "us-west-2", lambda: Credentials("a", "s", None))
+    wire = Wire(origin, max_attempts=max_attempts, **timeouts)
+    return Transport(wire, signer, max_in_flight, jitter=lambda: 0.05)
+
+
+def get_all(transport: Transport, count: int) -> list[Request]:
+    requests = [Request("s3:GetObject", "GET", "/k") for _ in range(count)]
+    for request in requests:
+        transport.submit(request)
+    while not all(request.done for request in requests):
+        transport.step()
+    transport.close()
+    return requests
+
+
+def test_what_is_in_flight_grows_up_to_the_cap_and_no_further(server: Server) -> None:
+    """It starts low, grows with success, and never exceeds `--max-in-flight`."""
+    server.delay_s = 0.2
+    requests = get_all(transport(server.origin, max_in_flight=48), 200)
+    assert all(request.answer == b"ok" for request in requests)
+    assert FIRST_IN_FLIGHT < server.most_in_flight <= 48
+
+
+def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(server: Server) -> None:
+    """A storm of 503s costs one halving per round, not one per request; all requests succeed in the end."""
+    driver = transport(server.origin, max_attempts=10)
+    server.script.extend([503] * FIRST_IN_FLIGHT)
+    server.delay_s = 0.02
+    first = [Request("s3:GetObject", "GET", "/k") for _ in range(FIRST_IN_FLIGHT)]
+    for request in first:
+        driver.submit(request)
+    while server.script:
+        driver.step()
+    while driver._target == FIRST_IN_FLIGHT:
+        driver.step()
+    assert driver._target == FIRST_IN_FLIGHT / 2
+    requests = get_all(driver, 300)
+    assert all(request.status == 200 for request in (*first, *requests))
+    assert driver._target > FIRST_IN_FLIGHT / 2
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 429, 0])
+def test_passing_trouble_is_tried_again(server: Server, trouble: int) -> None:
+    """5xx, 429 and cut connections are repeated until they pass."""
+    server.script.extend([trouble] * 3)
+    (request,) = get_all(transport(server.origin), 1)
+    assert (request.status, request.answer, request.attempts) == (200, b"ok", 4)
+
+
+@pytest.mark.parametrize(("trouble", "fault"), [(503, ""), (0, "curl error")])
+def test_lasting_trouble_is_given_up_after_the_attempts_allowed(server: Server, trouble: int, fault: str) -> None:
+    """The request ends with its status or with what was wrong on the wire, and the server was asked so often."""
+    server.script.extend([trouble] * 99)
+    (request,) = get_all(transport(server.origin, max_attempts=3), 1)
+    assert request.attempts == server.requests == 3
+    assert request.status == trouble
+    assert fault in request.fault
+
+
+def test_a_refusal_is_final(server: Server) -> None:
+    """403 and 404 are answers, not trouble."""
+    server.script.append(403)
+    (request,) = get_all(transport(server.origin), 1)
+    assert (request.status, request.attempts) == (403, 1)
+
+
+def test_an_answer_that_fails_its_check_is_fetched_again(server: Server) -> None:
+    """What the check says is the fault if it never passes."""
+    request = Request("s3:GetObject", "GET", "/k", check=lambda done: "too odd" if done.attempts < 3 else None)
+    driver = transport(server.origin)
+    driver.run(request)
+    assert (request.attempts, request.fault) == (3, "")
+    hopeless = driver.run(Request("s3:GetObject", "GET", "/k", check=lambda done: "too odd"))
+    assert (hopeless.attempts, hopeless.fault) == (4, "too odd")
+    driver.close()
+
+
+def test_a_server_that_hangs_is_a_time_out_not_a_hang(server: Server) -> None:
+    """No answer within the read time-out counts as a fault."""
+    server.delay_s = 5
+    driver = transport(server.origin, max_attempts=1, read_timeout_s=1, connect_timeout_s=1)
+    started = time.monotonic()
+    (request,) = get_all(driver, 1)
+    assert request.fault
+    assert time.monotonic() - started < 4
+
+
+def test_nobody_listening_is_a_fault_after_all_attempts() -> None:
+    """A refused connection is tried again, then told."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    (request,) = get_all(transport(origin, max_attempts=2), 1)
+    assert request.attempts == 2
+    assert "onnect" in request.fault
+
+
+def test_tls_that_cannot_be_trusted_is_final(server: Server) -> None:
+    """A server that speaks no TLS, or shows a certificate nobody vouches for, is not asked again and again."""
+    (request,) = get_all(transport(server.origin.replace("http:", "https:"), max_attempts=2), 1)
+    assert request.fault
+    assert request.status == 0
+
+
+def test_a_cancelled_request_is_forgotten(server: Server) -> None:
+    """Cancelling waiting and running requests leaves the others alone."""
+    server.delay_s = 0.05
+    driver = transport(server.origin, max_in_flight=2)
+    requests = [Request("s3:GetObject", "GET", "/k") for _ in range(4)]
+    for request in requests:
+        driver.submit(request)
+    driver.step()
+    driver.cancel(requests[0])
+    driver.cancel(requests[3])
+    while not all(request.done for request in requests[1:3]):
+        driver.step()
+    assert not requests[0].done
+    assert not requests[3].done
+    driver.close()

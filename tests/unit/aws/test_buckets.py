@@ -1,0 +1,47 @@
+"""Open buckets are shared, and do not use up a process's descriptors."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from bench.buckets import Bucket
+from bench.s3_server import serving
+
+from s3_log_roller.aws.buckets import MAX_IDLE, Buckets, Connection
+from s3_log_roller.aws.s3 import S3Bucket
+from s3_log_roller.aws.s3.signing import Credentials, Signer
+from s3_log_roller.aws.s3.transport import Transport, Wire
+from s3_log_roller.demo.servers import REGION
+from s3_log_roller.store import Piece
+
+
+def test_only_the_bucket_used_last_keeps_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others stay open and connect again when they are needed; the oldest of many are closed."""
+    opened = []
+    with serving() as server:
+
+        def open_bucket(self: Buckets, bucket: str, role: None) -> S3Bucket:
+            opened.append(bucket)
+            stored = server.api.buckets[bucket] = Bucket()
+            for number in range(40):
+                stored.put(str(number), b"x", 0)
+            signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None))
+            return S3Bucket(bucket, f"/{bucket}/", Transport(Wire(server.url), signer, 20))
+
+        monkeypatch.setattr(Buckets, "_open_bucket", open_bucket)
+        buckets = Buckets(Connection())
+        names = [f"bucket-{number}" for number in range(MAX_IDLE + 2)]
+        etag = "9dd4e461268c8034f5c8564e155c67a6"
+        for name in (*names[:5], names[0], *names):
+            with buckets.lease(name, None) as store:
+                pieces = [Piece(str(number), etag, 0, 1, whole=True) for number in range(40)]
+                assert [body for body, _ in store.fetch(pieces)] == [b"x"] * 40
+                deadline = time.monotonic() + 5
+                while server.connections > 2 * 20 and time.monotonic() < deadline:
+                    time.sleep(0.001)
+                assert server.connections <= 2 * 20
+        assert opened == names
+        buckets.close()
+        while server.connections:
+            time.sleep(0.001)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from s3_log_roller.aws import sqs as queues
+from s3_log_roller.aws.sqs import SqsQueue
+from s3_log_roller.errors import CredentialsError, QueueError, RollerError, UsageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.queue import InProcessQueue
+from s3_log_roller.rolling.tasks import RollTask, Window, decode_task
+
+URL = "https://sqs.us-west-2.amazonaws.com/123456789012/rollups"
+
+
+def task(number: int) -> RollTask:
+    return RollTask(DayGroup("logs", f"{number}/", date(2022, 7, 1)), Window(date(2022, 7, 3)))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues.time, "sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def sqs() -> Iterator[tuple[SqsQueue, Stubber]]:
+    """A queue whose answers are made up: no emulator refuses single messages on request."""
+    session = boto3.Session("AKIAEXAMPLE", "secret")
+    queue = SqsQueue(session, URL)
+    with Stubber(queue._client) as stub:
+        yield queue, stub
+
+
+def test_in_process_tasks_are_drawn_one_at_a_time() -> None:
+    """Scanning goes on only when the next task is wanted; what was sent meanwhile comes first."""
+    drawn = []
+
+    def source() -> Iterator[RollTask]:
+        for number in range(3):
+            drawn.append(number)
+            yield task(number)
+
+    queue = InProcessQueue(source())
+    assert drawn == []
+    received = []
+    while (delivery := queue.receive(20)) is not None:
+        with delivery:
+            received.append(decode_task(delivery.body).group.target_prefix)  # type: ignore[union-attr]
+            assert len(drawn) <= len(received)
+            if received == ["0/"]:
+                assert queue.send([task(7)]) == 1
+            delivery.acknowledge()
+    assert received == ["0/", "7/", "1/", "2/"]
+
+
+def entries(*numbers: int) -> list[dict[str, str]]:
+    return [{"Id": str(number), "MessageId": "m", "MD5OfMessageBody": ""} for number in numbers]
+
+
+def fault(number: int, *, ours: bool) -> dict[str, object]:
+    return {"Id": str(number), "SenderFault": ours, "Code": "InternalError", "Message": "try again"}
+
+
+def test_messages_the_server_did_not_take_are_sent_again(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """Of a batch only what failed goes again, and so does what the answer is silent about."""
+    queue, stub = sqs
+    stub.add_response("send_message_batch", {"Successful": entries(0), "Failed": [fault(1, ours=False)]})
+    stub.add_response(
+        "send_message_batch",
+        {"Successful": entries(1, 2), "Failed": []},
+        {"QueueUrl": URL, "Entries": [{"Id": str(n), "MessageBody": queues.encode_task(task(n))} for n in (1, 2)]},
+    )
+    assert queue.send([task(0), task(1), task(2)]) == 3
+    stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(("ours", "attempts"), [(True, 1), (False, 6)])
+def test_messages_that_are_never_taken_are_an_error(sqs: tuple[SqsQueue, Stubber], ours: bool, attempts: int) -> None:
+    """Our fault: at once; the server's: after some attempts. Never silence."""
+    queue, stub = sqs
+    for _ in range(attempts):
+        stub.add_response("send_message_batch", {"Successful": [], "Failed": [fault(0, ours=ours)]})
+    with pytest.raises(QueueError, match=r"sqs:SendMessage on queue rollups: 1 of 1 .*InternalError: try again"):
+        queue.send([task(0)])
+    stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("AccessDenied", QueueError, "sqs:SendMessage on queue rollups in us-west-2: not allowed"),
+        ("ExpiredToken", CredentialsError, "expired; renew them"),
+        ("InvalidClientTokenId", CredentialsError, "not valid here"),
+        ("AWS.SimpleQueueService.NonExistentQueue", QueueError, "there is no queue rollups in us-west-2"),
+        ("Strange", QueueError, "Strange"),
+    ],
+)
+def test_refused_calls_name_call_queue_and_region(
+    sqs: tuple[SqsQueue, Stubber], code: str, kind: type[RollerError], words: str
+) -> None:
+    """One line that says what was refused, where, and what to do."""
+    queue, stub = sqs
+    stub.add_client_error("send_message_batch", code)
+    with pytest.raises(kind, match=words) as caught:
+        queue.send([task(0)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "s3://x", "rollups.fifo", URL + ".fifo"])
+def test_what_is_no_standard_queue_is_wrong_usage(name: str) -> None:
+    """Found before any request is sent."""
+    with pytest.raises(UsageError):
+        SqsQueue(boto3.Session("AKIAEXAMPLE", "secret", region_name="us-west-2"), name)
+
+
+def test_a_queue_without_a_region_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name alone does not say where; a URL does."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    session = boto3.Session("AKIAEXAMPLE", "secret")
+    with pytest.raises(QueueError, match="no region; give --region"):
+        SqsQueue(session, "rollups")
+    assert SqsQueue(session, URL).region == "us-west-2"

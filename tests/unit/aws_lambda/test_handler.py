@@ -1,0 +1,450 @@
+"""The Lambda function: which event starts what, what is refused, and how any backlog is worked off in short steps."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.aws_lambda.handler import Function, ProducerFailed, parse_payload, smaller_step
+from s3_log_roller.aws_lambda.settings import Settings
+from s3_log_roller.errors import OutOfTime, QueueError, StorageError, UsageError
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
+from s3_log_roller.uris import Role
+
+TODAY = date(2022, 7, 10)
+WINDOW = Window(TODAY)
+ROLE = "arn:aws:iam::123456789012:role/access"
+SETTINGS = Settings("q", allowed_roles=frozenset({ROLE}))
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Killed(BaseException):
+    """What Lambda does at the time limit: nothing runs after it."""
+
+
+class Context:
+    """One invocation with a time limit."""
+
+    def __init__(self, clock: Clock, limit_s: float = 900, request_id: str = "request-1") -> None:
+        self.aws_request_id = request_id
+        self._clock = clock
+        self._ends = clock.now + limit_s
+
+    def get_remaining_time_in_millis(self) -> int:
+        if self._clock.now > self._ends:
+            raise Killed
+        return int(1000 * (self._ends - self._clock.now))
+
+
+class Queue:
+    """A queue that keeps what is sent, gives it out in batches, and sets aside what failed three times."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, str, int]] = []
+        self._given: list[tuple[str, str, int]] = []
+        self.dead: list[str] = []
+        self.refuse = False
+        self._ids = count(1)
+
+    def send(self, tasks: Iterable[Task]) -> int:
+        bodies = [encode_task(task) for task in tasks]
+        if bodies and self.refuse:
+            raise QueueError("the queue is gone")
+        self.put(*bodies)
+        return len(bodies)
+
+    def put(self, *bodies: str) -> None:
+        self.waiting += [(f"m{next(self._ids)}", body, 0) for body in bodies]
+
+    def receive(self, wait_seconds: int) -> None:
+        raise AssertionError("the mapping receives, not the function")
+
+    @property
+    def tasks(self) -> list[Task]:
+        return [decode_task(body) for _, body, _ in self.waiting]
+
+    def event(self, batch: int) -> dict[str, Any]:
+        self._given, self.waiting = self.waiting[:batch], self.waiting[batch:]
+        return {"Records": [record(body, name) for name, body, _ in self._given]}
+
+    def settle(self, answer: dict[str, Any]) -> None:
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for name, body, receives in self._given:
+            if name in failed and receives + 1 == 3:
+                self.dead.append(body)
+            elif name in failed:
+                self.waiting.append((name, body, receives + 1))
+
+
+def record(body: str | Task, message_id: str) -> dict[str, Any]:
+    text = body if isinstance(body, str) else encode_task(body)
+    return {"eventSource": "aws:sqs", "messageId": message_id, "body": text}
+
+
+def log_key(prefix: str, day: date, number: int) -> str:
+    return f"{prefix}{day}-05-00-00-{number:016X}"
+
+
+def fill(store: MemoryStore, prefix: str, day: date, logs: int) -> dict[str, bytes]:
+    made = {log_key(prefix, day, number): f"log {prefix} {day} {number}\n".encode() for number in range(logs)}
+    for key, body in made.items():
+        store.put(key, body)
+    return made
+
+
+class Machine:
+    """A function, its queue and its buckets, on a clock of their own."""
+
+    def __init__(self, *stores: MemoryStore, settings: Settings = SETTINGS, limit_s: float = 900) -> None:
+        self.clock = Clock()
+        self.queue = Queue()
+        self.limit_s = limit_s
+        self.invocations = 0
+        self.opened: list[tuple[str, Role | None]] = []
+        self._stores = {store.bucket: store for store in stores}
+        self._function = Function(settings, self.queue, self._open, lambda: TODAY, self.clock)
+
+    @contextmanager
+    def _open(self, bucket: str, role: Role | None) -> Iterator[MemoryStore]:
+        self.opened.append((bucket, role))
+        if bucket not in self._stores:
+            raise StorageError(f"the bucket s3://{bucket} does not exist")
+        yield self._stores[bucket]
+
+    def invoke(self, event: Any) -> dict[str, Any]:
+        self.invocations += 1
+        return self._function.invoke(event, Context(self.clock, self.limit_s, f"request-{self.invocations}"))
+
+    def work_off(self, batch: int = 1) -> None:
+        """What the event source mapping does."""
+        while self.queue.waiting:
+            assert self.invocations < 1000, "it goes round in circles"
+            self.queue.settle(self.invoke(self.queue.event(batch)))
+
+
+def members(store: MemoryStore) -> list[str]:
+    """The keys inside all rollups of the store, repeated where they are in several, as tar sees them."""
+    found = []
+    for key, stored in store.objects.items():
+        if rollup := parse_rollup_key(key):
+            with tarfile.open(fileobj=io.BytesIO(stored.body)) as tar:
+                found += [rollup.target_prefix + name for name in tar.getnames()]
+    return sorted(found)
+
+
+def metrics_in(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines() if '"_aws"' in line]
+
+
+class TestEvents:
+    """Which mode an event starts."""
+
+    @pytest.mark.parametrize(
+        ("event", "said"),
+        [
+            ({}, "an object with the keys none"),
+            ({"Records": []}, "an object with the keys Records"),
+            ({"Records": [{"eventSource": "aws:s3", "body": "x", "messageId": "1"}]}, "the keys Records"),
+            ({"detail-type": "secret value", "time": 1}, "an object with the keys detail-type, time"),
+            ([1, 2], "a list"),
+            ("secret text", "a str"),
+            (None, "a NoneType"),
+        ],
+    )
+    def test_anything_else_is_an_error_that_tells_its_shape_only(self, event: Any, said: str) -> None:
+        """No malformed event starts a run, and none of its contents gets into a log."""
+        machine = Machine()
+        with pytest.raises(UsageError, match=said) as error:
+            machine.invoke(event)
+        assert "secret" not in str(error.value)
+        assert machine.opened == []
+
+    def test_a_payload_sends_a_task_per_day_group(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Producer mode scans the prefixes with the payload's role and answers with figures."""
+        store = MemoryStore("logs")
+        fill(store, "a/", date(2022, 7, 1), 2)
+        fill(store, "b/", date(2022, 7, 9), 1)
+        fill(store, "b/", TODAY, 1)
+        machine = Machine(store)
+        answer = machine.invoke({"prefixes": ["s3://logs/"], "s3_role": ROLE, "external_id": "id"})
+        assert answer == {"prefixes_scanned": 1, "day_groups_found": 2, "tasks_sent": 2, "failures": []}
+        groups = {DayGroup("logs", "a/", date(2022, 7, 1)), DayGroup("logs", "b/", date(2022, 7, 9))}
+        assert machine.queue.tasks
+        assert {task.group for task in machine.queue.tasks if isinstance(task, RollTask)} == groups
+        assert {task.role for task in machine.queue.tasks} == {Role(ROLE, "id")}
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        assert (metrics["DayGroupsFound"], metrics["Successes"], metrics["request_id"]) == (2, 1, "request-1")
+
+    def test_a_failed_prefix_fails_the_invocation_after_the_others(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The alarm on errors rings, and the tasks of the other prefixes were sent."""
+        store = MemoryStore("logs")
+        fill(store, "a/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        with pytest.raises(ProducerFailed, match=r"1 of 2 prefixes .*s3://nowhere does not exist"):
+            machine.invoke({"prefixes": ["s3://nowhere/", "s3://logs/"]})
+        assert len(machine.queue.tasks) == 1
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        assert (metrics["Failures"], metrics["Successes"]) == (1, 0)
+
+    def test_one_bad_message_does_not_repeat_its_neighbours(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The answer names the failed messages only; the others of the batch are done."""
+        store = MemoryStore("logs")
+        made = fill(store, "a/", date(2022, 7, 1), 3)
+        machine = Machine(store)
+        good = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW)
+        lost = RollTask(DayGroup("nowhere", "a/", date(2022, 6, 1)), WINDOW)
+        event = {"Records": [record("{}", "bad"), record(good, "good"), record(lost, "lost")]}
+        assert machine.invoke(event) == {"batchItemFailures": [{"itemIdentifier": "bad"}, {"itemIdentifier": "lost"}]}
+        assert members(store) == sorted(made)
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        figures = {name: metrics[name] for name in ("DayGroupsDone", "Logs", "Failures", "OldestUnrolledDayAge")}
+        assert figures == {"DayGroupsDone": 1, "Logs": 3, "Failures": 2, "OldestUnrolledDayAge": 39}
+
+    def test_it_deletes_only_when_set_to(self) -> None:
+        """What decides is the function's setting, not the task."""
+        for delete in (False, True):
+            store = MemoryStore("logs")
+            made = fill(store, "a/", date(2022, 7, 1), 3)
+            machine = Machine(store, settings=Settings("q", delete=delete))
+            machine.queue.send([RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW)])
+            machine.work_off()
+            assert members(store) == sorted(made)
+            assert sorted(filter(parse_log_key, store.objects)) == ([] if delete else sorted(made))
+
+
+class TestRoles:
+    """A role that nobody allowed is refused in both modes, before anything is opened."""
+
+    def test_a_payload_with_another_role_is_refused(self) -> None:
+        """Whoever can change a schedule cannot choose the role."""
+        machine = Machine(MemoryStore("logs"))
+        with pytest.raises(UsageError, match="ROLLUP_ALLOWED_ROLES"):
+            machine.invoke({"prefixes": ["s3://logs/"], "s3_role": ROLE + "-2"})
+        assert machine.opened == []
+
+    @pytest.mark.parametrize("kind", ["roll", "scan"])
+    def test_a_task_with_another_role_is_refused(self, kind: str) -> None:
+        """Whoever can send to the queue cannot choose the role; the task ends in the dead-letter queue."""
+        store = MemoryStore("logs")
+        fill(store, "a/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        role = Role(ROLE + "-2")
+        task = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW, role)
+        machine.queue.send([task if kind == "roll" else ScanTask("logs", "", WINDOW, role)])
+        machine.work_off()
+        assert machine.opened == []
+        assert len(machine.queue.dead) == 1
+        assert machine.invocations == 3
+
+
+class TestPayload:
+    """What a schedule may ask for."""
+
+    def test_all_fields_are_honoured(self) -> None:
+        """Days, age and role reach the tasks; null counts as not given."""
+        payload = {"prefixes": ["s3://b-1/a", "s3://b-1/a/b"], "min_age_days": 3, "since": "2022-07-01"}
+        (scan,) = parse_payload(payload | {"until": "2022-07-31", "s3_role": None}, SETTINGS, TODAY)
+        assert scan == ScanTask("b-1", "a", Window(date(2022, 7, 8), date(2022, 7, 1)))
+
+    def test_the_age_comes_from_the_environment_where_the_payload_is_silent(self) -> None:
+        """ROLLUP_MIN_AGE_DAYS is the default of `min_age_days`."""
+        (scan,) = parse_payload({"prefixes": ["s3://b-1/"]}, Settings("q", min_age_days=4), TODAY)
+        assert scan.window == Window(date(2022, 7, 7))
+
+    @pytest.mark.parametrize(
+        ("wrong", "named"),
+        [
+            ({"prefixes": []}, "prefixes"),
+            ({"prefixes": "s3://b-1/"}, "prefixes"),
+            ({"prefixes": [1]}, "prefixes"),
+            ({"prefixes": ["b-1"]}, "b-1"),
+            ({"min_age_days": 0}, "min_age_days"),
+            ({"min_age_days": True}, "min_age_days"),
+            ({"since": "yesterday"}, "since"),
+            ({"until": 20220701}, "until"),
+            ({"since": "2022-07-20"}, "since"),
+            ({"s3_role": "admin"}, "admin"),
+            ({"external_id": "x1"}, "s3_role"),
+            ({"delete": True}, "delete"),
+        ],
+    )
+    def test_a_wrong_field_is_refused_by_name(self, wrong: dict[str, Any], named: str) -> None:
+        """A typing mistake never passes as a default; in particular no payload can switch deleting on."""
+        with pytest.raises(UsageError, match=named):
+            parse_payload({"prefixes": ["s3://b-1/"]} | wrong, SETTINGS, TODAY)
+
+
+class TestTimeLimit:
+    """Work that needs many times the time limit gets done in steps, each of which ends in time."""
+
+    @pytest.mark.parametrize("delete", [False, True])
+    @pytest.mark.parametrize("batch", [1, 5])
+    def test_a_backlog_of_many_times_the_limit_is_worked_off(self, delete: bool, batch: int) -> None:
+        """Scan and reconcile go on by themselves: nothing lost, nothing twice, nothing in the dead-letter queue.
+
+        The work takes more than 400 seconds, at 60 a time; `Context` kills what runs over.
+        """
+        store = MemoryStore("logs", page_size=100)
+        made: dict[str, bytes] = {}
+        for number in range(25):
+            made |= fill(store, f"site-{number:02}/", date(2022, 6, 1) + timedelta(days=number), 40)
+        made |= fill(store, "huge/", date(2022, 7, 1), 3_000)
+        machine = Machine(store, settings=Settings("q", delete=delete), limit_s=60)
+
+        def take_time(step: str, key: str) -> None:
+            machine.clock.now += {"list": 0.5, "fetch": 0.1}.get(step, 0.0)
+
+        store.before = take_time
+        machine.invoke({"prefixes": ["s3://logs/"]})
+        machine.work_off(batch)
+        assert machine.clock.now > 400
+        assert machine.queue.dead == []
+        assert members(store) == sorted(made)
+        assert store.open_uploads == 0
+        assert sorted(filter(parse_log_key, store.objects)) == ([] if delete else sorted(made))
+
+    def test_a_scan_near_its_deadline_sends_itself(self) -> None:
+        """What was found by then is in the queue, with a scan task that says where to go on."""
+        store = MemoryStore("logs", page_size=1)
+        for number in range(30):
+            fill(store, f"{number:02}/", date(2022, 7, 1), 1)
+        machine = Machine(store, limit_s=100)
+
+        def take_time(step: str, key: str) -> None:
+            machine.clock.now += 10
+
+        store.before = take_time
+        machine.invoke({"prefixes": ["s3://logs/"]})
+        *rolls, rest = machine.queue.tasks
+        assert all(isinstance(task, RollTask) for task in rolls)
+        assert isinstance(rest, ScanTask)
+        assert rest.start_after > f"{len(rolls) - 1:02}/"
+
+    def test_prefixes_there_is_no_time_for_become_scan_tasks(self) -> None:
+        """A payload with very many prefixes is no reason to be killed."""
+        stores = [MemoryStore(f"logs-{number:03}") for number in range(150)]
+        machine = Machine(*stores, limit_s=60)
+        for store in stores:
+            fill(store, "", date(2022, 7, 1), 1)
+            store.before = lambda step, key: setattr(machine.clock, "now", machine.clock.now + 0.5)
+        machine.invoke({"prefixes": [f"s3://{store.bucket}/" for store in stores]})
+        assert {type(task) for task in machine.queue.tasks} == {RollTask, ScanTask}
+        for store in stores:
+            store.before = lambda step, key: None
+        machine.work_off()
+        assert all(len(members(store)) == 1 for store in stores)
+
+    def test_a_step_that_runs_short_is_sent_again_smaller(self) -> None:
+        """The rollup begun is dropped, the task comes back with half of what was packed, and then grows again."""
+        store = MemoryStore("logs")
+        made = fill(store, "a/", date(2022, 7, 1), 3_000)
+        machine = Machine(store, limit_s=20)
+
+        def take_time(step: str, key: str) -> None:
+            machine.clock.now += 0.02 if step == "fetch" else 0.0  # slower than assumed
+
+        store.before = take_time
+        machine.queue.send([RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW)])
+        machine.queue.settle(machine.invoke(machine.queue.event(1)))
+        assert members(store) == []
+        assert store.open_uploads == 0
+        smaller = machine.queue.tasks[-1]
+        assert isinstance(smaller, RollTask)
+        assert smaller.max_members is not None
+        assert 100 <= smaller.max_members <= 500
+        machine.work_off()
+        assert members(store) == sorted(made)
+        assert machine.queue.dead == []
+
+    def test_what_does_not_fit_at_all_fails_and_does_not_circle(self) -> None:
+        """A day group whose single log takes longer than the limit ends in the dead-letter queue."""
+        store = MemoryStore("logs")
+        made = fill(store, "a/", date(2022, 7, 1), 3)
+        machine = Machine(store, limit_s=20)
+
+        def take_time(step: str, key: str) -> None:
+            if step == "fetch":
+                machine.clock.now += 19 - machine.clock.now % 20 if machine.clock.now % 20 < 19 else 0
+
+        store.before = take_time
+        machine.queue.send([RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW)])
+        while machine.queue.waiting:
+            machine.clock.now = 20.0 * machine.invocations
+            machine.queue.settle(machine.invoke(machine.queue.event(1)))
+            assert machine.invocations < 30
+        assert len(machine.queue.dead) == 1
+        assert sorted(store.objects) == sorted(made)
+
+    def test_messages_there_is_no_time_for_are_sent_again(self) -> None:
+        """They do not count as failed attempts; if sending fails they come back as failures instead."""
+        store = MemoryStore("logs")
+        days = [date(2022, 7, 1) + timedelta(days=number) for number in range(4)]
+        for day in days:
+            fill(store, "a/", day, 1)
+        machine = Machine(store, limit_s=100)
+        store.before = lambda step, key: setattr(machine.clock, "now", machine.clock.now + 10 * (step == "fetch"))
+        tasks = [RollTask(DayGroup("logs", "a/", day), WINDOW) for day in days]
+        event = {"Records": [record(task, task.group.day.isoformat()) for task in tasks]}
+        assert machine.invoke(event) == {"batchItemFailures": []}
+        done = {parse_log_key(key).day for key in members(store)}  # type: ignore[union-attr]
+        put_off = [task.group.day for task in machine.queue.tasks if isinstance(task, RollTask)]
+        assert put_off
+        assert sorted([*done, *put_off]) == days
+
+        machine.queue.refuse = True
+        store.objects.clear()
+        for day in days:
+            fill(store, "a/", day, 1)
+        failures = machine.invoke(event)["batchItemFailures"]
+        assert [failure["itemIdentifier"] for failure in failures] == [day.isoformat() for day in sorted(put_off)]
+
+    @pytest.mark.parametrize(
+        ("max_members", "packed", "expected"),
+        [(None, 1000, 500), (None, 0, 50), (None, 1, 1), (64, 0, 32), (64, 10, 5), (2, 0, 1), (2, 1, 1)],
+    )
+    def test_a_smaller_step_is_half_of_what_was_packed(
+        self, max_members: int | None, packed: int, expected: int
+    ) -> None:
+        """Every next step is smaller than the one before."""
+        task = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW, None, max_members)
+        assert smaller_step(task, packed, OutOfTime("no")).max_members == expected
+
+    def test_there_is_nothing_smaller_than_one(self) -> None:
+        """The error says what to do."""
+        task = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW, None, 1)
+        with pytest.raises(OutOfTime, match="timeout or memory"):
+            smaller_step(task, 0, OutOfTime("no"))
+
+
+def test_the_handler_is_imported_quickly() -> None:
+    """`main.lambda_handler` costs at most 300 ms of CPU before the first event: boto3 and libcurl wait for it."""
+    code = (
+        "import time; import main; main.lambda_handler; import sys; print(time.process_time(), 'boto3' in sys.modules)"
+    )
+    best = 9.9
+    for _ in range(3):
+        seconds, loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+        assert loaded == "False"
+        best = min(best, float(seconds))
+    assert best <= 0.3

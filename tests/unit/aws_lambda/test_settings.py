@@ -1,0 +1,71 @@
+"""The environment of the Lambda function becomes one validated object, or one clear error."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3_log_roller.aws_lambda.settings import Settings
+from s3_log_roller.errors import UsageError
+from s3_log_roller.uris import Role
+
+ROLE = "arn:aws:iam::123456789012:role/access"
+
+
+def test_the_defaults_delete_nothing_and_allow_no_role() -> None:
+    """With just a queue, originals stay, no role may be assumed, and other regions are off limits."""
+    assert Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", "PATH": "/bin"}) == Settings("q")
+    assert not Settings("q").delete
+    assert not Settings("q").allow_cross_region
+    with pytest.raises(UsageError, match="ROLLUP_ALLOWED_ROLES"):
+        Settings("q").check_role(Role(ROLE))
+    Settings("q").check_role(None)
+
+
+def test_every_variable_is_read() -> None:
+    """Each setting has its variable; the sts form of a role's ARN is read as the iam form."""
+    environment = {
+        "ROLLUP_QUEUE_NAME": " q ",
+        "ROLLUP_DELETE": "TRUE",
+        "ROLLUP_ALLOWED_ROLES": f"{ROLE}, arn:aws:sts::123456789012:role/other",
+        "ROLLUP_MIN_AGE_DAYS": "3",
+        "ROLLUP_LEVEL": "6",
+        "ROLLUP_MAX_IN_FLIGHT": "64",
+        "ROLLUP_ALLOW_CROSS_REGION": "1",
+        "ROLLUP_LOG_LEVEL": "debug",
+    }
+    roles = frozenset({ROLE, "arn:aws:iam::123456789012:role/other"})
+    settings = Settings.from_environment(environment)
+    assert settings == Settings("q", True, roles, 3, 6, 64, True, "DEBUG")
+    settings.check_role(Role(ROLE, "any external id"))
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    """Templates set variables to nothing where nothing was asked for."""
+    environment = {"ROLLUP_QUEUE_NAME": "q", "ROLLUP_ALLOWED_ROLES": "", "ROLLUP_MAX_IN_FLIGHT": " "}
+    assert Settings.from_environment(environment) == Settings("q")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROLLUP_DELETE", "maybe"),
+        ("ROLLUP_ALLOWED_ROLES", "admin"),
+        ("ROLLUP_MIN_AGE_DAYS", "0"),
+        ("ROLLUP_LEVEL", "13"),
+        ("ROLLUP_LEVEL", "nine"),
+        ("ROLLUP_MAX_IN_FLIGHT", "-1"),
+        ("ROLLUP_ALLOW_CROSS_REGION", "2"),
+        ("ROLLUP_LOG_LEVEL", "loud"),
+        ("ROLLUP_DELETES", "true"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(name: str, value: str) -> None:
+    """A typing mistake, in a value or in a variable's name, never passes as a default."""
+    with pytest.raises(UsageError, match=name):
+        Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", name: value})
+
+
+def test_a_queue_is_needed() -> None:
+    """Nothing works without one."""
+    with pytest.raises(UsageError, match="ROLLUP_QUEUE_NAME"):
+        Settings.from_environment({})

@@ -1,0 +1,628 @@
+"""The commands that read keep their promises to those who type them: output, messages, exit codes, nothing outside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.support.memory_store import MemoryStore
+from tests.unit.reading.test_logs import DAY, PREFIX, a_tarball, log_key, put_logs, roll
+
+from s3_log_roller.aws.buckets import Buckets
+from s3_log_roller.cli import main as cli
+from s3_log_roller.demo.sample_logs import sample_day, sample_log
+from s3_log_roller.reading.records import FIELDS
+from s3_log_roller.rollup import read_footer
+from s3_log_roller.uris import Role
+
+LOG = log_key(18_943)[len(PREFIX) :]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """The bucket called `bucket`; the commands find it instead of S3."""
+    store = MemoryStore()
+
+    @contextmanager
+    def lease(self: Buckets, bucket: str, role: Role | None) -> Iterator[MemoryStore]:
+        assert bucket == "bucket"
+        yield store
+
+    monkeypatch.setattr(Buckets, "lease", lease)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    return store
+
+
+@pytest.fixture
+def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """Runs a command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        command, *rest = arguments
+        processes = [] if command == "ls" else ["--processes", "1"]
+        code = cli.main([command, *processes, *rest])
+        out, err = capsysbinary.readouterr()
+        return code, out.decode("utf-8", "surrogateescape"), err.decode()
+
+    return run
+
+
+def put_records(store: MemoryStore, logs: int = 20) -> str:
+    """A day of real-looking logs; returns all records in order."""
+    bodies = dict(sample_day(Random(5), DAY, "example.com", PREFIX, logs))
+    for key, body in bodies.items():
+        store.put(key, body)
+    return b"".join(bodies.values()).decode()
+
+
+class TestCat:
+    def test_text(self, store: MemoryStore, run: Run) -> None:
+        """The records as S3 wrote them, in order, rolled up or not."""
+        records = put_records(store)
+        assert run("cat", "s3://bucket/") == (0, records, "")
+        roll(store)
+        assert run("cat", "s3://bucket/") == (0, records, "")
+
+    def test_a_missing_line_end_is_added_between_logs_only(self, store: MemoryStore, run: Run) -> None:
+        """Records of two logs never run together; a single log comes byte for byte."""
+        store.put(log_key(1), b"one")
+        store.put(log_key(2), b"")
+        store.put(log_key(3), b"three")
+        assert run("cat", "s3://bucket/")[1] == "one\nthree"
+        assert run("cat", "s3://bucket/", "--member", log_key(1))[1] == "one"
+
+    def test_json(self, store: MemoryStore, run: Run) -> None:
+        """An object a line with all fields; what does not parse is passed through and counted."""
+        records = put_records(store, 3)
+        roll(store)
+        store.put(log_key(86_399), b'not a record "\n\xff\n')
+        code, out, err = run("cat", "s3://bucket/", "--output", "json")
+        objects = [json.loads(line) for line in out.splitlines()]
+        assert code == 0
+        assert len(objects) == records.count("\n") + 2
+        assert list(objects[0]) == list(FIELDS)
+        assert objects[-2:] == [{"raw": 'not a record "'}, {"raw": "\\xff"}]
+        assert err == "s3-log-roller: 2 lines are no log records: passed through as they are\n"
+
+    def test_csv(self, store: MemoryStore, run: Run) -> None:
+        """The fields' names first; what is in quotes and what does not parse survives."""
+        line = sample_log(Random(1), datetime(2022, 7, 1, tzinfo=UTC), "example.com", 1).decode().rstrip()
+        store.put(log_key(1), f'{line} new "a, b"\nnot, a "record"\n'.encode())
+        _, out, _ = run("cat", "s3://bucket/", "--output", "csv")
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert rows[0]["operation"].startswith("REST.")
+        assert rows[0]["extra"] == "new a, b"
+        assert rows[1]["raw"] == 'not, a "record"'
+        assert not any(rows[1][name] for name in FIELDS)
+
+    def test_damage_is_told_and_the_rest_is_read(self, store: MemoryStore, run: Run) -> None:
+        """Exit code 3, one line that names the rollup."""
+        put_logs(store, [1])
+        key = roll(store)
+        store.put(key, store.objects[key].body[:-1])
+        good = put_logs(store, [1], day=DAY + timedelta(1))
+        code, out, err = run("cat", "s3://bucket/")
+        assert code == 3
+        assert out.endswith(b"".join(good.values()).decode())
+        assert err.count("\n") == 1
+        assert f"s3://bucket/{key} is damaged" in err
+
+    @pytest.mark.parametrize("arguments", [["--member", LOG], ["--since", "2023-01-01"]])
+    def test_nothing_found_is_an_error(self, store: MemoryStore, run: Run, arguments: list[str]) -> None:
+        """Exit code 1, and what was looked for."""
+        put_logs(store, [1])
+        roll(store)
+        code, out, err = run("cat", "s3://bucket/", *arguments)
+        assert (code, out) == (1, "")
+        assert "s3://bucket/" in err
+
+    def test_a_reader_that_goes_away_is_no_error(self, tmp_path: Path) -> None:
+        """`cat … | head -1` ends without a word."""
+        path = tmp_path / "x.tgz"
+        path.write_bytes(a_tarball([(LOG, b"line\n" * 1_000_000)]))
+        program = f"import sys; from s3_log_roller.cli.main import main; sys.exit(main(['cat', {str(path)!r}]))"
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline() == b"line\n"
+            process.stdout.close()
+            assert process.stderr.read() == b""
+            assert process.wait(20) in (141, 0)
+
+
+class TestGrep:
+    @pytest.fixture(autouse=True)
+    def logs(self, store: MemoryStore) -> None:
+        """Two days, one rolled up."""
+        store.put(log_key(1), b"alpha one\nbeta two\n")
+        store.put(log_key(2), b"gamma\nALPHA three\n")
+        roll(store)
+        store.put(log_key(1, day=DAY + timedelta(1)), b"alpha four")
+
+    ROLLED = f"{PREFIX}rollup-{DAY}-"
+
+    def test_lines_with_the_names_of_their_logs(self, store: MemoryStore, run: Run) -> None:
+        """A rollup and its member, or the log; as grep does where there are several."""
+        code, out, err = run("grep", "alpha", "s3://bucket/")
+        (key,) = [key for key in store.objects if "rollup" in key]
+        packed, loose = out.splitlines()
+        assert (code, err) == (0, "")
+        assert packed == f"s3://bucket/{key}:{log_key(1)[len(PREFIX) :]}:alpha one"
+        assert loose == f"s3://bucket/{log_key(1, day=DAY + timedelta(1))}:alpha four"
+        assert run("grep", "-h", "alpha", "s3://bucket/")[1] == "alpha one\nalpha four\n"
+        assert run("grep", "alpha", f"s3://bucket/{key}")[1] == "alpha one\n"
+        assert run("grep", "-H", "alpha", f"s3://bucket/{key}")[1] == packed + "\n"
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (["-i", "alpha"], "alpha one\nALPHA three\nalpha four\n"),
+            (["-v", "a"], "ALPHA three\n"),
+            (["-E", "one|two"], "alpha one\nbeta two\n"),
+            (["one|two"], ""),
+            (["-F", "."], ""),
+            (["-e-x"], ""),
+            (["^gamma$"], "gamma\n"),
+        ],
+    )
+    def test_options(self, store: MemoryStore, run: Run, options: list[str], expected: str) -> None:
+        """Those of grep, and its exit codes: 0 where something was found, 1 where nothing was."""
+        assert run("grep", "-h", *options, "s3://bucket/") == (0 if expected else 1, expected, "")
+
+    def test_counts_and_names(self, store: MemoryStore, run: Run) -> None:
+        """-c counts for each rollup or log, -l names the logs."""
+        (key,) = [key for key in store.objects if "rollup" in key]
+        loose = log_key(1, day=DAY + timedelta(1))
+        expected = f"s3://bucket/{key}:2\ns3://bucket/{loose}:0\n"
+        assert run("grep", "-c", "-E", "two|three", "s3://bucket/") == (0, expected, "")
+        assert run("grep", "-ch", "a", "s3://bucket/")[1] == "4\n"
+        expected = f"s3://bucket/{key}:{log_key(1)[len(PREFIX) :]}\ns3://bucket/{loose}\n"
+        assert run("grep", "-l", "alpha", "s3://bucket/") == (0, expected, "")
+        assert run("grep", "-q", "alpha", "s3://bucket/") == (0, "", "")
+        assert run("grep", "-q", "omega", "s3://bucket/") == (1, "", "")
+
+    @pytest.mark.parametrize(
+        "arguments", [["["], ["-E", "("], ["--where", "x=1"], ["a", "--since", "x"], ["a", "--output", "xml"]]
+    )
+    def test_wrong_usage(self, store: MemoryStore, run: Run, arguments: list[str]) -> None:
+        """Exit code 2, one line."""
+        code, out, err = run("grep", *arguments, "s3://bucket/")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+    def test_errors(self, store: MemoryStore, run: Run) -> None:
+        """Exit code 2, as grep has it, also where something was found; 0 with -q then."""
+        store.put(f"{PREFIX}rollup-{DAY}-0badcafe.tgz", b"no gzip")
+        code, out, err = run("grep", "-h", "four", "s3://bucket/")
+        assert (code, out) == (2, "alpha four\n")
+        assert "0badcafe.tgz is damaged" in err
+        assert run("grep", "-q", "four", "s3://bucket/")[0] == 0
+        assert run("grep", "four", "s3://bucket/absent/")[0] == 2
+        assert run("grep", "four", "/absent.tgz")[0] == 2
+        assert run("grep", "four")[0] == 2
+
+
+def test_grep_by_field(store: MemoryStore, run: Run) -> None:
+    """Terms and pattern hold together; what does not parse cannot fit, and is counted."""
+    records = put_records(store).splitlines()
+    roll(store)
+    fitting = [line for line in records if " REST.GET.OBJECT " in line and '" 404 ' in line]
+    terms = "status=404 operation=REST.GET.OBJECT"
+    assert run("grep", "-h", "--where", terms, "s3://bucket/") == (0, "\n".join(fitting) + "\n", "")
+    with_agent = [line for line in fitting if "Boto3" in line]
+    assert run("grep", "-h", "Boto3", "--where", terms, "s3://bucket/")[1].splitlines() == with_agent
+    code, out, _ = run("grep", "-e", "Boto3", "--where", terms, "--output", "json", "s3://bucket/")
+    assert [json.loads(line)["http_status"] for line in out.splitlines()] == [404] * len(with_agent)
+    store.put(log_key(86_399), b"404 REST.GET.OBJECT in no record\n")
+    code, out, err = run("grep", "-h", "--where", terms, "s3://bucket/")
+    assert (code, out.splitlines()) == (0, fitting)
+    assert "1 line is no log record" in err
+
+
+class TestLs:
+    def test_rollups(self, store: MemoryStore, run: Run) -> None:
+        """Day, members, bytes before and after; days that are not rolled up are mentioned."""
+        bodies = put_logs(store, range(9))
+        key = roll(store)
+        put_logs(store, range(2), day=DAY + timedelta(3))
+        store.put(f"{PREFIX}rollup-2022-07-02-0badcafe.tgz", a_tarball([("x", b"1")]))
+        code, out, err = run("ls", "s3://bucket/")
+        header, *rows = [line.split() for line in out.splitlines()]
+        size = sum(map(len, bodies.values()))
+        assert code == 0
+        assert header[0] == "DAY"
+        assert rows[0] == ["2022-07-01", "9", str(size), str(len(store.objects[key].body)), f"s3://bucket/{key}"]
+        assert rows[1][:4] == ["2022-07-02", "no", "index", "-"]
+        assert "1 day has logs that are not rolled up" in err
+        assert "2022-07-04" in err
+
+    def test_members(self, store: MemoryStore, run: Run) -> None:
+        """With the originals' times and sizes; of a window, if asked."""
+        put_logs(store, range(0, 7200, 600))
+        key = roll(store)
+        code, out, _ = run("ls", "--members", "s3://bucket/", "--since", "2022-07-01T01:30")
+        names = [log_key(n)[len(PREFIX) :] for n in range(5400, 7200, 600)]
+        assert code == 0
+        assert [line.split() for line in out.splitlines()] == [
+            ["2022-07-01T05:15:43Z", str(len(store_body)), f"s3://bucket/{key}:{name}"]
+            for name, store_body in ((name, bodies_of(store, name)) for name in names)
+        ]
+
+    def test_names_on_a_terminal_send_it_no_commands(
+        self, store: MemoryStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Escape sequences and line ends are shown as such; in a pipe the name comes as it is."""
+        name = "evil\x1b]0;owned\x07\nname"
+        (tmp_path / "x.tgz").write_bytes(a_tarball([(name, b"\x1b[31mred\n")]))
+        path = str(tmp_path / "x.tgz")
+        assert name in run("ls", "--members", path)[1]
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        for command in (
+            ["ls", "--members", path],
+            ["cat", path],
+            ["grep", "-H", "red", path],
+            ["grep", "-lH", "red", path],
+        ):
+            _, out, _ = run(*command)
+            assert out
+            assert "\x1b" not in out
+            assert out.count("\n") == 1
+
+
+def bodies_of(store: MemoryStore, name: str) -> bytes:
+    return next(
+        file.read()
+        for key, stored in store.objects.items()
+        if "rollup" in key
+        for tar in [tarfile.open(fileobj=io.BytesIO(stored.body))]
+        if (file := tar.extractfile(name))
+    )
+
+
+class TestVerify:
+    def test_right_rollups(self, store: MemoryStore, run: Run) -> None:
+        """Members are counted, and originals that are still there and the same."""
+        put_logs(store, range(9))
+        key = roll(store, delete=False)
+        code, out, err = run("verify", "s3://bucket/")
+        assert (code, err) == (0, "s3-log-roller: 1 of 1 rollups are right, 9 members were read\n")
+        assert out == f"ok        s3://bucket/{key}  9 members, 9 originals still there are the same\n"
+
+    def test_damage_is_named_by_rollup_and_member(self, store: MemoryStore, run: Run) -> None:
+        """Exit code 3; the other rollups are read all the same."""
+        put_logs(store, range(9))
+        key = roll(store)
+        body = bytearray(store.objects[key].body)
+        body[60] ^= 1
+        store.put(key, bytes(body))
+        put_logs(store, range(2), day=DAY + timedelta(1))
+        roll(store, day=DAY + timedelta(1))
+        code, out, err = run("verify", "s3://bucket/")
+        assert code == 3
+        assert out.startswith("ok ")
+        complaint, summary = err.splitlines()
+        assert f"s3://bucket/{key} is damaged" in complaint
+        assert log_key(0)[len(PREFIX) :] in complaint
+        assert "9 of 9 members" in complaint
+        assert "1 of 2 rollups are right" in summary
+
+    def test_an_original_that_differs_is_named(self, store: MemoryStore, run: Run) -> None:
+        """What is in the bucket and what is in the rollup are two things: somebody has to look."""
+        put_logs(store, range(3))
+        roll(store, delete=False)
+        store.put(log_key(1), b"something else")
+        code, _, err = run("verify", "s3://bucket/")
+        assert code == 3
+        assert f"1 of 3 members: {log_key(1)[len(PREFIX) :]}" in err
+        assert "other bytes than the originals" in err
+
+    def test_originals_whose_etags_are_no_md5s_are_read(self, store: MemoryStore, run: Run) -> None:
+        """SSE-KMS: nothing but the bytes proves them."""
+        store.put(log_key(1), b"secret\n", etag="0123456789abcdef0123456789abcdef", encrypted=True)
+        roll(store, delete=False)
+        assert "1 originals still there are the same" in run("verify", "s3://bucket/")[1]
+        store.put(log_key(1), b"sEcret\n", etag="0123456789abcdef0123456789abcdef", encrypted=True)
+        assert run("verify", "s3://bucket/")[0] == 3
+
+    def test_a_tarball_without_an_index(self, store: MemoryStore, run: Run) -> None:
+        """Is read to its end and held against the originals; that it has no index is said."""
+        bodies = put_logs(store, range(3))
+        key = f"{PREFIX}rollup-{DAY}-0badcafe.tgz"
+        members = [(name.rpartition("/")[2], body) for name, body in bodies.items()]
+        store.put(key, a_tarball(members))
+        code, out, _ = run("verify", "s3://bucket/")
+        assert (code, out.split()[:2]) == (0, ["no", "index"])
+        assert "3 members can be read, 3 originals still there are the same" in out
+        store.put(log_key(0), b"other")
+        assert run("verify", "s3://bucket/")[0] == 3
+        store.put(key, a_tarball(members)[:-20])
+        code, _, err = run("verify", "s3://bucket/")
+        assert code == 3
+        assert "cut off" in err
+
+    def test_local_copies(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """Under their own name, whose digits have to be right, or under any other."""
+        put_logs(store, range(9))
+        key = roll(store)
+        own, other = tmp_path / key.rpartition("/")[2], tmp_path / "copy.tgz"
+        wrong = tmp_path / f"rollup-{DAY}-00000000.tgz"
+        for path in (own, other, wrong):
+            path.write_bytes(store.objects[key].body)
+        assert run("verify", str(own), str(other))[0] == 0
+        code, _, err = run("verify", str(wrong))
+        assert code == 3
+        assert "its name is not the beginning of its content digest" in err
+
+
+class TestRestore:
+    def test_into_a_directory(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """Names, bytes and times, below the folders they were in; a second time nothing is written."""
+        bodies = put_logs(store, range(5)) | put_logs(store, range(2), prefix="example.com/sub/logs-")
+        roll(store)
+        roll(store, prefix="example.com/sub/logs-")
+        loose = put_logs(store, [1], day=DAY + timedelta(1))
+        code, out, err = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "out"))
+        assert (code, out) == (0, "")
+        assert "7 logs" in err
+        found = {
+            str(path.relative_to(tmp_path / "out")): path for path in (tmp_path / "out").rglob("*") if path.is_file()
+        }
+        assert {f"example.com/{name}": path.read_bytes() for name, path in found.items()} == bodies
+        assert not loose.keys() & found.keys()
+        assert {path.stat().st_mtime for path in found.values()} == {1_656_652_543}
+        before = {path: path.stat().st_ino for path in found.values()}
+        code, _, err = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "out"))
+        assert (code, "0 logs" in err, "7 were there already" in err) == (0, True, True)
+        assert {path: path.stat().st_ino for path in found.values()} == before
+
+    def test_only_what_is_asked_for(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """By time or by name; nothing at all is an error."""
+        put_logs(store, range(0, 7200, 600))
+        roll(store)
+        run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "a"), "--since", "2022-07-01T01:30")
+        assert len(list((tmp_path / "a").iterdir())) == 3
+        name = log_key(600)[len(PREFIX) :]
+        run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "b"), "--member", name)
+        assert [path.name for path in (tmp_path / "b").iterdir()] == [name]
+        assert run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "c"), "--member", LOG)[0] == 1
+
+    def test_into_a_bucket(self, store: MemoryStore, run: Run) -> None:
+        """At their places, or at others; what is there and the same is counted."""
+        bodies = put_logs(store, range(5))
+        roll(store)
+        assert run("restore", "s3://bucket/example.com/", "--to", "s3://bucket/example.com/")[0] == 0
+        assert {key: stored.body for key, stored in store.objects.items() if "rollup" not in key} == bodies
+        code, _, err = run("restore", "s3://bucket/", "--to", "s3://bucket/copy/")
+        assert code == 0
+        assert {f"copy/{key}" for key in bodies} < store.objects.keys()
+        code, _, err = run("restore", "s3://bucket/", "--to", "s3://bucket/copy/")
+        assert (code, "5 were there already" in err) == (0, True)
+        assert store.open_uploads == 0
+
+    def test_never_over_something_else(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """A different file or object of that name stays as it is; the others are restored; exit code 3."""
+        put_logs(store, range(3))
+        roll(store)
+        name = log_key(1)[len(PREFIX) :]
+        (tmp_path / name).write_bytes(b"mine")
+        code, _, err = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path))
+        assert code == 3
+        assert f"{tmp_path / name} is there already and differs" in err
+        assert (tmp_path / name).read_bytes() == b"mine"
+        store.put(f"to/{name}", b"mine")
+        code, _, err = run("restore", "s3://bucket/example.com/", "--to", "s3://bucket/to/")
+        assert code == 3
+        assert f"s3://bucket/to/{name} is there already and differs" in err
+        assert store.objects[f"to/{name}"].body == b"mine"
+        assert len([key for key in store.objects if key.startswith("to/")]) == 3
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "../../etc/passwd",
+            "/etc/passwd",
+            "a/../../b",
+            "..",
+            "a//b",
+            "a\nb",
+            "a\x1b[2Jb",
+            "a\x00b",
+            "./../b",
+            "sub/",
+            "\udcff",
+        ],
+    )
+    def test_never_outside_the_target(self, run: Run, tmp_path: Path, name: str) -> None:
+        """Names that lead out, or would write to a terminal, are refused; the members around them are restored."""
+        archive = tmp_path / "evil.tgz"
+        archive.write_bytes(a_tarball([("first", b"1"), (name, b"evil"), ("last", b"2")]))
+        target = tmp_path / "deep" / "target"
+        before = everything(tmp_path)
+        code, _, err = run("restore", str(archive), "--to", str(target))
+        restored = everything(tmp_path) - before
+        if name in ("a\x00b", "sub/"):  # ends at the NUL, as for every tar; a folder
+            assert code == 0
+        else:
+            assert code == 3
+            assert err.count("\n") == 2
+            assert "such a name is not restored" in err
+        assert "\x1b" not in err
+        assert {target / "first", target / "last"} <= restored
+        assert restored <= {target, target.parent, target / "first", target / "last", target / "a"}
+
+    def test_a_link_in_the_target_leads_nowhere(self, run: Run, tmp_path: Path) -> None:
+        """A folder that is a link out of the target, or a link in a log's place, is not followed."""
+        target, outside = tmp_path / "target", tmp_path / "outside"
+        target.mkdir()
+        outside.mkdir()
+        (outside / "file").write_bytes(b"x")
+        (target / "folder").symlink_to(outside)
+        (target / "log").symlink_to(outside / "file")
+        archive = tmp_path / "x.tgz"
+        archive.write_bytes(a_tarball([("folder/log", b"x"), ("log", b"x"), ("fine", b"x")]))
+        code, _, err = run("restore", str(archive), "--to", str(target))
+        assert code == 3
+        assert "through a link" in err
+        assert os.listdir(outside) == ["file"]
+        assert (target / "fine").read_bytes() == b"x"
+
+    def test_links_and_devices_are_never_made(self, run: Run, tmp_path: Path) -> None:
+        """A symbolic link and then a file through it: neither."""
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as tar:
+            link = tarfile.TarInfo("link")
+            link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+            tar.addfile(link)
+            device = tarfile.TarInfo("device")
+            device.type = tarfile.CHRTYPE
+            tar.addfile(device)
+            info = tarfile.TarInfo("link/x")
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"x"))
+        (tmp_path / "x.tgz").write_bytes(out.getvalue())
+        code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "target"))
+        assert code == 3
+        assert err.count("no log: left out") == 2
+        assert everything(tmp_path / "target") == {tmp_path / "target/link", tmp_path / "target/link/x"}
+
+    def test_members_that_are_not_as_the_index_says_are_not_restored(
+        self, store: MemoryStore, run: Run, tmp_path: Path
+    ) -> None:
+        """A rollup whose blocks are of one day and whose index is of another."""
+        put_logs(store, range(3))
+        first = roll(store)
+        put_logs(store, range(100, 103))
+        second = roll(store)
+        one, two = store.objects[first].body, store.objects[second].body
+        start_one, start_two = read_footer(one, len(one)).members_start, read_footer(two, len(two)).members_start
+        (tmp_path / "x.tgz").write_bytes(one[:start_one] + two[start_two:])
+        code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "out"))
+        assert code == 3
+        assert "damaged" in err
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(("body", "mtime"), [(b"other\n", 1_656_652_543), (b"right\n", 1)], ids=["bytes", "time"])
+    def test_an_index_of_other_logs_is_found_out(
+        self, store: MemoryStore, run: Run, tmp_path: Path, body: bytes, mtime: int
+    ) -> None:
+        """Every block is right; the list of members says other things of the same names."""
+        rollups = []
+        for content, time in ((b"right\n", 1_656_652_543), (body, mtime)):
+            store.objects.clear()
+            store.put(log_key(1), content, mtime=time)
+            rollups.append(store.objects[roll(store)].body)
+        data = with_members_of(*rollups)
+        (tmp_path / "x.tgz").write_bytes(data)
+        code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "out"))
+        assert (code, "the index" in err) == (3, True)
+        assert not [path for path in everything(tmp_path / "out") if path.is_file()]
+
+    def test_nothing_half_written_is_left(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """A huge member whose last block is damaged leaves no file, not even a part."""
+        store.put(log_key(1), Random(1).randbytes(3_500_000))
+        key = roll(store)
+        body = bytearray(store.objects[key].body)
+        body[3_300_000] ^= 1
+        store.put(key, bytes(body))
+        code, _, _ = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "out"))
+        assert code == 3
+        assert not [path for path in everything(tmp_path / "out") if path.is_file()]
+
+
+def with_members_of(one: bytes, two: bytes) -> bytes:
+    """The first rollup with the second one's members section."""
+    first, second = read_footer(one, len(one)), read_footer(two, len(two))
+    members = two[second.members_start : second.blocks_start]
+    blocks_start = first.members_start + len(members)
+    blocks = one[first.blocks_start : first.footer_start]
+    footer = replace(
+        first,
+        blocks_start=blocks_start,
+        footer_start=blocks_start + len(blocks),
+        members_crc32=second.members_crc32,
+    )
+    return one[: first.members_start] + members + blocks + footer.encode()
+
+
+def everything(path: Path) -> set[Path]:
+    return set(path.rglob("*")) | {path} - {path} if path.exists() else set()
+
+
+@pytest.mark.parametrize("command", ["ls", "cat", "grep", "verify", "restore"])
+def test_help_fits_every_command(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With examples; `-h` of grep is no help, as in grep."""
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert "--s3-role" in out
+
+
+@pytest.fixture(scope="module")
+def rollup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """26 MB of noise between some lines, and a block of it damaged."""
+    store = MemoryStore()
+    for number in range(0, 86_400, 160):
+        noise = Random(number).randbytes(50_000).replace(b"\n", b" ")
+        store.put(log_key(number), b"needle %d\n%b\nend\n" % (number, noise))
+    body = bytearray(store.objects[roll(store)].body)
+    body[12_000_000] ^= 1
+    path = tmp_path_factory.mktemp("rollup") / "large.tgz"
+    path.write_bytes(body)
+    return path
+
+
+class TestProcesses:
+    """Several processes give what one gives."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["grep", "-h", "needle"],
+            ["grep", "-c", "end"],
+            ["grep", "-l", "needle [0-9]*4"],
+            ["grep", "-v", "-h", "needle"],
+            ["cat", "--output", "json"],
+        ],
+    )
+    def test_the_same_output_in_the_same_order(self, rollup: Path, arguments: list[str]) -> None:
+        """Also the same complaints and exit code."""
+        results = []
+        for processes in ("1", "3"):
+            program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(sys.argv[1:]))"
+            command = [sys.executable, "-c", program, *arguments, "--processes", processes, str(rollup)]
+            done = subprocess.run(command, capture_output=True, check=False)
+            assert done.stderr.count(b"is damaged") == 1
+            results.append((done.returncode, done.stdout))
+        assert results[0] == results[1]
+        assert results[0][0] == (3 if arguments[0] == "cat" else 2)
+        assert results[0][1]
+
+    def test_children_end_with_a_reader_that_goes_away(self, rollup: Path) -> None:
+        """And say nothing."""
+        program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", program, "grep", "-v", "x^", "--processes", "2", str(rollup)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            assert b"Traceback" not in process.stderr.read()
+            process.wait(20)

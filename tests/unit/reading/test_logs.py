@@ -1,0 +1,573 @@
+"""Logs come out in order, each once, wherever they are, and no more is fetched than what holds them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import tarfile
+import tracemalloc
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from hashlib import md5
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.errors import RollerError, StorageError, UsageError
+from s3_log_roller.local_files import LOCAL, LocalFiles
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.logs import Reader
+from s3_log_roller.reading.parallel import batches
+from s3_log_roller.reading.selection import Selection
+from s3_log_roller.reading.shares import SHARE_BYTES, find_groups, find_shares
+from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.tasks import RollTask, Window
+from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, read_footer
+from s3_log_roller.store import ListedObject, Piece, Store
+from s3_log_roller.uris import S3Uri
+
+DAY = date(2022, 7, 1)
+TODAY = date(2022, 8, 1)
+PREFIX = "example.com/"
+
+
+def log_key(number: int, prefix: str = PREFIX, day: date = DAY) -> str:
+    second = number % 86_400
+    return f"{prefix}{day}-{second // 3600:02}-{second // 60 % 60:02}-{second % 60:02}-{number:016X}"
+
+
+def roll(store: MemoryStore, prefix: str = PREFIX, day: date = DAY, *, delete: bool = True) -> str:
+    """Roll a day up; returns the key of the newest rollup."""
+    before = set(store.objects)
+    task = RollTask(DayGroup(store.bucket, prefix, day), Window(TODAY))
+    reconcile(store, task, delete=delete, today=TODAY, level=1)
+    return next(key for key in store.objects if key not in before)
+
+
+class CountingStore(MemoryStore):
+    """Remembers what was fetched."""
+
+    def __init__(self, bucket: str = "bucket", page_size: int = 1000) -> None:
+        super().__init__(bucket, page_size)
+        self.fetched: list[Piece] = []
+
+    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+        def seen() -> Iterable[Piece]:
+            for piece in pieces:
+                self.fetched.append(piece)
+                yield piece
+
+        yield from super().fetch(seen())
+
+
+class Reading:
+    """What came out of a store, and what was complained of."""
+
+    def __init__(
+        self,
+        store: Store,
+        *sources: str,
+        selection: Selection | None = None,
+        split: bool = False,
+        packed_only: bool = False,
+        prove: bool = False,
+    ) -> None:
+        self.failures: list[str] = []
+        self.logs: list[tuple[str, bytes]] = []
+        self.names: list[str] = []
+
+        def stores(bucket: str) -> Store:
+            return LocalFiles() if bucket == LOCAL else store
+
+        uris = [S3Uri.parse(source) if "://" in source else source for source in sources or ("s3://bucket/",)]
+        groups = find_groups(stores, uris, selection or Selection(), self.failures.append)
+        shares = find_shares(stores, groups, self.failures.append, split=split)
+        reader = Reader(stores, self.failures.append, packed_only=packed_only, prove=prove)
+        body = b""
+        for batch in batches(shares):
+            for origin, member, data, last in reader.read(batch):
+                body += data
+                if last:
+                    self.logs.append((member.name, body))
+                    self.names.append(origin.name(member))
+                    body = b""
+
+
+def expected(bodies: dict[str, bytes]) -> list[tuple[str, bytes]]:
+    return [(key.rpartition("/")[2], body) for key, body in sorted(bodies.items())]
+
+
+def put_logs(store: MemoryStore, numbers: Iterable[int], prefix: str = PREFIX, day: date = DAY) -> dict[str, bytes]:
+    bodies = {log_key(n, prefix, day): f"record {n}\n".encode() * (n % 7 + 1) for n in numbers}
+    for key, body in bodies.items():
+        store.put(key, body)
+    return bodies
+
+
+def test_a_user_need_not_know_what_is_rolled_up() -> None:
+    """Days rolled up, days not, days with late logs, several target prefixes: all in order, each log once."""
+    store = MemoryStore(page_size=7)
+    bodies = put_logs(store, range(0, 90, 3))
+    roll(store)
+    bodies |= put_logs(store, range(1, 90, 3))  # late, in between
+    roll(store)
+    bodies |= put_logs(store, range(2, 90, 3))  # later, not rolled up
+    bodies |= put_logs(store, range(5), day=DAY + timedelta(1))
+    roll(store, day=DAY + timedelta(1), delete=False)  # rolled up, and still there
+    bodies |= put_logs(store, range(5), day=DAY + timedelta(2))
+    bodies |= put_logs(store, range(4), prefix="example.com/nested/logs-")
+    roll(store, prefix="example.com/nested/logs-")
+    store.put("example.com/other.txt", b"no log")
+    reading = Reading(store, "s3://bucket/example.com/")
+    nested = {key: body for key, body in bodies.items() if "nested" in key}
+    assert reading.logs == expected({key: body for key, body in bodies.items() if key not in nested}) + expected(nested)
+    assert not reading.failures
+
+
+@settings(max_examples=40)
+@given(
+    states=st.lists(st.sampled_from(["first", "second", "loose", "both"]), min_size=1, max_size=40),
+    window=st.none() | st.tuples(st.integers(0, 39), st.integers(0, 39)).map(sorted),
+    split=st.booleans(),
+)
+def test_any_mixture_of_a_day_in_any_window(states: list[str], window: list[int] | None, split: bool) -> None:
+    """What is in one rollup, in another, loose, or loose and packed, comes once and in order; no more, no less."""
+    store = MemoryStore(page_size=6)
+    bodies: dict[str, bytes] = {}
+    for state in ("first", "second"):
+        chosen = [n * 600 for n, other in enumerate(states) if other == state or (state == "first" and other == "both")]
+        if chosen:
+            bodies |= put_logs(store, chosen)
+            roll(store)
+    bodies |= put_logs(store, [n * 600 for n, state in enumerate(states) if state in ("loose", "both")])
+    selection = Selection()
+    if window:
+        low, high = (log_key(n * 600)[len(PREFIX) :] for n in window)
+        selection = Selection.parse(low[:10] + "T" + low[11:19].replace("-", ":"), None, None)
+        selection = selection.narrowed("", high)
+        bodies = {key: body for key, body in bodies.items() if low <= key[len(PREFIX) :] <= high}
+    if not bodies:
+        return
+    reading = Reading(store, selection=selection, split=split)
+    assert reading.logs == expected(bodies)
+    assert not reading.failures
+
+
+def test_logs_in_two_rollups_of_a_day_come_once() -> None:
+    """The roller makes no such rollups; somebody who copies and rolls up again may."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(6))
+    first = roll(store)
+    held = store.objects.pop(first)
+    bodies |= put_logs(store, range(3, 9))
+    roll(store)
+    store.objects[first] = held
+    assert Reading(store).logs == expected(bodies)
+
+
+def test_logs_of_one_name_that_differ_are_both_shown() -> None:
+    """An original that is not what the rollup holds is never taken for the same."""
+    store = MemoryStore()
+    put_logs(store, [1, 2])
+    roll(store)
+    store.put(log_key(2), b"other\n")
+    reading = Reading(store)
+    assert [name for name, _ in reading.logs] == [log_key(n)[len(PREFIX) :] for n in (1, 2, 2)]
+    assert reading.logs[2][1] != reading.logs[1][1]
+
+
+def test_a_log_rolled_up_and_deleted_while_it_is_read_is_not_missed() -> None:
+    """Found loose when listed, gone when fetched: it comes out of the rollup that was made meanwhile."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(9))
+    armed = True
+
+    def roll_behind_our_back(step: str, key: str) -> None:
+        nonlocal armed
+        if armed and step == "fetch" and key == log_key(4):
+            armed = False
+            roll(store)
+
+    store.before = roll_behind_our_back
+    reading = Reading(store)
+    assert reading.logs == expected(bodies)
+    assert not reading.failures
+    assert log_key(4) not in store.objects
+
+
+def test_logs_rolled_up_and_deleted_while_they_are_looked_up_are_not_missed() -> None:
+    """Seen loose at first, gone when the day is listed: rollups are listed after logs, so one shows the other."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(9))
+    armed = True
+
+    def roll_behind_our_back(step: str, key: str) -> None:
+        nonlocal armed
+        if armed and step == "list" and key == f"{PREFIX}{DAY}-":
+            armed = False
+            roll(store)
+
+    store.before = roll_behind_our_back
+    reading = Reading(store)
+    assert not armed
+    assert reading.logs == expected(bodies)
+
+
+def test_a_huge_log_that_goes_away_halfway_is_told_of() -> None:
+    """What came of it is not followed by all of it once more."""
+    store = MemoryStore()
+    store.put(log_key(1), b"x" * 9_000_000)
+    fetches = 0
+
+    def roll_behind_our_back(step: str, key: str) -> None:
+        nonlocal fetches
+        fetches += step == "fetch"
+        if step == "fetch" and fetches == 2:
+            roll(store)
+
+    store.before = roll_behind_our_back
+    reading = Reading(store)
+    assert not reading.logs
+    assert log_key(1) in reading.failures[0]
+
+
+def test_a_log_that_is_simply_gone_is_told_of() -> None:
+    """Deleted by somebody else, in no rollup: never silently left out."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    store.before = lambda step, key: store.objects.pop(log_key(1), None) and None if step == "fetch" else None
+    reading = Reading(store)
+    assert [failure for failure in reading.failures if log_key(1) in failure and "gone" in failure]
+
+
+# 100 MB are made of noise, so that packed they are as many.
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[CountingStore, str, list[str]]:
+    """A rollup of 100 MB in a store that counts, its key, and its members' names."""
+    rng = random.Random(1)
+    group = DayGroup("bucket", PREFIX, DAY)
+    originals = Originals(group)
+    bodies = {log_key(n)[len(PREFIX) :]: rng.randbytes(50_000) for n in range(0, 86_400, 43)}
+    for suffix, body in bodies.items():
+        originals.append(suffix, md5(body).hexdigest(), len(body), 1_656_652_543)
+    writer = RollupWriter(group, originals.content_digest(), 1)
+    out = [writer.add(one, bodies[one.suffix], one.md5 or b"") for one in originals]
+    out += writer.finish()
+    store = CountingStore()
+    key = group.rollup_key(originals.content_digest())
+    store.put(key, b"".join(out))
+    return store, key, list(bodies)
+
+
+def test_one_member_of_a_100_mb_rollup_costs_two_small_requests(large: tuple[CountingStore, str, list[str]]) -> None:
+    """The tail with footer and block table, and the block: together below 1.2 MB."""
+    store, key, names = large
+    assert len(store.objects[key].body) > 100_000_000
+    for name in (names[0], names[1234], names[-1]):
+        store.fetched.clear()
+        reading = Reading(store, f"s3://bucket/{key}", selection=Selection.parse(None, None, [name]))
+        assert [found for found, _ in reading.logs] == [name]
+        assert store.fetched[0].length == TAIL_BYTES
+        assert len(store.fetched) == 2
+        assert sum(piece.length for piece in store.fetched) < 1_200_000
+        assert not any(piece.whole for piece in store.fetched)
+
+
+def test_a_log_is_found_by_the_uri_it_had(large: tuple[CountingStore, str, list[str]]) -> None:
+    """Links to a log go on working once it is rolled up; so do the beginnings of its name."""
+    store, _, names = large
+    store.fetched.clear()
+    assert [name for name, _ in Reading(store, f"s3://bucket/{PREFIX}{names[777]}").logs] == [names[777]]
+    assert len(store.fetched) == 2
+    for begin in (names[777][:19], names[777][:16], names[777][:13]):
+        wanted = [name for name in names if name.startswith(begin)]
+        assert [name for name, _ in Reading(store, f"s3://bucket/{PREFIX}{begin}").logs] == wanted
+
+
+def test_one_hour_costs_its_blocks_alone(large: tuple[CountingStore, str, list[str]]) -> None:
+    """A 24th of the rollup and two blocks more at most."""
+    store, key, names = large
+    store.fetched.clear()
+    selection = Selection.parse("2022-07-01T05:00", "2022-07-01T05:59", None)
+    reading = Reading(store, "s3://bucket/example.com/", selection=selection)
+    assert [name for name, _ in reading.logs] == [name for name in names if name[11:13] == "05"]
+    assert sum(piece.length for piece in store.fetched) < len(store.objects[key].body) / 24 + 2_200_000
+
+
+def test_a_large_rollup_is_cut_into_shares(large: tuple[CountingStore, str, list[str]]) -> None:
+    """For several processes: no member twice or missing, hardly a block fetched twice."""
+    store, key, names = large
+    store.fetched.clear()
+    reading = Reading(store, split=True)
+    assert [name for name, _ in reading.logs] == names
+    size = len(store.objects[key].body)
+    assert sum(piece.length for piece in store.fetched) < size + (size // SHARE_BYTES + 2) * (TAIL_BYTES + 4096)
+
+
+def test_a_rollup_is_read_in_bounded_memory(large: tuple[CountingStore, str, list[str]]) -> None:
+    """100 MB pass through a few blocks' worth."""
+    store, _, _ = large
+    stores = {"bucket": store}.__getitem__
+    groups = find_groups(stores, [S3Uri("bucket", "")], Selection(), pytest.fail)
+    shares = find_shares(stores, groups, pytest.fail, split=False)
+    tracemalloc.start()
+    size = sum(len(data) for batch in batches(shares) for _, _, data, _ in Reader(stores, pytest.fail).read(batch))
+    assert size > 100_000_000
+    assert tracemalloc.get_traced_memory()[1] < 24 << 20
+    tracemalloc.stop()
+
+
+def test_a_small_rollup_costs_one_request() -> None:
+    """Read whole, or searched whole: there is nothing to be saved by looking at its tail first."""
+    store = CountingStore()
+    put_logs(store, range(50))
+    roll(store)
+    store.fetched.clear()
+    Reading(store)
+    assert len(store.fetched) == 1
+
+
+def test_a_damaged_block_costs_its_own_members_only(large: tuple[CountingStore, str, list[str]]) -> None:
+    """The rollup is named, everything before and behind comes out."""
+    store, key, names = large
+    body = bytearray(store.objects[key].body)
+    body[50_000_000] ^= 1
+    damaged = CountingStore()
+    damaged.put(key, bytes(body))
+    reading = Reading(damaged)
+    found = [name for name, _ in reading.logs]
+    assert len(names) - 25 < len(found) < len(names)
+    assert (found[0], found[-1]) == (names[0], names[-1])
+    (failure,) = reading.failures
+    assert f"s3://bucket/{key} is damaged" in failure
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 5_000, -1, -200])
+def test_a_truncated_rollup_fails_and_the_others_are_read(cut: int) -> None:
+    """Wherever it is cut off."""
+    store = MemoryStore()
+    put_logs(store, range(0, 86_400, 60))
+    key = roll(store)
+    good = put_logs(store, range(3), day=DAY + timedelta(1))
+    roll(store, day=DAY + timedelta(1))
+    store.put(key, store.objects[key].body[:cut])
+    reading = Reading(store)
+    assert reading.logs[-3:] == expected(good)
+    assert any(key in failure for failure in reading.failures) or not cut
+
+
+def test_damage_in_a_list_of_members_drops_nothing() -> None:
+    """With two rollups of a day the lists are compared; where one is damaged its members come all the same."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(0, 90, 2))
+    key = roll(store)
+    bodies |= put_logs(store, range(1, 90, 2))
+    roll(store)
+    data = bytearray(store.objects[key].body)
+    data[read_footer(bytes(data), len(data)).members_start + 30] ^= 1
+    store.put(key, bytes(data))
+    reading = Reading(store)
+    assert reading.logs == expected(bodies)
+    assert [failure for failure in reading.failures if f"s3://bucket/{key} is damaged" in failure]
+
+
+def test_an_archived_rollup_is_told_of() -> None:
+    """It cannot be read without a restore; the rest is read."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    key = roll(store)
+    store.archive(key)
+    good = put_logs(store, range(3), day=DAY + timedelta(1))
+    reading = Reading(store)
+    assert reading.logs == expected(good)
+    assert key in reading.failures[0]
+    assert "archive" in reading.failures[0]
+
+
+def a_tarball(members: Iterable[tuple[str, bytes]]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, body in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(body), int(datetime(2022, 7, 1, 5, tzinfo=UTC).timestamp())
+            tar.addfile(info, io.BytesIO(body))
+    return out.getvalue()
+
+
+def test_a_tarball_without_an_index_is_read_through() -> None:
+    """By whatever program; logs that are loose or in other rollups as well come once, others of the window only."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(4))
+    packed = {log_key(n): f"record {n}\n".encode() * (n % 7 + 1) for n in range(2, 6)}
+    store.put(
+        f"{PREFIX}rollup-{DAY}-0badcafe.tgz", a_tarball((f"./{k.rpartition('/')[2]}", v) for k, v in packed.items())
+    )
+    reading = Reading(store)
+    assert sorted((name.removeprefix("./"), body) for name, body in reading.logs) == expected(bodies | packed)
+    only = Reading(store, selection=Selection.parse("2022-07-01T00:00:05", None, None))
+    assert [name for name, _ in only.logs] == ["./" + log_key(5)[len(PREFIX) :]]
+
+
+def test_a_tarball_of_any_name_is_read_where_it_is_named(tmp_path: Path) -> None:
+    """In a bucket by its whole key, or on this machine; logs of other names are selected by their mtime."""
+    data = a_tarball([("a.log", b"1\n"), ("b.log", b"2\n")])
+    store = MemoryStore()
+    store.put("backup/all.tgz", data)
+    (tmp_path / "all.tgz").write_bytes(data)
+    for source in ("s3://bucket/backup/all.tgz", str(tmp_path / "all.tgz")):
+        assert [body for _, body in Reading(store, source).logs] == [b"1\n", b"2\n"]
+        assert len(Reading(store, source, selection=Selection.parse("2022-07-01T05", "2022-07-01T05", None)).logs) == 2
+        assert len(Reading(store, source, selection=Selection.parse(None, None, ["b.log"])).logs) == 1
+        assert not Reading(store, source, selection=Selection.parse("2022-07-02", None, None)).logs
+
+
+def test_local_files_are_read_like_rollups_in_a_bucket(
+    tmp_path: Path, large: tuple[CountingStore, str, list[str]]
+) -> None:
+    """Under whatever name."""
+    store, key, names = large
+    path = tmp_path / "copy.tgz"
+    path.write_bytes(store.objects[key].body)
+    assert [name for name, _ in Reading(store, str(path)).logs] == names
+    reading = Reading(store, str(path), selection=Selection.parse(None, None, [names[5]]))
+    assert reading.names == [f"{path}:{names[5]}"]
+    missing = Reading(store, str(tmp_path / "absent.tgz"), str(tmp_path))
+    assert ["No such file" in failure or "no file" in failure for failure in missing.failures] == [True, True]
+
+
+def test_nothing_there_is_an_error() -> None:
+    """A prefix that was mistyped does not look like an empty day."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    with pytest.raises(StorageError, match="s3://bucket/exmaple"):
+        Reading(store, "s3://bucket/exmaple.com/")
+    with pytest.raises(StorageError, match="time asked for"):
+        Reading(store, selection=Selection.parse("2023-01-01", None, None))
+
+
+def test_huge_logs_stream() -> None:
+    """Loose or packed, a log of many blocks comes in pieces, and what is around it comes, too."""
+    store = CountingStore()
+    bodies = {log_key(n): random.Random(n).randbytes(size) for n, size in enumerate([10, 9_000_000, 0, 4_194_304, 5])}
+    for key, body in bodies.items():
+        store.put(key, body)
+    assert Reading(store).logs == expected(bodies)
+    key = roll(store)
+    assert Reading(store).logs == expected(bodies)
+    assert Reading(store, split=True).logs == expected(bodies)
+    for number in range(5):
+        name = log_key(number)[len(PREFIX) :]
+        assert Reading(store, f"s3://bucket/{key}", selection=Selection.parse(None, None, [name])).logs == [
+            (name, bodies[log_key(number)])
+        ]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "low", "high"),
+    [
+        ("2022-07-01", "2022-07-02", "2022-07-01", "2022-07-02:"),
+        ("2022-07-01T05", "2022-07-01T05:15", "2022-07-01-05", "2022-07-01-05-15:"),
+        ("2022-07-01 05:15:43", "2022-07-01T05:15:43Z", "2022-07-01-05-15-43", "2022-07-01-05-15-43:"),
+    ],
+)
+def test_times_include_what_they_name(since: str, until: str, low: str, high: str) -> None:
+    """`--until` a day, hour, minute or second takes all of it."""
+    selection = Selection.parse(since, until, None)
+    assert (selection.low, selection.high) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "2022-02-30", "2022-07-01T24", "2022-07-01T05:60", "2022-7-1", "20220701"]
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """With the text, and an example of what is one."""
+    with pytest.raises(UsageError, match="write 2022-07-01"):
+        Selection.parse(text, None, None)
+    with pytest.raises(UsageError, match="later"):
+        Selection.parse("2022-07-02", "2022-07-01", None)
+
+
+def lying_index(**changes: int) -> bytes:
+    """A rollup whose footer says something else, its checksum made right."""
+    store = MemoryStore()
+    put_logs(store, range(9))
+    data = store.objects[roll(store)].body
+    footer = read_footer(data, len(data))
+    return data[:-FOOTER_BYTES] + replace(footer, **changes).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"members": 2**60},
+        {"blocks": 2**31},
+        {"blocks": 40},
+        {"tar_bytes": 2**50},
+        {"members_start": 1},
+        {"blocks_start": 2**40},
+        {"original_bytes": 2**45},
+        {"members": 0},
+    ],
+)
+def test_an_index_that_lies_is_found_out_in_bounded_memory(changes: dict[str, int]) -> None:
+    """Sizes and offsets beyond the file, billions of members: an error that names the rollup, next to no memory."""
+    store = MemoryStore()
+    key = f"{PREFIX}rollup-{DAY}-0badcafe.tgz"
+    store.put(key, lying_index(**changes))
+    tracemalloc.start()
+    reading = Reading(store, prove=True)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    assert any(key in failure and "damaged" in failure for failure in reading.failures)
+
+
+def test_a_table_of_more_blocks_than_there_can_be_is_not_decoded() -> None:
+    """It would be a hundred times as large in memory as in the file."""
+    store = MemoryStore()
+    store.put(f"{PREFIX}rollup-{DAY}-0badcafe.tgz", lying_index(blocks=10))
+    assert "claims 10 blocks" in Reading(store).failures[0]
+
+
+@settings(max_examples=150)
+@given(at=st.integers(0, 10_000), value=st.integers(1, 255), prove=st.booleans())
+def test_a_flipped_byte_never_passes_unseen(at: int, value: int, prove: bool) -> None:
+    """Anywhere in the file: what comes out is right, and what does not is told of; proving finds the index's, too."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(0, 86_400, 3600))
+    key = roll(store)
+    data = bytearray(store.objects[key].body)
+    data[at % len(data)] ^= value
+    store.put(key, bytes(data))
+    try:
+        reading = Reading(store, prove=prove)
+    except RollerError:
+        return
+    right = expected(bodies)
+    assert all(log in right for log in reading.logs)
+    assert reading.failures or reading.logs == right
+
+
+def test_gzip_of_everything_else_is_refused() -> None:
+    """A log that was merely compressed is no rollup."""
+    store = MemoryStore()
+    store.put(f"{PREFIX}rollup-{DAY}-0badcafe.tgz", gzip.compress(b"just text\n" * 100))
+    assert "no tarball" in Reading(store).failures[0]
+
+
+def test_local_files_can_be_listed_as_they_are(tmp_path: Path) -> None:
+    """A file that changes while it is read is said to have changed."""
+    path = tmp_path / "x.tgz"
+    path.write_bytes(b"12345")
+    files = LocalFiles()
+    listed = files.find(str(path))
+    assert listed == ListedObject(str(path), listed.etag, 5, int(path.stat().st_mtime), archived=False)
+    path.write_bytes(b"123456")
+    with pytest.raises(StorageError, match="changed"):
+        list(files.fetch([Piece(str(path), listed.etag, 0, 5, whole=False)]))

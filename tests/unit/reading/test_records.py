@@ -1,0 +1,255 @@
+"""Records parse as the S3 User Guide describes them, whatever clients sent, and nothing is lost that does not parse."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_log_roller.demo.sample_logs import sample_log
+from s3_log_roller.errors import UsageError
+from s3_log_roller.reading.records import EXTRA, FIELDS, NUMBERS, Record, Where, decode_line, parse_record
+
+OWNER = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"
+TAIL = "SigV4 ECDHE-RSA-AES128-GCM-SHA256 AuthHeader amzn-s3-demo-bucket1.s3.us-west-1.amazonaws.com TLSV1.2"
+POINT = "arn:aws:s3:us-west-1:123456789012:accesspoint/example-AP"
+
+# The five records of the S3 User Guide, "Amazon S3 server access log format".
+GUIDE = [
+    f"{OWNER} amzn-s3-demo-bucket1 [06/Feb/2019:00:00:38 +0000] 192.0.2.3 {OWNER} 3E57427F3EXAMPLE "
+    'REST.GET.VERSIONING - "GET /amzn-s3-demo-bucket1?versioning HTTP/1.1" 200 - 113 - 7 - "-" "S3Console/0.4" - '
+    f"s9lzHYrFp76ZVxRcpX9+5cjAnEH2ROuNkd2BHfIa6UkFVdtjf5mKR3/eTPFvsiP/XV/VLi31234= {TAIL} {POINT} Yes us-east-1",
+    f"{OWNER} amzn-s3-demo-bucket1 [06/Feb/2019:00:00:38 +0000] 192.0.2.3 {OWNER} 891CE47D2EXAMPLE "
+    'REST.GET.LOGGING_STATUS - "GET /amzn-s3-demo-bucket1?logging HTTP/1.1" 200 - 242 - 11 - "-" "S3Console/0.4" - '
+    f"9vKBE6vMhrNiWHZmb2L0mXOcqPGzQOI5XLnCtZNPxev+Hf+7tpT6sxDwDty4LHBUOZJG96N1234= {TAIL} - - us-east-1",
+    f"{OWNER} amzn-s3-demo-bucket1 [06/Feb/2019:00:00:38 +0000] 192.0.2.3 {OWNER} A1206F460EXAMPLE "
+    'REST.GET.BUCKETPOLICY - "GET /amzn-s3-demo-bucket1?policy HTTP/1.1" 404 NoSuchBucketPolicy 297 - 38 - "-" '
+    '"S3Console/0.4" - BNaBsXZQQDbssi6xMBdBU2sLt+Yf5kZDmeBUP35sFoKa3sLLeMC78iwEIWxs99CRUrbS4n11234= '
+    f"{TAIL} - Yes us-east-1",
+    f"{OWNER} amzn-s3-demo-bucket1 [06/Feb/2019:00:01:00 +0000] 192.0.2.3 {OWNER} 7B4A0FABBEXAMPLE "
+    'REST.GET.VERSIONING - "GET /amzn-s3-demo-bucket1?versioning HTTP/1.1" 200 - 113 - 33 - "-" "S3Console/0.4" - '
+    f"Ke1bUcazaN1jWuUlPJaxF64cQVpUEhoZKEG/hmy/gijN/I1DeWqDfFvnpybfEseEME/u7ME1234= {TAIL} - - us-east-1",
+    f"{OWNER} amzn-s3-demo-bucket1 [06/Feb/2019:00:01:57 +0000] 192.0.2.3 {OWNER} DD6CC733AEXAMPLE "
+    'REST.PUT.OBJECT s3-dg.pdf "PUT /amzn-s3-demo-bucket1/s3-dg.pdf HTTP/1.1" 200 - - 4406583 41754 28 "-" '
+    '"S3Console/0.4" - 10S62Zv81kBW7BB6SX4XJ48o6kpcl6LPwEoizZQQxJd5qDSCTLX0TgS37kYUBKQW3+bPdrg1234= '
+    "SigV4 ECDHE-RSA-AES128-SHA AuthHeader amzn-s3-demo-bucket1.s3.us-west-1.amazonaws.com TLSV1.2 - Yes us-east-1",
+]
+CHECKSUM = (
+    f"{OWNER} amzn-s3-demo-bucket1 [06/Feb/2019:00:00:38 +0000] 192.0.2.3 {OWNER} "
+    "e5042925-b524-4b3b-a869-f3881e78ff3a S3.COMPUTE.OBJECT.CHECKSUM example-object - - - - 1048576 - - - - - "
+    "bPf7qjG4XwYdPgDQTl72GW/uotRhdPz2UryEyAFLDSRmKrakUkJCYLtAw6fdANcrsUYc1M/kIulXM1u5vZQT5g== - - - - - - - -"
+)
+"""The guide's record of a checksum that S3 computed: no request, so nothing in quotes."""
+
+
+def parsed(line: str) -> Record:
+    record = parse_record(line)
+    assert record is not None, line
+    return record
+
+
+def a_line(uri: str = "GET /k HTTP/1.1", referer: str = "-", agent: str = "curl/8.0", behind: str = "") -> str:
+    return (
+        f'{OWNER} b [06/Feb/2019:00:00:38 +0000] 192.0.2.3 - 3E57427F3 REST.GET.OBJECT k "{uri}" 200 - 113 9 7 3 '
+        f'"{referer}" "{agent}" - host= SigV4 ECDHE AuthHeader b.s3.amazonaws.com TLSv1.2 - - us-east-1{behind}'
+    )
+
+
+def test_the_guides_records() -> None:
+    """All 27 fields, under the guide's names: numbers as numbers, `-` as null, the time as ISO 8601."""
+    assert len(FIELDS) == 27
+    assert parsed(GUIDE[0]) == {
+        "bucket_owner": OWNER,
+        "bucket": "amzn-s3-demo-bucket1",
+        "time": "2019-02-06T00:00:38Z",
+        "remote_ip": "192.0.2.3",
+        "requester": OWNER,
+        "request_id": "3E57427F3EXAMPLE",
+        "operation": "REST.GET.VERSIONING",
+        "key": None,
+        "request_uri": "GET /amzn-s3-demo-bucket1?versioning HTTP/1.1",
+        "http_status": 200,
+        "error_code": None,
+        "bytes_sent": 113,
+        "object_size": None,
+        "total_time": 7,
+        "turn_around_time": None,
+        "referer": None,
+        "user_agent": "S3Console/0.4",
+        "version_id": None,
+        "host_id": "s9lzHYrFp76ZVxRcpX9+5cjAnEH2ROuNkd2BHfIa6UkFVdtjf5mKR3/eTPFvsiP/XV/VLi31234=",
+        "signature_version": "SigV4",
+        "cipher_suite": "ECDHE-RSA-AES128-GCM-SHA256",
+        "authentication_type": "AuthHeader",
+        "host_header": "amzn-s3-demo-bucket1.s3.us-west-1.amazonaws.com",
+        "tls_version": "TLSV1.2",
+        "access_point_arn": POINT,
+        "acl_required": "Yes",
+        "source_region": "us-east-1",
+    }
+    assert [parsed(line)["http_status"] for line in GUIDE] == [200, 200, 404, 200, 200]
+    assert [parsed(line)["error_code"] for line in GUIDE] == [None, None, "NoSuchBucketPolicy", None, None]
+    put = parsed(GUIDE[4])
+    assert (put["key"], put["object_size"], put["total_time"], put["turn_around_time"]) == (
+        "s3-dg.pdf",
+        4406583,
+        41754,
+        28,
+    )
+
+
+def test_a_record_without_a_request() -> None:
+    """Where S3 acted by itself, what else is in quotes is a bare `-`."""
+    record = parsed(CHECKSUM)
+    assert record["operation"] == "S3.COMPUTE.OBJECT.CHECKSUM"
+    assert (record["request_uri"], record["http_status"], record["user_agent"]) == (None, None, None)
+    assert record["object_size"] == 1048576
+
+
+@pytest.mark.parametrize("fields", [18, 23, 24, 25, 26])
+def test_older_records_end_early(fields: int) -> None:
+    """Fields that did not exist yet are null; the others are where they belong."""
+    whole = parsed(GUIDE[0])
+    words = re.findall(r'"[^"]*"|\[[^\]]*\]|[^ ]+', GUIDE[0])
+    record = parsed(" ".join(words[:fields]))
+    assert [record[name] for name in FIELDS] == [whole[name] if n < fields else None for n, name in enumerate(FIELDS)]
+
+
+def test_fields_that_aws_adds_are_kept() -> None:
+    """Plain or quoted, they come as `extra`, in order."""
+    record = parsed(a_line(behind=' new-1 "new 2" -'))
+    assert record[EXTRA] == ["new-1", "new 2", "-"]
+    assert record["source_region"] == "us-east-1"
+    assert record["user_agent"] == "curl/8.0"
+
+
+@pytest.mark.parametrize(
+    ("uri", "referer", "agent"),
+    [
+        ('GET /a"b HTTP/1.1', "-", "x"),
+        ('GET /?q="x" HTTP/1.1', 'http://x/"q"', '"quoted" agent'),
+        ("GET /k HTTP/1.1", "http://x/", 'Mozilla "5.0" (X; "Y")'),
+        ("GET /k HTTP/1.1", "http://x/", '"'),
+        ("GET /k HTTP/1.1", '"', '""'),
+        ("GET /k HTTP/1.1", "http://x/", ""),
+        ("GET /k HTTP/1.1", "http://x/", '"' * 1000),
+        ("GET /k HTTP/1.1", "http://x/", "two  spaces, \\ and \t"),
+    ],
+)
+def test_quotes_inside_quoted_fields_survive(uri: str, referer: str, agent: str) -> None:
+    """S3 writes what clients send as it comes."""
+    record = parsed(a_line(uri, referer, agent))
+    expected = (uri, None if referer == "-" else referer, agent)
+    assert (record["request_uri"], record["referer"], record["user_agent"]) == expected
+    assert (record["signature_version"], record["source_region"], EXTRA in record) == ("SigV4", "us-east-1", False)
+
+
+def test_a_user_agent_cannot_forge_the_fields_behind_it() -> None:
+    """A client that sends what looks like the end of a record is believed nothing."""
+    fake = 'x" - fake= SigV4 FAKE AuthHeader fake.example.com TLSv9 - - nowhere'
+    record = parsed(a_line(agent=fake))
+    assert record["user_agent"] == fake
+    assert (record["host_id"], record["tls_version"], record["source_region"]) == ("host=", "TLSv1.2", "us-east-1")
+
+
+@given(agent=st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=60))
+def test_any_user_agent_comes_back(agent: str) -> None:
+    """Byte for byte, and every field around it is right."""
+    record = parsed(a_line(agent=agent))
+    assert record["user_agent"] == (None if agent == "-" else agent)
+    assert (record["http_status"], record["cipher_suite"], record["source_region"]) == (200, "ECDHE", "us-east-1")
+
+
+def test_generated_records() -> None:
+    """Every record of the demo's logs parses, with numbers where numbers belong."""
+    log = sample_log(Random(1), datetime(2022, 7, 1, 5, tzinfo=UTC), "example.com", 200)
+    for line in log.splitlines():
+        record = parsed(decode_line(line))
+        assert all(record[name] is None or isinstance(record[name], int) for name in NUMBERS)
+        assert str(record["time"]).startswith("2022-07-01T")
+        assert EXTRA not in record
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "nonsense",
+        GUIDE[0][: len(GUIDE[0]) // 2],
+        a_line().replace("06/Feb", "31/Feb"),
+        a_line().replace("06/Feb", "06/Fub"),
+        a_line().replace(" 200 ", " two "),
+        a_line().replace("[", ""),
+    ],
+)
+def test_what_is_no_record_is_said_to_be_none(line: str) -> None:
+    """Half a line, an impossible date, a field of the wrong kind."""
+    assert parse_record(line) is None
+
+
+@pytest.mark.parametrize("filler", ['" "', '" 200 - 1 1 1 1 "', '"', " ", '" - - SigV4 x - '])
+def test_hostile_lines_take_no_long_time(filler: str) -> None:
+    """A megabyte made to make a parser try everything is done with within seconds."""
+    begin = time.monotonic()
+    parse_record(a_line(agent=filler * (1_000_000 // len(filler)))[:-40])
+    assert time.monotonic() - begin < 10
+
+
+def test_times_with_an_offset() -> None:
+    """S3 writes UTC; another zone would be kept."""
+    assert parsed(a_line().replace("+0000", "-0730"))["time"] == "2019-02-06T00:00:38-07:30"
+
+
+def test_bytes_that_are_no_text_stay_readable() -> None:
+    """They are shown as escapes; the rest of the line parses."""
+    assert parsed(decode_line(a_line(agent="caf@").encode().replace(b"@", b"\xe9")))["user_agent"] == "caf\\xe9"
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("status=404", [2]),
+        ("http_status=404 operation=REST.GET.BUCKETPOLICY", [2]),
+        ("status=404 operation=REST.PUT.OBJECT", []),
+        ("status!=200", [2]),
+        ("status>=400", [2]),
+        ("bytes_sent<200", [0, 3]),
+        ("bytes_sent>113", [1, 2]),
+        ("key=-", [0, 1, 2, 3]),
+        ("key!=-", [4]),
+        ("key=''", [0, 1, 2, 3]),
+        ("error_code~^NoSuch", [2]),
+        ("error!~Bucket", [0, 1, 3, 4]),
+        (r"uri~'s3-dg\.pdf HTTP'", [4]),
+        ('uri="PUT /amzn-s3-demo-bucket1/s3-dg.pdf HTTP/1.1"', [4]),
+        ("time=2019-02-06T00:01", [3, 4]),
+        ("time>2019-02-06T00:01:00", [4]),
+        ("time<2019-02-06T00:01", [0, 1, 2]),
+        ("access_point_arn=" + POINT, [0]),
+    ],
+)
+def test_where(terms: str, expected: list[int]) -> None:
+    """Terms hold all together; a needle is in every line that fulfils them."""
+    where = Where.parse([terms])
+    assert [n for n, line in enumerate(GUIDE) if where.matches(parsed(line))] == expected
+    assert all(needle in GUIDE[n].encode() for n in expected for needle in where.needles)
+
+
+def test_where_more_than_once() -> None:
+    """As if all terms stood in one."""
+    assert [Where.parse(["status=200", "key!=-"]).matches(parsed(line)) for line in GUIDE] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    ["", "status", "sttus=4", "status=four", "key<a", "error~(", "uri='x", "status<-"],
+)
+def test_where_that_makes_no_sense(terms: str) -> None:
+    """Is refused with the words that are wrong."""
+    with pytest.raises(UsageError, match="--where"):
+        Where.parse([terms])

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from s3_log_roller.cli.progress import Meter
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.processes import ProcessRunner
+from s3_log_roller.rolling.queue import InProcessQueue
+from s3_log_roller.rolling.summary import Summary
+from s3_log_roller.rolling.tasks import RollTask, Window
+from s3_log_roller.rolling.worker import Failed, Worker
+
+IN_CHILD = """
+import logging, os, signal, time
+from pathlib import Path
+from s3_log_roller.errors import ObjectArchived
+from s3_log_roller.rolling.outcome import RollOutcome
+
+def make_roll(directory, ticker):
+    def roll(task):
+        name = task.group.target_prefix
+        if name.startswith("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "archived":
+            raise ObjectArchived("restore it first", key="k")
+        if name == "slow":
+            try:
+                Path(directory, "started").touch()
+                time.sleep(60)
+            finally:
+                Path(directory, "cleaned up").touch()
+        ticker(2, 100)
+        logging.getLogger("s3_log_roller.child").info("in_child", extra={"prefix": name})
+        return RollOutcome(task.group, packed=2)
+    return roll
+"""
+
+
+@pytest.fixture
+def in_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module that child processes can import, too."""
+    (tmp_path / "in_child.py").write_text(IN_CHILD)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("in_child")
+    del sys.modules["in_child"]
+
+
+def task(name: str) -> RollTask:
+    return RollTask(DayGroup("logs", name, date(2022, 7, 1)), Window(date(2022, 7, 3)))
+
+
+@pytest.fixture
+def meter() -> Meter:
+    return Meter(2)
+
+
+@pytest.fixture
+def runner(in_child: ModuleType, meter: Meter, tmp_path: Path) -> Iterator[ProcessRunner]:
+    runner = ProcessRunner(2, partial(in_child.make_roll, str(tmp_path)), meter)
+    yield runner
+    runner.close()
+
+
+def test_outcomes_figures_and_logs_come_back(
+    runner: ProcessRunner, meter: Meter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The parent gets what its children did, counted and said."""
+    with caplog.at_level(logging.INFO):
+        futures = [runner.submit(task("a")), runner.submit(task("b"))]
+        assert [future.result(30) for future in futures] == [
+            RollOutcome(task(name).group, packed=2) for name in ("a", "b")
+        ]
+        assert (meter.logs, meter.n_bytes) == (4, 200)
+        give_up_at = time.monotonic() + 10
+        while len(caplog.records) < 2 and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+    assert sorted(record.prefix for record in caplog.records) == ["a", "b"]  # type: ignore[attr-defined]
+
+
+def test_errors_cross_processes_as_text(runner: ProcessRunner) -> None:
+    """Also those whose constructors pickle cannot call."""
+    assert runner.submit(task("archived")).result(30) == Failed("restore it first")
+
+
+def test_a_killed_child_fails_its_own_task_only(runner: ProcessRunner) -> None:
+    """Out of memory in a child: its task fails and says why, a new child takes its place, the others are done."""
+    summary = Summary()
+    names = ["a", "killed1/", "killed2/", *(f"b{number}/" for number in range(6))]
+    queue = InProcessQueue(map(task, names))
+    Worker(queue, runner, None, lambda: date(2022, 7, 3), summary).work()  # type: ignore[arg-type]
+    assert summary.day_groups_done == 7
+    assert sorted(summary.failures) == ["s3://logs/killed1/2022-07-01", "s3://logs/killed2/2022-07-01"]
+    assert all("was killed (out of memory?)" in why for why in summary.failures.values())
+
+
+def test_interrupting_lets_a_task_clean_up(runner: ProcessRunner, tmp_path: Path) -> None:
+    """An interrupted child aborts its upload before it ends, and at once."""
+    future = runner.submit(task("slow"))
+    wait_for(tmp_path / "started")
+    began = time.monotonic()
+    runner.interrupt()
+    assert (tmp_path / "cleaned up").exists()
+    assert isinstance(future.exception(1), KeyboardInterrupt)
+    assert time.monotonic() - began < 10
+
+
+def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_path: Path) -> None:
+    """Nobody is left waiting, and what ran was cleaned up."""
+    program = tmp_path / "parent.py"
+    program.write_text(
+        "import sys; from functools import partial; from datetime import date; import in_child\n"
+        "from s3_log_roller.rolling.processes import *; from s3_log_roller.cli.progress import Meter\n"
+        "from s3_log_roller.log_keys import DayGroup; from s3_log_roller.rolling.tasks import RollTask, Window\n"
+        "if __name__ == '__main__':\n"
+        "    runner = ProcessRunner(1, partial(in_child.make_roll, sys.argv[1]), Meter(1))\n"
+        "    task = RollTask(DayGroup('logs', 'slow', date(2022, 7, 1)), Window(date(2022, 7, 3)))\n"
+        "    runner.submit(task).result()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(program), str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as parent:
+        wait_for(tmp_path / "started")
+        parent.send_signal(signal.SIGKILL)
+    wait_for(tmp_path / "cleaned up")
+
+
+def wait_for(path: Path) -> None:
+    give_up_at = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < give_up_at, f"{path.name} did not come"
+        time.sleep(0.01)

@@ -1,0 +1,492 @@
+"""Reconcile keeps what DESIGN's "What must hold" promises, whatever fails and wherever."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from hashlib import md5, sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.memory_store import MemoryStore, MemoryUpload, no_step
+
+from s3_log_roller.errors import DamagedRollup, DeleteRefused, ObjectArchived, OutOfTime, RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.reconcile import MAX_LOOKS, PIECE_BYTES, reconcile
+from s3_log_roller.rolling.tasks import RollTask, Window
+
+DAY = date(2022, 7, 1)
+TODAY = date(2022, 7, 10)
+PREFIX = "example.com/"
+TASK = RollTask(DayGroup("bucket", PREFIX, DAY), Window(TODAY))
+
+
+class Killed(BaseException):
+    """The process died: nothing after this runs, not even error handling of ordinary errors."""
+
+
+def log_key(number: int, prefix: str = PREFIX, day: date = DAY) -> str:
+    return f"{prefix}{day}-{number // 3600 % 24:02}-{number // 60 % 60:02}-{number % 60:02}-{number:016X}"
+
+
+def a_day(count: int = 9, **options: int) -> tuple[MemoryStore, dict[str, bytes]]:
+    store = MemoryStore(**options)
+    bodies = {log_key(n * 97): f"record {n}\n".encode() * (n * n + 1) for n in range(count)}
+    for key, body in bodies.items():
+        store.put(key, body)
+    return store, bodies
+
+
+def run(store: MemoryStore, task: RollTask = TASK, *, delete: bool = False, pace: Pace | None = None) -> RollOutcome:
+    return reconcile(store, task, delete=delete, today=TODAY, level=1, pace=pace)
+
+
+def rollups(store: MemoryStore) -> list[str]:
+    return [key for key in store.objects if parse_rollup_key(key)]
+
+
+def members(store: MemoryStore) -> Iterator[tuple[str, bytes]]:
+    """(key, body) of every member of every rollup, read by an ordinary tool."""
+    for key in rollups(store):
+        folder = key[: key.rindex("/") + 1] if "/" in key else ""
+        with tarfile.open(fileobj=io.BytesIO(store.objects[key].body)) as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                assert file is not None
+                yield folder + member.name, file.read()
+
+
+def assert_nothing_lost(store: MemoryStore, bodies: dict[str, bytes]) -> None:
+    """Every original is still there, or in a rollup, byte for byte."""
+    held = dict(members(store))
+    for key, body in bodies.items():
+        stored = store.objects.get(key)
+        assert (stored is not None and stored.body == body) or held.get(key) == body, key
+
+
+def assert_exactly_once(store: MemoryStore, bodies: dict[str, bytes]) -> None:
+    """Every original is a member of exactly one rollup, byte for byte, and nothing else is."""
+    held = list(members(store))
+    assert sorted(held) == sorted(bodies.items())
+
+
+@pytest.mark.parametrize("page_size", [1000, 2])
+def test_a_day_becomes_one_rollup_named_by_its_content(page_size: int) -> None:
+    """One tarball of exactly the originals in key order; its name begins the SHA-256 over (key, ETag, size)."""
+    store, bodies = a_day(page_size=page_size)
+    outcome = run(store)
+    listed = "".join(f"{key}\0{store.objects[key].etag}\0{len(body)}\n" for key, body in sorted(bodies.items()))
+    name = f"{PREFIX}rollup-{DAY}-{sha256(listed.encode()).hexdigest()[:8]}.tgz"
+    assert outcome.rollups == (name,) == tuple(rollups(store))
+    assert list(members(store)) == sorted(bodies.items())
+    assert outcome.packed == len(bodies)
+    assert set(bodies) < set(store.objects)
+
+
+def test_without_delete_every_run_after_the_first_changes_nothing() -> None:
+    """The same day rolled again is a no-op, not another copy."""
+    store, _ = a_day()
+    run(store)
+    before = dict(store.objects)
+    again = run(store)
+    assert store.objects == before
+    assert (again.packed, again.leftovers, again.rollups) == (0, 9, ())
+
+
+def test_with_delete_no_original_is_left_and_all_are_in_the_rollup() -> None:
+    """The end state when deleting: the rollup alone."""
+    store, bodies = a_day()
+    outcome = run(store, delete=True)
+    assert list(store.objects) == rollups(store)
+    assert_exactly_once(store, bodies)
+    assert outcome.deleted == 9
+
+
+def test_leftovers_are_deleted_and_not_packed_again() -> None:
+    """A run without delete, then one with: the same single rollup, no originals."""
+    store, bodies = a_day()
+    run(store)
+    outcome = run(store, delete=True)
+    assert (outcome.packed, outcome.deleted, outcome.leftovers) == (0, 9, 9)
+    assert list(store.objects) == rollups(store)
+    assert_exactly_once(store, bodies)
+
+
+def test_late_logs_become_a_second_rollup() -> None:
+    """The first rollup is never rewritten; the second holds the late logs only."""
+    store, bodies = a_day()
+    run(store)
+    (first,) = rollups(store)
+    untouched = store.objects[first]
+    late = log_key(86_000)
+    bodies[late] = b"late\n"
+    store.put(late, b"late\n")
+    outcome = run(store, delete=True)
+    assert outcome.packed == 1
+    assert store.objects[first] == untouched
+    assert len(rollups(store)) == 2
+    assert_exactly_once(store, bodies)
+
+
+def test_an_original_is_deleted_only_if_the_rollup_read_back_holds_it() -> None:
+    """Whatever damages the rollup between upload and reading back, no original is deleted and the task fails."""
+    store, bodies = a_day()
+
+    def damage(step: str, key: str) -> None:
+        if step == "finish":
+            stored = store.objects[key]
+            middle = len(stored.body) // 3
+            flipped = bytes([stored.body[middle] ^ 1])
+            store.objects[key] = stored._replace(body=stored.body[:middle] + flipped + stored.body[middle + 1 :])
+
+    store.after = damage
+    with pytest.raises(DamagedRollup):
+        run(store, delete=True)
+    assert set(bodies) < set(store.objects)
+
+
+def test_a_good_rollup_of_other_bytes_deletes_nothing() -> None:
+    """A rollup whose members have the right names and sizes but other bytes is no reason to delete an original."""
+    store, bodies = a_day()
+    other, _ = a_day()
+    for key, body in bodies.items():
+        other.put(key, body[::-1], etag=store.objects[key].etag, encrypted=True)
+    run(other)
+    (key,) = rollups(other)
+    store.objects[key] = other.objects[key]
+    with pytest.raises(RollerError):
+        run(store, delete=True)
+    assert set(bodies) < set(store.objects)
+
+
+def test_a_refused_delete_fails_the_task_with_the_key_and_the_reason() -> None:
+    """One key that cannot be deleted is named; the others are gone, and nothing is packed twice afterwards."""
+    store, bodies = a_day()
+    stubborn = sorted(bodies)[4]
+    store.undeletable.add(stubborn)
+    with pytest.raises(DeleteRefused, match=r"AccessDenied") as refused:
+        run(store, delete=True)
+    assert stubborn in str(refused.value)
+    assert [key for key in store.objects if parse_log_key(key)] == [stubborn]
+    store.undeletable.clear()
+    run(store, delete=True)
+    assert_exactly_once(store, bodies)
+
+
+def test_what_is_no_log_of_the_day_is_never_touched() -> None:
+    """Neighbours in the same range of keys are not fetched, packed or deleted; those that are logs are reported."""
+    store, bodies = a_day()
+    nested = f"{PREFIX}{DAY}-0/{DAY}-00-00-00-0000000000000001"
+    bystanders = [
+        f"{PREFIX}{DAY}-05-15-43-42117B9A70B0F1BA.gz",
+        f"{PREFIX}{DAY}-notes.txt",
+        f"{PREFIX}{DAY}-24-00-00-0000000000000000",
+        f"{PREFIX}rollup-{DAY}-readme.tgz",
+        nested,
+    ]
+    for key in bystanders:
+        store.put(key, b"not a log of this day group")
+    touched: list[str] = []
+    store.before = lambda step, key: touched.append(key) if step != "list" else None
+    outcome = run(store, delete=True)
+    assert not set(touched) & set(bystanders)
+    assert set(bystanders) <= set(store.objects)
+    assert outcome.nested == {DayGroup("bucket", f"{PREFIX}{DAY}-0/", DAY)}
+    assert_exactly_once(store, bodies)
+
+
+def test_today_is_refused_whatever_the_task_says() -> None:
+    """A task for today touches nothing."""
+    store, _ = a_day()
+    before = dict(store.objects)
+    with pytest.raises(StorageError, match="not over"):
+        reconcile(store, replace(TASK, window=Window(date(2022, 7, 2))), delete=True, today=DAY, level=1)
+    assert store.objects == before
+
+
+def test_archived_originals_are_skipped_and_counted() -> None:
+    """One is shown archived by the listing, one only by the fetch: both stay, the others are rolled up."""
+    store, bodies = a_day()
+    cold, cool = sorted(bodies)[2:4]
+    store.archive(cold)
+
+    def refuse(step: str, key: str) -> None:
+        if step == "fetch" and key == cool:
+            store.archive(cool)
+
+    store.before = refuse
+    outcome = run(store, delete=True)
+    assert outcome.archived == 2
+    assert {key for key in store.objects if parse_log_key(key)} == {cold, cool}
+    assert_nothing_lost(store, bodies)
+
+
+def test_however_many_are_archived_and_not_listed_so_the_others_are_rolled_up() -> None:
+    """Intelligent-Tiering tells only when asked for the object: every look learns of one."""
+    store, bodies = a_day(MAX_LOOKS + 5)
+    cold = sorted(bodies)[: MAX_LOOKS + 2]
+
+    def refuse(step: str, key: str) -> None:
+        if step == "fetch" and key in cold:
+            raise ObjectArchived("archived", key=key)
+
+    store.before = refuse
+    outcome = run(store, delete=True)
+    assert (outcome.packed, outcome.archived) == (3, len(cold))
+    assert {key for key in store.objects if parse_log_key(key)} == set(cold)
+
+
+def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None:
+    """The last look is repeated before every attempt, so a storm of 503s gives no second rollup of the same logs."""
+    store, bodies = a_day()
+    late = log_key(86_000)
+    plain_upload = store.upload
+
+    class Stormy(MemoryUpload):
+        def finish(self, last_look: Callable[[], object] = lambda: None) -> str:
+            last_look()
+            # The first attempt is refused; meanwhile a log comes late, and another worker is done with the day.
+            store.put(late, b"late")
+            run(store, delete=True)
+            return super().finish(last_look)
+
+    def upload(key: str, size: int) -> MemoryUpload:
+        store.upload = plain_upload  # type: ignore[method-assign]
+        store.open_uploads += 1
+        return Stormy(store, key)
+
+    store.upload = upload  # type: ignore[method-assign]
+    outcome = run(store, delete=True)
+    assert outcome.packed == 0
+    assert_exactly_once(store, {**bodies, late: b"late"})
+    assert store.open_uploads == 0
+
+
+def test_an_archived_rollup_is_one_clear_error_when_logs_come_late() -> None:
+    """Without its index nobody can tell whether it holds them, so they stay; a day without originals is no error."""
+    store, _ = a_day()
+    run(store, delete=True)
+    (key,) = rollups(store)
+    store.archive(key)
+    assert run(store, delete=True).packed == 0
+    store.put(log_key(86_000), b"late")
+    with pytest.raises(StorageError, match="archive") as refused:
+        run(store, delete=True)
+    assert key in str(refused.value)
+    assert log_key(86_000) in store.objects
+
+
+def test_an_original_that_vanishes_makes_it_look_again() -> None:
+    """A key deleted or replaced between list and fetch is no failure; what is there then is rolled up."""
+    store, bodies = a_day()
+    first, second = sorted(bodies)[:2]
+
+    def vanish(step: str, key: str) -> None:
+        if step == "fetch" and key == first:
+            store.before = no_step
+            del store.objects[first], bodies[first]
+            bodies[second] = b"replaced"
+            store.put(second, b"replaced")
+
+    store.before = vanish
+    assert run(store, delete=True).packed == 8
+    assert_exactly_once(store, bodies)
+    assert store.open_uploads == 0
+
+
+def test_another_worker_that_finishes_first_is_noticed_before_publishing() -> None:
+    """A rollup of the day that appears during packing makes it look again: nothing is packed twice."""
+    store, bodies = a_day()
+
+    def overtake(step: str, key: str) -> None:
+        if step == "fetch":
+            store.before = no_step
+            run(store)
+            bodies[log_key(86_300)] = b"late"
+            store.put(log_key(86_300), b"late")
+
+    store.before = overtake
+    outcome = run(store, delete=True)
+    assert outcome.packed == 1
+    assert_exactly_once(store, bodies)
+    assert store.open_uploads == 0
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_killed_after_any_step_and_run_again_it_converges(delete: bool) -> None:
+    """The crash table: die before and after every single step; then a plain run reaches the end state."""
+    store, bodies = a_day(5)
+    steps = 0
+
+    def count(step: str, key: str) -> None:
+        nonlocal steps
+        steps += 1
+
+    store.before = store.after = count
+    run(store, delete=delete)
+    assert steps > 20
+
+    for fatal in range(1, steps + 1):
+        store, bodies = a_day(5)
+        seen = 0
+
+        def die(step: str, key: str, fatal: int = fatal) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == fatal:
+                raise Killed
+
+        store.before = store.after = die
+        with pytest.raises(Killed):
+            run(store, delete=delete)
+        assert_nothing_lost(store, bodies)
+        store.before = store.after = no_step
+        run(store, delete=delete)
+        assert_exactly_once(store, bodies)
+        left = [key for key in store.objects if parse_log_key(key)]
+        assert left == ([] if delete else sorted(bodies))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_two_workers_at_once_lose_nothing_and_pack_nothing_twice(data: st.DataObject) -> None:
+    """A second worker, deleting or not, runs in whole at any step of the first one: the end state is the same."""
+    first_deletes = data.draw(st.booleans())
+    second_deletes = data.draw(st.booleans())
+    at = data.draw(st.integers(1, 40))
+    store, bodies = a_day(4)
+    seen = 0
+
+    def intrude(step: str, key: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == at:
+            run(store, delete=second_deletes)
+
+    store.before = intrude
+    run(store, delete=first_deletes)
+    assert_exactly_once(store, bodies)
+    run(store, delete=True)
+    assert_exactly_once(store, bodies)
+    assert not [key for key in store.objects if parse_log_key(key)]
+
+
+def test_zero_byte_and_huge_logs_are_packed() -> None:
+    """An empty log is a member; one larger than a fetched piece streams through in several."""
+    store, bodies = a_day(3)
+    for number, body in ((1, b""), (2, b"x" * (2 * PIECE_BYTES + 7))):
+        bodies[log_key(number)] = body
+        store.put(log_key(number), body)
+    run(store, delete=True)
+    assert_exactly_once(store, bodies)
+
+
+def test_etags_that_are_no_md5_are_verified_by_the_digest_taken_on_download() -> None:
+    """Multipart and SSE-KMS originals are rolled up, deleted, and as leftovers recognised by their ETags."""
+    store, bodies = a_day(3)
+    store.put(log_key(5), b"multipart", etag="0123456789abcdef0123456789abcdef-2")
+    store.put(log_key(6), b"kms", etag="f" * 32, encrypted=True)
+    store.put(log_key(7), b"k" * (PIECE_BYTES + 1), etag="e" * 32, encrypted=True)
+    bodies |= {log_key(5): b"multipart", log_key(6): b"kms", log_key(7): b"k" * (PIECE_BYTES + 1)}
+    again = MemoryStore()
+    again.objects = dict(store.objects)
+    run(store)
+    assert run(store).leftovers == 6
+    assert run(store, delete=True).deleted == 6
+    assert_exactly_once(store, bodies)
+    assert run(again, delete=True).deleted == 6
+    assert_exactly_once(again, bodies)
+
+
+def test_a_huge_log_that_comes_damaged_is_not_packed() -> None:
+    """Bytes that do not fit the ETag end the task before anything is published, in pieces as well as whole."""
+    for size in (5, PIECE_BYTES + 5):
+        store, bodies = a_day(3)
+        key = log_key(1)
+        bodies[key] = b"x" * size
+        store.put(key, bodies[key])
+        store.objects[key] = store.objects[key]._replace(body=b"y" + bodies[key][1:])
+        with pytest.raises(StorageError):
+            run(store, delete=True)
+        assert rollups(store) == []
+        assert set(bodies) == set(store.objects)
+        assert store.open_uploads == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "logs-", "a//b c/é+%#&'\"/", "123456789012/us-west-2/b/2022/07/01/", "x" * 900])
+def test_any_target_prefix_works(prefix: str) -> None:
+    """Empty, slashless, odd and very long target prefixes: members have the base names, and all converges."""
+    store = MemoryStore()
+    bodies = {log_key(n, prefix): b"record %d" % n for n in range(3)}
+    for key, body in bodies.items():
+        store.put(key, body)
+    task = replace(TASK, group=DayGroup("bucket", prefix, DAY))
+    run(store, task)
+    assert run(store, task, delete=True).deleted == 3
+    assert_exactly_once(store, bodies)
+
+
+@pytest.mark.parametrize("where", ["footer", "index", "data", "truncated", "foreign"])
+def test_a_damaged_rollup_is_one_clear_error_and_its_day_is_left_as_it_is(where: str) -> None:
+    """The error names the rollup and what to do; no original is deleted on its account."""
+    store, bodies = a_day()
+    run(store)
+    (key,) = rollups(store)
+    body = bytearray(store.objects[key].body)
+    if where == "truncated":
+        body = body[:-10]
+    elif where == "foreign":
+        body = bytearray(b"not a rollup")
+    else:
+        body[{"footer": -20, "index": -200, "data": 40}[where]] ^= 0xFF
+    store.put(key, bytes(body))
+    with pytest.raises(DamagedRollup, match=key):
+        run(store, delete=True)
+    assert set(bodies) < set(store.objects)
+
+
+def test_a_day_that_does_not_fit_the_time_is_done_in_steps() -> None:
+    """Each step ends with a whole, verified rollup; the task says how many originals are left for the next one."""
+    store, bodies = a_day(9)
+    task = replace(TASK, max_members=4)
+    outcomes = [run(store, task, delete=True) for _ in range(3)]
+    assert [outcome.packed for outcome in outcomes] == [4, 4, 1]
+    assert [outcome.remaining for outcome in outcomes] == [5, 1, 0]
+    assert_exactly_once(store, bodies)
+
+
+def test_when_time_runs_out_the_upload_is_dropped_and_nothing_is_lost() -> None:
+    """A step that turns out too large aborts: no rollup, no orphaned upload, every original still there."""
+    store, bodies = a_day(9)
+    left = iter([100.0, 100.0])  # when the window and when the step are measured out
+    with pytest.raises(OutOfTime, match="needs a smaller step"):
+        run(store, delete=True, pace=Pace(lambda: next(left, 0.0)))
+    assert rollups(store) == []
+    assert store.open_uploads == 0
+    assert_nothing_lost(store, bodies)
+
+
+def test_the_members_carry_the_originals_times() -> None:
+    """A member's mtime is the original's LastModified."""
+    store = MemoryStore()
+    moment = int(datetime(2022, 7, 1, 6, 30, tzinfo=UTC).timestamp())
+    store.put(log_key(1), b"x", mtime=moment)
+    run(store)
+    with tarfile.open(fileobj=io.BytesIO(store.objects[rollups(store)[0]].body)) as tar:
+        assert [member.mtime for member in tar] == [moment]
+
+
+def test_the_same_logs_make_the_same_bytes() -> None:
+    """Two stores with the same day hold equal rollups afterwards."""
+    one, _ = a_day()
+    two, _ = a_day()
+    run(one)
+    run(two)
+    (key,) = rollups(one)
+    assert md5(one.objects[key].body).digest() == md5(two.objects[key].body).digest()

@@ -1,0 +1,157 @@
+"""A scan finds every day group, with few requests."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_log_roller.errors import StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.outcome import ScanOutcome
+from s3_log_roller.rolling.scan import interleave, scan
+from s3_log_roller.rolling.tasks import ScanTask, Window
+from s3_log_roller.store import ListedObject, Page
+
+CUTOFF = date(2022, 8, 1)
+
+
+class Listing:
+    """Only the listing of a bucket, with small pages."""
+
+    bucket = "bucket"
+
+    def __init__(self, keys: list[str], page_size: int = 5) -> None:
+        self.keys = sorted(keys, key=lambda key: key.encode())
+        self.encoded = [key.encode() for key in self.keys]
+        self.page_size = page_size
+        self.requests = 0
+
+    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        self.requests += 1
+        first = bisect_right(self.encoded, start_after.encode()) if start_after else 0
+        found = [key for key in self.keys[first:] if key.startswith(prefix)]
+        objects = [ListedObject(key, "e", 1, 0, False) for key in found[: self.page_size]]
+        return Page(objects, len(found) > self.page_size)
+
+
+def run(store: Listing, prefix: str = "", **options: object) -> tuple[list[DayGroup], ScanOutcome]:
+    scanning = scan(store, ScanTask("bucket", prefix, Window(CUTOFF)), **options)  # type: ignore[arg-type]
+    groups = []
+    while True:
+        try:
+            groups.append(next(scanning))
+        except StopIteration as stop:
+            return groups, stop.value
+
+
+def logs(target_prefix: str, day: str, count: int) -> list[str]:
+    return [f"{target_prefix}{day}-{n // 3600:02}-{n // 60 % 60:02}-{n % 60:02}-{n:016X}" for n in range(count)]
+
+
+def test_every_layout_is_found_at_any_depth() -> None:
+    """Flat, slashless, nested, partitioned and odd prefixes are all found; what is no log, or too young, is not."""
+    keys = [
+        *logs("", "2022-07-01", 12),
+        *logs("a-", "2022-07-01", 3),
+        *logs("b-", "2022-07-01", 3),
+        *logs("x//y z/é+%/", "2022-07-02", 7),
+        *logs("p/123456789012/us-west-2/b/2022/07/03/", "2022-07-03", 11),
+        *logs("example.com/", "2022-08-01", 9),
+        *logs("example.com/", "2022-07-31", 9),
+        "example.com/rollup-2022-07-01-e26daa03.tgz",
+        "2022-07-01/readme",
+        "2022-02-30-00-00-00-0000000000000000",
+    ]
+    groups, outcome = run(Listing(keys))
+    assert [(group.target_prefix, str(group.day)) for group in groups] == [
+        ("", "2022-07-01"),
+        ("a-", "2022-07-01"),
+        ("b-", "2022-07-01"),
+        ("example.com/", "2022-07-31"),
+        ("p/123456789012/us-west-2/b/2022/07/03/", "2022-07-03"),
+        ("x//y z/é+%/", "2022-07-02"),
+    ]
+    assert outcome.start_after is None
+
+
+def test_the_requests_grow_with_the_day_groups_not_with_the_logs() -> None:
+    """Ten times the logs of a day cost no more requests."""
+    few = Listing([key for d in range(1, 29) for key in logs("x/", f"2022-07-{d:02}", 20)])
+    many = Listing([key for d in range(1, 29) for key in logs("x/", f"2022-07-{d:02}", 200)])
+    assert len(run(few)[0]) == len(run(many)[0]) == 28
+    assert many.requests == few.requests <= 2.5 * 28
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a/", "a/b-", "z"]), st.integers(0, 40), st.integers(1, 12)), max_size=12)
+)
+def test_a_scan_never_costs_more_than_a_full_listing_and_misses_nothing(shape: list[tuple[str, int, int]]) -> None:
+    """For any mix of prefixes and days: every day group once, and at most the requests of listing everything."""
+    days = {(prefix, CUTOFF - timedelta(days=30) + timedelta(days=offset)): count for prefix, offset, count in shape}
+    store = Listing([key for (prefix, day), count in days.items() for key in logs(prefix, day.isoformat(), count)])
+    groups, _ = run(store)
+    expected = {(prefix, day) for prefix, day in days if day < CUTOFF}
+    assert {(group.target_prefix, group.day) for group in groups} == expected
+    assert len(groups) == len(expected)
+    assert store.requests <= max(1, -(-len(store.keys) // store.page_size))
+
+
+def test_a_scan_short_of_time_says_where_to_go_on() -> None:
+    """Going on there finds exactly the rest."""
+    store = Listing([key for d in range(1, 10) for key in logs("x/", f"2022-07-{d:02}", 20)])
+    everything, _ = run(store)
+    found: list[DayGroup] = []
+    start_after: str | None = ""
+    while start_after is not None:
+        task = ScanTask("bucket", "", Window(CUTOFF), start_after=start_after)
+        scanning = scan(store, task, time_left_s=lambda: 0, reserve_s=1)  # type: ignore[arg-type]
+        while True:
+            try:
+                found.append(next(scanning))
+            except StopIteration as stop:
+                start_after = stop.value.start_after
+                break
+    assert found == everything
+
+
+def test_a_server_that_lists_out_of_order_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """What it lists is found all the same (SeaweedFS puts `a/x` before `a-x`), with a warning."""
+
+    class Disorderly(Listing):
+        def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+            page = super().list_page(prefix, start_after)
+            return Page(page.objects[::-1], page.truncated)
+
+    groups, _ = run(Disorderly([*logs("a-", "2022-07-01", 1), *logs("a/", "2022-07-01", 1)]))
+    assert [group.target_prefix for group in groups] == ["a/", "a-"]
+    assert [record.message for record in caplog.records] == ["listing_not_in_key_order"]
+
+
+def test_a_server_that_never_gets_further_is_refused() -> None:
+    """A truncated page behind which nothing new comes is an error, not an endless scan."""
+
+    class Stuck(Listing):
+        def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+            return Page([], truncated=True)
+
+    with pytest.raises(StorageError, match="nothing more"):
+        run(Stuck([]))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300)), max_size=400, unique=True))
+def test_interleaving_keeps_every_day_group_and_separates_neighbours(pairs: list[tuple[str, int]]) -> None:
+    """Nothing is lost or repeated; within a mix, no prefix comes twice while another still waits."""
+    groups = [DayGroup("b", prefix, date(2022, 1, 1) + timedelta(days=n)) for prefix, n in sorted(pairs)]
+    mixed = list(interleave(groups))
+    assert sorted(mixed) == sorted(groups)
+
+
+def test_interleaving_alternates_target_prefixes() -> None:
+    """Three prefixes of three days each come out in turn."""
+    days = [date(2022, 1, d) for d in (1, 2, 3)]
+    groups = [DayGroup("b", prefix, day) for prefix in "abc" for day in days]
+    assert [group.target_prefix for group in interleave(groups)] == list("abcabcabc")

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from datetime import date
+
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
+from s3_log_roller.rolling.summary import Summary, render_text, size, to_json
+
+GROUP = DayGroup("logs", "web/", date(2022, 7, 1))
+OTHER = DayGroup("logs", "app/", date(2022, 7, 1))
+
+
+def test_a_run_that_did_everything() -> None:
+    """The whole text of a run with rollups, deletes, leftovers, warnings and failures."""
+    summary = Summary(deleting=True)
+    summary.scanned(ScanOutcome(day_groups=3, requests=7))
+    summary.tasks_received = 3
+    summary.rolled(RollOutcome(GROUP, ("k",), 1234, 4_600_000, 1_003_000, 10, 1244, 1244, 5))
+    summary.failed("s3://logs/x/2022-07-01", "s3:PutObject was refused\n\x1b[31m")
+    assert render_text(summary) == (
+        "1 prefix scanned with 7 requests: 3 day groups found.\n"
+        "1 day group done.\n"
+        "1 rollup written and verified: 1,234 logs, 4.6 MB packed into 1.0 MB (4.6 times smaller).\n"
+        "1,244 originals deleted.\n"
+        "10 originals were in earlier rollups already.\n"
+        "Warning: 5 archived originals skipped and left alone: s3://logs/web/2022-07-01 (5). "
+        "Restore them (aws s3api restore-object) and run again to roll them up.\n"
+        "Warning: 1,244 deletes in s3://logs only wrote delete markers (the bucket is versioned): "
+        "the bytes stay billed until a lifecycle rule expires noncurrent versions.\n"
+        "1 failed:\n"
+        "  s3://logs/x/2022-07-01: s3:PutObject was refused\\n\\x1b[31m\n"
+    )
+    assert summary.exit_code == 3
+
+
+def test_a_second_run_says_that_there_was_nothing_to_do() -> None:
+    """Without deleting, a run over rolled days tells that all is in place, and how to be rid of the originals."""
+    summary = Summary()
+    summary.scanned(ScanOutcome(1, 2))
+    summary.tasks_received = 1
+    summary.rolled(RollOutcome(GROUP, leftovers=9))
+    assert render_text(summary) == (
+        "1 prefix scanned with 2 requests: 1 day group found.\n"
+        "1 day group done.\n"
+        "9 originals were in earlier rollups already; --delete removes them.\n"
+        "Nothing to do: every log of these days is in a verified rollup already.\n"
+    )
+    assert summary.exit_code == 0
+
+
+def test_empty_prefixes_and_empty_queues_say_so() -> None:
+    """A run that found nothing says what it looked at."""
+    assert render_text(Summary()) == "Nothing to do: the queue is empty.\n"
+    summary = Summary()
+    summary.scanned(ScanOutcome(0, 1))
+    assert render_text(summary) == (
+        "1 prefix scanned with 1 request: 0 day groups found.\n"
+        "Nothing to do: no logs of the days asked for under these prefixes.\n"
+    )
+
+
+def test_a_producer_says_what_it_sent() -> None:
+    """The whole text of a producer's run."""
+    summary = Summary(tasks_sent=41)
+    summary.scanned(ScanOutcome(40, 90))
+    summary.scanned(ScanOutcome(1, 2))
+    assert render_text(summary) == "2 prefixes scanned with 92 requests: 41 day groups found, 41 tasks sent.\n"
+
+
+def test_an_interrupted_run_says_so() -> None:
+    """Nothing that reads like success where work was cut off."""
+    assert render_text(Summary(interrupted=True)) == (
+        "Interrupted: unfinished day groups were left as they were; run again to go on.\n"
+    )
+
+
+def test_a_failure_that_is_made_good_is_none() -> None:
+    """A task that failed and was done when the queue gave it out again does not end in exit code 3."""
+    summary = Summary()
+    summary.failed(str(GROUP), "timeout")
+    summary.failed(str(OTHER), "timeout")
+    summary.rolled(RollOutcome(GROUP, packed=1))
+    assert list(summary.failures) == [str(OTHER)]
+    summary.rolled(RollOutcome(OTHER, packed=1, remaining=1))
+    assert summary.exit_code == 3
+
+
+def test_exit_code_1_when_no_prefix_could_be_scanned() -> None:
+    """3 promises that others were done; where nothing was, it is 1."""
+    summary = Summary()
+    summary.scan_failed("s3://a/", ValueError("no"))
+    assert summary.exit_code == 1
+    summary.scanned(ScanOutcome(0, 1))
+    assert summary.exit_code == 3
+
+
+def test_memory_stays_bounded_however_much_fails() -> None:
+    """A worker that runs for ever remembers a limited number of failures and counts the rest."""
+    summary = Summary()
+    for number in range(2500):
+        summary.failed(f"message {number}", "no")
+    assert (len(summary.failures), summary.failed_count) == (1000, 2500)
+    assert render_text(summary).endswith("  and 1,500 more, named in the log\n")
+
+
+def test_json_holds_every_figure() -> None:
+    """Names that programs may rely on."""
+    summary = Summary(deleting=True, tasks_received=1)
+    summary.rolled(RollOutcome(GROUP, ("k",), 2, 20, 10, 1, 3, 0, 4))
+    summary.failed("w", "y")
+    assert json.loads(json.dumps(to_json(summary))) == {
+        "deleting": True,
+        "interrupted": False,
+        "prefixes_scanned": 0,
+        "prefixes_failed": 0,
+        "list_requests": 0,
+        "day_groups_found": 0,
+        "tasks_sent": 0,
+        "tasks_received": 1,
+        "day_groups_done": 1,
+        "rollups": 1,
+        "logs_packed": 2,
+        "bytes_in": 20,
+        "bytes_out": 10,
+        "leftovers": 1,
+        "originals_deleted": 3,
+        "delete_markers": 0,
+        "archived_skipped": 4,
+        "archived": {"s3://logs/web/2022-07-01": 4},
+        "failed": 1,
+        "failures": [{"what": "w", "why": "y"}],
+    }
+
+
+def test_sizes_read_well() -> None:
+    """Decimal units, never `1,000 kB`."""
+    sizes = (0, 999, 1000, 999_949, 999_950, 4.6e9, 3e15)
+    assert [size(n) for n in sizes] == ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "4.6 GB", "3,000.0 TB"]

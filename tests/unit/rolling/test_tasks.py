@@ -1,0 +1,93 @@
+"""Messages: what goes in comes out, and nothing else comes out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_log_roller.errors import MalformedTask, RollerError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
+from s3_log_roller.uris import Role
+
+BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9-]{1,20}[a-z0-9]", fullmatch=True)
+PREFIXES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+ROLES = st.none() | st.builds(
+    Role,
+    st.just("arn:aws:iam::123456789012:role/path/name"),
+    st.none() | st.just("external:id"),
+)
+WINDOWS = st.builds(Window, st.dates(date(2020, 1, 2)), st.none() | st.just(date(2010, 1, 1)))
+ROLL_TASKS = st.builds(
+    lambda bucket, prefix, window, role, most: RollTask(
+        DayGroup(bucket, prefix, window.cutoff - timedelta(days=1)), window, role, most
+    ),
+    BUCKETS,
+    PREFIXES,
+    WINDOWS,
+    ROLES,
+    st.none() | st.integers(1),
+)
+SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, WINDOWS, ROLES, PREFIXES)
+
+
+@given(ROLL_TASKS | SCAN_TASKS)
+def test_a_task_survives_its_message(task: Task) -> None:
+    """Every task is exactly what its message decodes to, and the message is one line of ASCII."""
+    body = encode_task(task)
+    assert body.isascii()
+    assert "\n" not in body
+    assert decode_task(body) == task
+
+
+GOOD = {"v": 1, "task": "roll", "bucket": "bucket", "target_prefix": "p/", "day": "2022-07-01", "cutoff": "2022-07-02"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"v": 2},
+        {"task": "delete"},
+        {"bucket": "../x"},
+        {"bucket": 7},
+        {"target_prefix": None},
+        {"day": "2022-02-30"},
+        {"day": "20220701"},
+        {"day": "2022-07-02"},
+        {"since": "2022-07-02"},
+        {"max_members": 0},
+        {"max_members": True},
+        {"role": "arn:aws:iam::1:user/me"},
+        {"keys": ["a"]},
+    ],
+)
+def test_a_message_that_is_no_task_is_refused(change: dict[str, object]) -> None:
+    """Wrong versions, kinds, types, days outside the window and unknown fields are malformed, with a reason."""
+    decode_task(json.dumps(GOOD))
+    with pytest.raises(MalformedTask):
+        decode_task(json.dumps(GOOD | change))
+
+
+@given(
+    st.text()
+    | st.recursive(st.none() | st.booleans() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)).map(
+        json.dumps
+    )
+)
+def test_any_text_decodes_or_is_malformed(body: str) -> None:
+    """Whatever is in a message, nothing but `MalformedTask` comes of it."""
+    with contextlib.suppress(MalformedTask):
+        decode_task(body)
+
+
+def test_the_sts_form_of_a_role_is_read_as_the_iam_form() -> None:
+    """The form of this project's usage example names the same role; other partitions stay what they are."""
+    assert Role.parse("arn:aws:sts::123456789012:role/x").arn == "arn:aws:iam::123456789012:role/x"
+    assert Role.parse("arn:aws-cn:iam::123456789012:role/a/b").arn == "arn:aws-cn:iam::123456789012:role/a/b"
+    with pytest.raises(RollerError):
+        Role.parse("arn:aws:iam::123456789012:user/x")

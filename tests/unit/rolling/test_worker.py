@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+
+import pytest
+
+from s3_log_roller.errors import QueueError, StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.summary import Summary
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
+from s3_log_roller.rolling.worker import InlineRunner, Worker, attempt
+from s3_log_roller.store import ListedObject, Page
+
+TODAY = date(2022, 7, 3)
+WINDOW = Window(cutoff=TODAY, since=date(2022, 6, 1))
+
+
+def roll_task(prefix: str = "p/", day: int = 1) -> RollTask:
+    return RollTask(DayGroup("logs", prefix, date(2022, 7, day)), WINDOW)
+
+
+class Message:
+    def __init__(self, queue: Queue, body: str, number: int) -> None:
+        self.queue, self.body, self.message_id = queue, body, f"m{number}"
+        self.held = True
+
+    def acknowledge(self) -> None:
+        if self.queue.refuse_acknowledge:
+            raise QueueError("no")
+        self.queue.events.append(f"ack {self.message_id}")
+
+    def release(self) -> None:
+        self.held = False
+        self.queue.events.append(f"release {self.message_id}")
+
+    def __enter__(self) -> Message:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.held = False
+
+
+class Queue:
+    """What a queue did, in order, and what it still holds."""
+
+    def __init__(self, *bodies: str | Task) -> None:
+        self.waiting = deque(body if isinstance(body, str) else encode_task(body) for body in bodies)
+        self.events: list[str] = []
+        self.messages: list[Message] = []
+        self.sent: list[Task] = []
+        self.waits: list[int] = []
+        self.refuse_acknowledge = False
+
+    def send(self, tasks: Iterable[Task]) -> int:
+        tasks = list(tasks)
+        self.sent += tasks
+        self.events += [f"send {decode_task(encode_task(task)).__class__.__name__}" for task in tasks]
+        return len(tasks)
+
+    def receive(self, wait_seconds: int) -> Message | None:
+        self.waits.append(wait_seconds)
+        if not self.waiting:
+            return None
+        self.messages.append(Message(self, self.waiting.popleft(), len(self.messages) + 1))
+        return self.messages[-1]
+
+
+class OneBucket:
+    """A store that lists these keys, and nothing else."""
+
+    def __init__(self, *keys: str) -> None:
+        self.bucket = "logs"
+        self.keys = sorted(keys)
+
+    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        keys = [key for key in self.keys if key.startswith(prefix) and key > start_after]
+        return Page([ListedObject(key, "e", 1, 0, False) for key in keys], False)
+
+    @contextmanager
+    def open(self, bucket: str, role: object) -> Iterator[OneBucket]:
+        if bucket != self.bucket:
+            raise StorageError(f"no bucket {bucket}")
+        yield self
+
+
+def work(queue: Queue, roll, store: OneBucket | None = None, runner=None, **how) -> Summary:  # type: ignore[no-untyped-def]
+    summary = Summary()
+    opener = (store or OneBucket()).open
+    Worker(queue, runner or InlineRunner(roll), opener, lambda: TODAY, summary).work(**how)  # type: ignore[arg-type]
+    return summary
+
+
+def done(task: RollTask) -> RollOutcome:
+    return RollOutcome(task.group, rollups=("r",), packed=2, bytes_in=20, bytes_out=10)
+
+
+def test_a_task_is_acknowledged_last() -> None:
+    """First the task runs, then what has to follow is sent, and only then is the message deleted."""
+    queue = Queue(roll_task())
+
+    def roll(task: RollTask) -> RollOutcome:
+        queue.events.append("roll")
+        return RollOutcome(task.group, packed=1, remaining=1)
+
+    summary = work(queue, roll)
+    assert queue.events == ["roll", "send RollTask", "ack m1"]
+    assert queue.sent == [roll_task()]
+    assert summary.day_groups_done == 0
+
+
+def test_a_failing_task_stays_and_others_go_on() -> None:
+    """A task that fails is neither acknowledged nor held on to; the next one is done all the same."""
+    queue = Queue(roll_task("bad/"), roll_task("good/"))
+
+    def roll(task: RollTask) -> RollOutcome:
+        if task.group.target_prefix == "bad/":
+            raise StorageError("s3:PutObject was refused")
+        return done(task)
+
+    summary = work(queue, roll)
+    assert queue.events == ["ack m2"]
+    assert not any(message.held for message in queue.messages)
+    assert summary.failures == {"s3://logs/bad/2022-07-01": "s3:PutObject was refused"}
+    assert (summary.day_groups_done, summary.packed, summary.exit_code) == (1, 2, 3)
+
+
+def test_a_bug_is_logged_with_its_traceback_and_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    """An error nobody thought of fails its own task only, and can be found in the log."""
+    queue = Queue(roll_task("bad/"), roll_task("good/"))
+
+    def roll(task: RollTask) -> RollOutcome:
+        return done(task) if task.group.target_prefix == "good/" else 1 // 0  # type: ignore[return-value]
+
+    with caplog.at_level(logging.INFO):
+        summary = work(queue, roll)
+    assert queue.events == ["ack m2"]
+    assert "a bug in the roller, please report it: ZeroDivisionError" in summary.failures["s3://logs/bad/2022-07-01"]
+    (record,) = [record for record in caplog.records if record.getMessage() == "failed"]
+    assert "1 // 0" in record.traceback  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("no json", "not JSON"),
+        ('{"v":1,"task":"drop","bucket":"logs","cutoff":"2022-07-03"}', "neither 'scan' nor 'roll'"),
+        (encode_task(RollTask(DayGroup("logs", "", TODAY), Window(date(2022, 7, 4)))), "later than today"),
+        (encode_task(ScanTask("logs", "", Window(date(2022, 7, 4)))), "later than today"),
+    ],
+)
+def test_a_message_that_is_no_task_is_left_for_the_dead_letter_queue(body: str, why: str) -> None:
+    """Malformed messages, and any that would touch a day that is not over, are refused; others go on."""
+    queue = Queue(body, roll_task())
+    summary = work(queue, done)
+    assert queue.events == ["ack m2"]
+    assert not queue.messages[0].held
+    assert list(summary.failures) == ["message m1"]
+    assert why in summary.failures["message m1"]
+
+
+def test_day_groups_found_on_the_way_are_sent_if_their_day_may_be_touched() -> None:
+    """Nested day groups become tasks of the same request, those outside its window do not."""
+    inside = DayGroup("logs", "p/2022-07-01-x/", date(2022, 6, 30))
+    outside = [DayGroup("logs", "p/2022-07-01-x/", day) for day in (TODAY, date(2022, 5, 31))]
+    queue = Queue(roll_task())
+    work(queue, lambda task: RollOutcome(task.group, packed=1, nested=frozenset([inside, *outside])))
+    assert queue.sent == [RollTask(inside, WINDOW)]
+
+
+def test_a_task_that_gets_no_further_is_not_sent_for_ever() -> None:
+    """Originals remain and nothing was packed or deleted: the task fails, so that the queue's redrive policy counts."""
+    queue = Queue(roll_task())
+    summary = work(queue, lambda task: RollOutcome(task.group, remaining=5))
+    assert queue.events == []
+    assert "5 originals remain" in summary.failures["s3://logs/p/2022-07-01"]
+
+
+def test_a_refused_acknowledgement_is_a_failure_of_that_task() -> None:
+    """The figures of what was done count, and the user learns that the message will come again."""
+    queue = Queue(roll_task(), roll_task(day=2))
+    queue.refuse_acknowledge = True
+    summary = work(queue, done)
+    assert summary.packed == 4
+    assert summary.failed_count == 2
+
+
+def test_a_scan_task_sends_roll_tasks_and_is_acknowledged_last() -> None:
+    """What a scan in the queue finds goes to the same queue, with the request's own window and role."""
+    store = OneBucket("p/2022-07-01-01-02-03-0123456789ABCDEF", "p/2022-07-03-01-02-03-0123456789ABCDEF", "p/x")
+    queue = Queue(ScanTask("logs", "p/", WINDOW))
+    summary = work(queue, done, store)
+    assert queue.events == ["send RollTask", "ack m1"]
+    assert queue.sent == [roll_task()]
+    assert (summary.prefixes_scanned, summary.tasks_sent) == (1, 1)
+
+
+def test_a_failing_scan_task_stays() -> None:
+    """A scan of a bucket that is not there fails once, named, and is not acknowledged."""
+    queue = Queue(ScanTask("gone", "p/", WINDOW), roll_task())
+    summary = work(queue, done)
+    assert queue.events == ["ack m2"]
+    assert summary.failures == {"s3://gone/p/": "no bucket gone"}
+
+
+def test_count_ends_after_so_many_tasks() -> None:
+    """No message beyond the count is even received."""
+    queue = Queue(roll_task(day=1), roll_task(day=2), roll_task("q/"))
+    summary = work(queue, done, max_tasks=2)
+    assert summary.day_groups_done == 2
+    assert len(queue.waiting) == 1
+
+
+def test_it_ends_when_the_queue_is_empty_and_not_before() -> None:
+    """One poll of a few seconds decides, short enough for a person to wait for."""
+    queue = Queue()
+    assert work(queue, done).exit_code == 0
+    assert queue.waits == [3]
+
+
+def test_forever_polls_until_interrupted() -> None:
+    """An empty queue does not end it; Ctrl-C does."""
+
+    class Patience(Queue):
+        def receive(self, wait_seconds: int) -> Message | None:
+            if len(self.waits) == 3:
+                raise KeyboardInterrupt
+            return super().receive(wait_seconds)
+
+    queue = Patience()
+    with pytest.raises(KeyboardInterrupt):
+        work(queue, done, forever=True)
+    assert queue.waits == [20, 20, 20]
+
+
+def test_an_interrupted_task_is_given_back() -> None:
+    """Ctrl-C leaves the message for other workers at once, and nothing is recorded as failed."""
+    queue = Queue(roll_task(), roll_task(day=2))
+
+    def roll(task: RollTask) -> RollOutcome:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(queue, roll)
+    assert queue.events == ["release m1"]
+
+
+class ThreadRunner:
+    def __init__(self, capacity: int, roll) -> None:  # type: ignore[no-untyped-def]
+        self.capacity, self._roll, self._pool = capacity, roll, ThreadPoolExecutor(capacity)
+        self.interrupted = False
+
+    def submit(self, task: RollTask) -> Future:  # type: ignore[type-arg]
+        return self._pool.submit(attempt, self._roll, task)
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+
+
+def test_no_more_messages_are_held_than_are_worked_on() -> None:
+    """With two at a time, never a third is received before one of them is settled."""
+    queue = Queue(*(roll_task(f"{number}/") for number in range(9)))
+    most_held = 0
+
+    def roll(task: RollTask) -> RollOutcome:
+        nonlocal most_held
+        most_held = max(most_held, sum(message.held for message in queue.messages))
+        return done(task)
+
+    summary = work(queue, roll, runner=ThreadRunner(2, roll))
+    assert summary.day_groups_done == 9
+    assert most_held <= 2
+
+
+def test_a_failing_queue_ends_the_work_after_what_runs_is_done() -> None:
+    """Tasks that were running are still accounted for and acknowledged."""
+
+    class Breaking(Queue):
+        def receive(self, wait_seconds: int) -> Message | None:
+            if not self.waiting:
+                raise QueueError("sqs:ReceiveMessage: no answer")
+            return super().receive(wait_seconds)
+
+    queue = Breaking(roll_task())
+    summary = Summary()
+    worker = Worker(queue, ThreadRunner(2, done), OneBucket().open, lambda: TODAY, summary)  # type: ignore[arg-type]
+    with pytest.raises(QueueError):
+        worker.work()
+    assert queue.events == ["ack m1"]
+    assert summary.day_groups_done == 1
+
+
+def test_interrupting_stops_running_tasks_and_gives_them_back() -> None:
+    """Ctrl-C while other tasks run: the runner is told, then every held message is released."""
+
+    class Interrupted(Queue):
+        def receive(self, wait_seconds: int) -> Message | None:
+            if not self.waiting:
+                raise KeyboardInterrupt
+            return super().receive(wait_seconds)
+
+    queue = Interrupted(roll_task())
+    runner = ThreadRunner(2, done)
+    worker = Worker(queue, runner, OneBucket().open, lambda: TODAY, Summary())  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        worker.work()
+    assert runner.interrupted
+    assert queue.events == ["release m1"]

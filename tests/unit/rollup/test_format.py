@@ -1,0 +1,362 @@
+"""What is packed comes back: through our own reader, through tarfile and through every tar at hand."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rollup import (
+    TAIL_BYTES,
+    BlockTable,
+    Footer,
+    IndexedMember,
+    NoIndex,
+    Originals,
+    RollupChecker,
+    RollupWriter,
+    cut,
+    decode_blocks,
+    inflate_block,
+    iter_members,
+    read_footer,
+)
+
+DAY = date(2022, 7, 1)
+MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log to be packed; `etag` only where it is not the body's MD5."""
+
+    second: int
+    unique: int
+    body: bytes
+    delay: int = 1
+    etag: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        clock = f"{self.second // 3600:02}-{self.second // 60 % 60:02}-{self.second % 60:02}"
+        return f"{DAY}-{clock}-{self.unique:016X}"
+
+    @property
+    def mtime(self) -> int:
+        return MIDNIGHT + self.second + self.delay
+
+    @property
+    def md5(self) -> bytes:
+        return hashlib.md5(self.body, usedforsecurity=False).digest()
+
+
+def pack(logs: Sequence[Log], target_prefix: str = "example.com/", pieces: Sequence[int] = ()) -> bytes:
+    """The rollup of the logs; bodies are written in pieces of those sizes, in turn, or whole if there are none."""
+    originals = Originals(DayGroup("bucket1", target_prefix, DAY))
+    for log in logs:
+        originals.append(log.suffix, log.etag or log.md5.hex(), len(log.body), log.mtime)
+    writer = RollupWriter(originals.group, originals.content_digest(), DEFAULT_LEVEL)
+    out: list[bytes] = []
+    for original, log in zip(originals, logs, strict=True):
+        if not pieces:
+            out.append(writer.add(original, log.body, log.md5))
+            continue
+        out.append(writer.begin(original))
+        position = turn = 0
+        while position < len(log.body):
+            size = pieces[turn % len(pieces)]
+            out.append(writer.write(log.body[position : position + size]))
+            position, turn = position + size, turn + 1
+        out.append(writer.end(log.md5))
+    out += writer.finish()
+    rollup = b"".join(out)
+    assert writer.bytes_out == len(rollup)
+    assert (writer.members, writer.original_bytes) == (len(originals), originals.total_bytes)
+    return rollup
+
+
+def read_index(rollup: bytes) -> tuple[Footer, BlockTable, Iterator[IndexedMember]]:
+    footer = read_footer(rollup[-TAIL_BYTES:], len(rollup))
+    table = decode_blocks(footer, cut(rollup, len(rollup), footer.blocks_range) or b"")
+    return footer, table, iter_members(footer, cut(rollup, len(rollup), footer.members_range) or b"", table.day)
+
+
+def check(rollup: bytes, piece: int = 0) -> list[tuple[IndexedMember, bytes]]:
+    """Verify as reconcile does, feeding the tar block by block, or in pieces of that size."""
+    footer, table, members = read_index(rollup)
+    checker = RollupChecker(footer, members, table.target_prefix, table.day)
+    tars = [inflate_block(rollup[block.offset : block.offset + block.length], block) for block in table.blocks]
+    if piece:
+        tar = b"".join(tars)
+        tars = [tar[start : start + piece] for start in range(0, len(tar), piece)]
+    proven = [member for tar in tars for member in checker.feed(tar)]
+    checker.finish()
+    return proven
+
+
+def random_body(seed: int, size: int) -> bytes:
+    """Part noise, part text, quick to make."""
+    noise = random.Random(seed).randbytes(min(size, 2000))
+    return (noise + b"79a5 example.com [01/Jul/2022] " * (size // 31 + 1))[:size]
+
+
+SMALL_SIZES = st.integers(0, 5000) | st.sampled_from([0, 511, 512, 513])
+LARGE_SIZES = st.sampled_from([MIB // 2, MIB - 1024, MIB - 512, MIB - 511, MIB, 2 * MIB - 512, 3_000_000])
+SIZES = SMALL_SIZES | SMALL_SIZES | LARGE_SIZES
+LOGS = st.lists(
+    st.builds(
+        Log,
+        st.integers(0, 86399),
+        st.integers(0, 2**64 - 1),
+        st.builds(random_body, st.integers(0, 100), SIZES),
+        st.integers(-5, 10**6),
+        st.none() | st.sampled_from(["0123456789abcdef0123456789abcdef-7", "0" * 32]),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda log: (log.second, log.unique),
+).map(lambda logs: sorted(logs, key=lambda log: log.suffix))
+TARGET_PREFIXES = st.sampled_from(["", "logs-", "example.com/", "a//b/Zoë-", "x/" + "n" * 90])
+quick = settings(max_examples=30, deadline=None)
+
+
+@quick
+@given(LOGS, TARGET_PREFIXES, st.sampled_from([0, 512, 7000, 100_001, 5 * MIB]))
+def test_what_is_packed_is_verified_and_indexed(logs: list[Log], target_prefix: str, piece: int) -> None:
+    """Every member comes back with its name, size, time and MD5, however the tar is cut while it is checked."""
+    rollup = pack(logs, target_prefix)
+    proven = check(rollup, piece)
+    assert [(m.suffix, m.size, m.mtime, md5) for m, md5 in proven] == [
+        (log.suffix, len(log.body), log.mtime, log.md5) for log in logs
+    ]
+    assert [m.digest for m, _ in proven] == [log.md5[:4] for log in logs]
+    assert [m.etag for m, _ in proven] == [log.etag for log in logs]
+    footer, table, _ = read_index(rollup)
+    assert (table.target_prefix, table.day) == (target_prefix, DAY)
+    assert (footer.members, footer.original_bytes) == (len(logs), sum(len(log.body) for log in logs))
+
+
+@quick
+@given(LOGS, st.lists(st.integers(1, 2 * MIB), min_size=1, max_size=3).filter(lambda pieces: sum(pieces) > 5000))
+def test_same_originals_same_bytes(logs: list[Log], pieces: list[int]) -> None:
+    """However the bodies come in pieces."""
+    assert pack(logs, pieces=pieces) == pack(logs)
+
+
+@quick
+@given(LOGS, TARGET_PREFIXES)
+def test_tarfile_reads_exactly_the_originals(logs: list[Log], target_prefix: str) -> None:
+    """Base names in key order, bodies, and LastModified as mtime."""
+    base = target_prefix.rpartition("/")[2]
+    with tarfile.open(fileobj=io.BytesIO(pack(logs, target_prefix)), mode="r:gz", encoding="utf-8") as tar:
+        found = []
+        for member in tar:
+            body = tar.extractfile(member)
+            assert body is not None
+            found.append((member.name, body.read(), member.mtime, member.mode, member.uid, member.isreg()))
+    assert found == [(base + log.suffix, log.body, log.mtime, 0o644, 0, True) for log in logs]
+
+
+@quick
+@given(LOGS)
+def test_blocks_tile_the_data_and_follow_the_rule(logs: list[Log]) -> None:
+    """Each inflates alone, members start a block where they do not fit into the one before, none is over its limit."""
+    rollup = pack(logs)
+    footer, table, _ = read_index(rollup)
+    tar = gzip.decompress(rollup)
+    assert len(tar) == footer.tar_bytes
+    expected_starts, block_start, position = [0], 0, 0
+    for log in logs:
+        entry = 512 + len(log.body) + -len(log.body) % 512
+        if position > block_start and position - block_start + entry > MIB:
+            block_start = position
+            expected_starts.append(block_start)
+        position += entry
+        while position - block_start > MIB:
+            block_start += MIB
+            expected_starts.append(block_start)
+    starts, offset = [0], 0
+    for block in table.blocks:
+        assert block.offset == offset
+        piece = gzip.decompress(rollup[offset : offset + block.length])
+        assert piece == tar[starts[-1] : starts[-1] + block.tar_length]
+        offset += block.length
+        starts.append(starts[-1] + block.tar_length)
+    assert offset == footer.members_start
+    assert starts[:-1] == expected_starts
+
+
+@pytest.mark.parametrize(
+    ("last_size", "expected"), [(MIB // 2 - 512, [MIB + 1024]), (MIB // 2, [MIB // 2, MIB // 2 + 1536])]
+)
+def test_a_block_is_filled_to_its_last_byte(last_size: int, expected: list[int]) -> None:
+    """An entry that just fits goes in, one of a record more begins the next; the end of the archive has room."""
+    rollup = pack([Log(1, 1, bytes(MIB // 2 - 512)), Log(2, 2, bytes(last_size))])
+    assert [block.tar_length for block in read_index(rollup)[1].blocks] == expected
+    assert len(check(rollup)) == 2
+
+
+@quick
+@given(LOGS, st.data())
+def test_one_member_is_found_in_the_blocks_the_table_names(logs: list[Log], data: st.DataObject) -> None:
+    """And nowhere else: its header and whole body are in those blocks, which are as few as its size allows."""
+    rollup = pack(logs)
+    _, table, _ = read_index(rollup)
+    log = data.draw(st.sampled_from(logs))
+    blocks = table.blocks_for(log.suffix, log.suffix)
+    tar = b"".join(inflate_block(rollup[b.offset : b.offset + b.length], b) for b in blocks)
+    with tarfile.open(fileobj=io.BytesIO(tar[blocks[0].first_header :]), mode="r:") as reader:
+        body = reader.extractfile(log.suffix)
+        assert body is not None
+        assert body.read() == log.body
+    assert len(blocks) <= (len(log.body) + 1023) // MIB + 1
+
+
+@quick
+@given(LOGS, st.data())
+def test_a_time_range_is_found_in_the_blocks_the_table_names(logs: list[Log], data: st.DataObject) -> None:
+    """Every block with a byte of the range's members is among them; bounds may be parts of a suffix."""
+    rollup = pack(logs)
+    _, table, _ = read_index(rollup)
+    low, high = sorted(data.draw(st.tuples(st.integers(0, 23), st.integers(0, 23))))
+    chosen = table.blocks_for(f"{DAY}-{low:02}", f"{DAY}-{high:02}:")
+    ordinals = [row for row, log in enumerate(logs) if low <= log.second // 3600 <= high]
+    ends = [block.ordinal for block in table.blocks[1:]] + [len(logs)]
+    for block, end in zip(table.blocks, ends, strict=True):
+        if any(block.ordinal <= row < end for row in ordinals):
+            assert block in chosen
+
+
+def test_a_day_of_many_chunks_and_carriers_round_trips() -> None:
+    """The index of 20,000 members has three chunks and several gzip members."""
+    rng = random.Random(1)
+    logs = [
+        Log(row * 4, rng.getrandbits(64), b"", etag="e" * 200 + "-2" if row % 50 == 7 else None)
+        for row in range(20_000)
+    ]
+    rollup = pack(logs)
+    footer, _, _ = read_index(rollup)
+    assert len(footer.members_range) > 2 * 65_026
+    assert [(m.suffix, m.mtime, m.etag) for m, _ in check(rollup)] == [(x.suffix, x.mtime, x.etag) for x in logs]
+
+
+def test_a_small_rollup_has_a_small_index() -> None:
+    """Tiny rollups exist by the thousand."""
+    rollup = pack([Log(18943, 0x42117B9A70B0F1BA, random_body(1, 3700))])
+    footer, _, _ = read_index(rollup)
+    assert len(rollup) - footer.members_start <= 270
+
+
+def test_a_member_is_recognised_by_what_the_index_knows() -> None:
+    """Name, size and ETag; where the ETag is no MD5 of the content, by the ETag that was kept."""
+    logs = [Log(1, 1, b"a"), Log(2, 2, b"b", etag="0" * 32 + "-2")]
+    originals = Originals(DayGroup("bucket1", "", DAY))
+    for log in logs:
+        originals.append(log.suffix, log.etag or log.md5.hex(), 1, 0)
+    first, second = originals
+    members = list(read_index(pack(logs))[2])
+    assert members[0].may_hold(first)
+    assert members[1].may_hold(second)
+    assert not members[0].may_hold(second)
+    assert not members[0].may_hold(first._replace(size=2))
+    assert not members[0].may_hold(first._replace(md5=bytes(16), etag="0" * 32))
+    assert not members[0].may_hold(first._replace(md5=None, etag="0" * 32 + "-2"))
+    assert not members[1].may_hold(second._replace(etag="0" * 32 + "-3"))
+
+
+def test_the_writer_refuses_what_would_make_a_wrong_rollup() -> None:
+    """Bodies of another length, members out of order or unfinished, and a rollup of nothing."""
+    originals = Originals(DayGroup("bucket1", "", DAY))
+    for log in (Log(0, 0, b"xy"), Log(1, 1, b"ab"), Log(2, 2, b"cd")):
+        originals.append(log.suffix, log.md5.hex(), 2, 0)
+    zeroth, first, second = originals
+    writer = RollupWriter(originals.group, bytes(32), DEFAULT_LEVEL)
+    with pytest.raises(ValueError, match="no originals"):
+        writer.finish()
+    writer.add(zeroth, b"xy", bytes(16))
+    with pytest.raises(ValueError, match="size of 2"):
+        writer.add(first, b"abc", bytes(16))
+    writer.begin(first)
+    writer.write(b"a")
+    with pytest.raises(ValueError, match="did not come"):
+        writer.end(bytes(16))
+    with pytest.raises(ValueError, match="more bytes"):
+        writer.write(b"bc")
+    with pytest.raises(ValueError, match="not ended"):
+        writer.finish()
+    with pytest.raises(ValueError, match="not ended"):
+        writer.add(second, b"cd", bytes(16))
+    writer.write(b"b")
+    writer.end(bytes(16))
+    with pytest.raises(ValueError, match="sort"):
+        writer.add(first, b"ab", bytes(16))
+    with pytest.raises(ValueError, match="32 bytes"):
+        RollupWriter(originals.group, b"", DEFAULT_LEVEL)
+
+
+def test_a_tarball_by_another_program_has_no_index(tmp_path: Path) -> None:
+    """It is told from a damaged rollup."""
+    path = tmp_path / "other.tgz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("x"))
+    data = path.read_bytes()
+    for tail in (data, b"", data[:3]):
+        with pytest.raises(NoIndex):
+            read_footer(tail, len(tail))
+
+
+TOOLS = {
+    "GNU tar": ("tar", ["tar", "-tzf"], ["tar", "-xzf"]),
+    "bsdtar": ("bsdtar", ["bsdtar", "-tzf"], ["bsdtar", "-xzf"]),
+    "busybox": ("busybox", ["busybox", "tar", "-tzf"], ["busybox", "tar", "-xzf"]),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_other_tools_list_and_extract_exactly_the_originals(tool: str, tmp_path: Path) -> None:
+    """Without a word on stderr: neither the many gzip members nor the index nor the end of the archive bother them."""
+    program, listing, extracting = TOOLS[tool]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    if tool == "GNU tar" and b"GNU tar" not in subprocess.run([program, "--version"], capture_output=True).stdout:
+        pytest.skip("tar is not GNU tar")
+    logs = [Log(row * 100, row, random_body(row, 9000 * row % 70_000)) for row in range(60)]
+    logs += [Log(20_000, 1, random_body(1, 3_000_000)), Log(30_000, 1, b""), Log(30_001, 1, random_body(3, MIB))]
+    path = tmp_path / "rollup.tgz"
+    path.write_bytes(pack(logs, "example.com/logs-"))
+    listed = subprocess.run([*listing, str(path)], capture_output=True, text=True, check=True)
+    assert listed.stderr == ""
+    assert listed.stdout.splitlines() == [f"logs-{log.suffix}" for log in logs]
+    out = tmp_path / "out"
+    out.mkdir()
+    extracted = subprocess.run([*extracting, str(path)], cwd=out, capture_output=True, text=True, check=True)
+    assert extracted.stderr == ""
+    assert {p.name: (p.read_bytes(), int(p.stat().st_mtime)) for p in out.iterdir()} == {
+        f"logs-{log.suffix}": (log.body, log.mtime) for log in logs
+    }
+
+
+def test_gzip_finds_nothing_wrong(tmp_path: Path) -> None:
+    """A rollup is one valid gzip file."""
+    if shutil.which("gzip") is None:
+        pytest.skip("gzip is not installed")
+    path = tmp_path / "rollup.tgz"
+    path.write_bytes(pack([Log(1, 1, os.urandom(2 * MIB)), Log(2, 2, b"")]))
+    done = subprocess.run(["gzip", "-tv", str(path)], capture_output=True, text=True, check=True)
+    assert "OK" in done.stderr
