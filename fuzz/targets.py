@@ -56,7 +56,7 @@ def log_key(data: bytes) -> None:
         assert Originals(group).append(key[-36:], "0" * 32, 1, 1)
     if rollup is not None:
         group = DayGroup("bucket", rollup.target_prefix, rollup.day)
-        assert group.rollup_key(bytes.fromhex(rollup.digest)) == key
+        assert key == f"{group.rollups_prefix}{rollup.digits}.tgz"
 
 
 def record(data: bytes) -> None:

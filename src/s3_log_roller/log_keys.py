@@ -8,15 +8,18 @@ always has the same length, so a key parses from its end and the target prefix m
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 SUFFIX_CHARS: Final = 36
 """Length of `YYYY-MM-DD-hh-mm-ss-UniqueString`."""
 
-ROLLUP_DIGEST_CHARS: Final = 8
+ROLLUP_DIGITS: Final = 8
+"""Hexadecimal digits in a rollup's name."""
 
 LOG_SUFFIX: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})-([01][0-9]|2[0-3])-([0-5][0-9])-([0-5][0-9])-([0-9A-F]{16})"
@@ -37,11 +40,11 @@ class LogKey(NamedTuple):
 
 
 class RollupKey(NamedTuple):
-    """A key that parsed as a rollup: the day it rolled up, and the 8 digits its content digest begins with."""
+    """A key that parsed as a rollup: the day it rolled up, and 8 hexadecimal digits of its first member's key."""
 
     target_prefix: str
     day: date
-    digest: str
+    digits: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,9 +68,26 @@ class DayGroup:
         """Every rollup key of the day group starts with it (other keys may, too)."""
         return f"{self.target_prefix}rollup-{self.day}-"
 
-    def rollup_key(self, content_digest: bytes) -> str:
-        """The key of the rollup with that content digest (SHA-256, 32 bytes)."""
-        return f"{self.rollups_prefix}{content_digest.hex()[:ROLLUP_DIGEST_CHARS]}.tgz"
+    def rollup_keys(self, first_suffix: str) -> tuple[str, ...]:
+        """The keys that a rollup may have whose first member has that suffix, in the order in which they are tried.
+
+        Each has the next 8 hexadecimal digits of the SHA-256 of that member's key. All but the first are for the case
+        that another rollup of the day has the one before.
+        """
+        key = f"{self.target_prefix}{first_suffix}"
+        digits = sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        starts = range(0, len(digits), ROLLUP_DIGITS)
+        return tuple(f"{self.rollups_prefix}{digits[start : start + ROLLUP_DIGITS]}.tgz" for start in starts)
+
+    def rollup_key(self, first_suffix: str, taken: Collection[str] = ()) -> str:
+        """The key of a rollup whose first member has that suffix, where the keys in `taken` belong to other rollups.
+
+        Raises ValueError if they take all of the rollup's keys.
+        """
+        for key in self.rollup_keys(first_suffix):
+            if key not in taken:
+                return key
+        raise ValueError(f"every name for a rollup that begins with {self.target_prefix}{first_suffix} is taken")
 
 
 @lru_cache(maxsize=4096)
@@ -79,7 +99,7 @@ def _parse_date(text: str) -> date | None:
 
 
 def parse_log_key(key: str) -> LogKey | None:
-    """Parse a key as a log key; None when it is none, impossible dates and times included."""
+    """Parse a key as a log key; None if it is not one. A key with an impossible date or time is not one."""
     match = LOG_SUFFIX.fullmatch(key, max(0, len(key) - SUFFIX_CHARS))
     if match is None:
         return None
@@ -88,7 +108,7 @@ def parse_log_key(key: str) -> LogKey | None:
 
 
 def parse_rollup_key(key: str) -> RollupKey | None:
-    """Parse a key as a rollup's; None when it is none."""
+    """Parse a key as a rollup's; None if it is not one."""
     match = _ROLLUP_SUFFIX.fullmatch(key, max(0, len(key) - _ROLLUP_SUFFIX_CHARS))
     if match is None:
         return None

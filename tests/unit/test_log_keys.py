@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -53,16 +54,29 @@ def test_anything_else_is_simply_no_log(key: str) -> None:
     assert parse_log_key(key) is None
 
 
-@given(TARGET_PREFIXES, st.dates(), st.binary(min_size=32, max_size=32))
-def test_a_rollup_key_names_its_day_group(target_prefix: str, day: date, digest: bytes) -> None:
-    """The key made for a day group parses back to it, and is never taken for a log."""
-    group = DayGroup("bucket", target_prefix, day)
-    key = group.rollup_key(digest)
+@given(TARGET_PREFIXES, MOMENTS, UNIQUE)
+def test_a_rollup_key_names_its_day_group_and_first_member(target_prefix: str, moment: datetime, unique: str) -> None:
+    """The key parses back to them, and is never taken for a log."""
+    group = DayGroup("bucket", target_prefix, moment.date())
+    first = log_key(target_prefix, moment, unique)
+    key = group.rollup_key(first[len(target_prefix) :])
     parsed = parse_rollup_key(key)
-    assert parsed is not None
-    assert (parsed.target_prefix, parsed.day, parsed.digest) == (target_prefix, day, digest.hex()[:8])
+    assert parsed == (target_prefix, moment.date(), sha256(first.encode()).hexdigest()[:8])
     assert key.startswith(group.rollups_prefix)
     assert parse_log_key(key) is None
+
+
+def test_the_next_digits_make_the_name_when_one_is_taken() -> None:
+    """All 64 digits of the SHA-256, 8 after the other; then there is no name left."""
+    group = DayGroup("bucket", "example.com/\udcff", date(2022, 7, 1))
+    suffix = "2022-07-01-05-15-43-42117B9A70B0F1BA"
+    digits = sha256(b"example.com/\xff" + suffix.encode()).hexdigest()
+    taken: list[str] = []
+    for start in range(0, 64, 8):
+        taken.append(group.rollup_key(suffix, taken))
+        assert taken[-1].endswith(f"rollup-2022-07-01-{digits[start : start + 8]}.tgz")
+    with pytest.raises(ValueError, match="taken"):
+        group.rollup_key(suffix, taken)
 
 
 @given(TARGET_PREFIXES, MOMENTS, UNIQUE, MOMENTS, UNIQUE)

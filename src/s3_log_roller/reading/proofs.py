@@ -79,7 +79,7 @@ def _prove(store: Store, listed: ListedObject, group: DayGroup | None, where: st
     md5s = _read_md5s(store, originals.select(odd))
     if store.bucket == LOCAL and parse_rollup_key(listed.key) is None:
         store = _Alias(listed.key)
-        listed = listed._replace(key=group.rollup_key(tables.footer.content_digest))
+        listed = listed._replace(key=group.rollup_key(tables.table.first_suffix))
     try:
         verified = verify(store, group, listed, originals, md5s)
     except DamagedRollup as error:

@@ -276,13 +276,12 @@ class _Reconciler:
                 self._delete(verified)
 
     def _pack(self, originals: Originals, rollups: list[ListedObject]) -> tuple[ListedObject, dict[str, bytes]]:
-        """Upload one rollup of the originals under the name their content gives it.
+        """Upload one rollup of the originals under the name that its first member gives it.
 
-        Returns with it, by suffix, the MD5s of the originals whose ETags are none.
+        Returns with it, by suffix, the MD5s of the originals whose ETags are not MD5s.
         """
-        digest = originals.content_digest()
-        key = self.group.rollup_key(digest)
-        writer = RollupWriter(self.group, digest, self.level)
+        key = self._name(originals, rollups)
+        writer = RollupWriter(self.group, originals.content_digest(), self.level)
         upload = self.store.upload(key, originals.total_bytes + 600 * len(originals) + 4096)
         try:
             md5s = self._write(originals, writer, upload)
@@ -291,6 +290,12 @@ class _Reconciler:
             _abort(upload)
             raise
         return ListedObject(key, etag, writer.bytes_out, 0, archived=False), md5s
+
+    def _name(self, originals: Originals, rollups: list[ListedObject]) -> str:
+        try:
+            return self.group.rollup_key(next(iter(originals)).suffix, {rollup.key for rollup in rollups})
+        except ValueError as error:
+            raise StorageError(f"{self.group} cannot be rolled up: {error}; move those rollups elsewhere") from error
 
     def _look_for_others(self, rollups: list[ListedObject]) -> None:
         """A rollup that appeared meanwhile may hold some of the same originals: nothing is to be packed twice."""

@@ -112,6 +112,11 @@ class BlockTable:
     day: date
     blocks: tuple[Block, ...]
 
+    @property
+    def first_suffix(self) -> str:
+        """The suffix of the rollup's first member, from which its name follows."""
+        return self.blocks[0].suffix
+
     def blocks_for(self, low: str, high: str) -> tuple[Block, ...]:
         """The blocks that can hold a part of the members from suffix `low` up to `high`, both included.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup
-from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.index import (
     TAIL_BYTES,
     Block,
@@ -77,12 +77,15 @@ def read_index(store: Store, group: DayGroup, rollup: ListedObject) -> Index:
         return cut(tail, rollup.size, wanted) or _read(store, rollup, wanted)
 
     blocks = decode_blocks(footer, section(footer.blocks_range))
-    parsed = parse_rollup_key(rollup.key)
-    if parsed is None or not footer.content_digest.hex().startswith(parsed.digest):
-        raise DamagedRollup("its name is not the beginning of its content digest")
     if (blocks.target_prefix, blocks.day) != (group.target_prefix, group.day):
         raise DamagedRollup(f"it was made of other logs, {blocks.target_prefix}{blocks.day}")
+    if _base_name(rollup.key) not in map(_base_name, group.rollup_keys(blocks.first_suffix)):
+        raise DamagedRollup(f"its name does not follow from its first member, {blocks.first_suffix}")
     return Index(footer, blocks, section(footer.members_range))
+
+
+def _base_name(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _read(store: Store, rollup: ListedObject, wanted: range) -> bytearray:

@@ -365,7 +365,7 @@ class TestVerify:
         assert run("verify", str(own), str(other))[0] == 0
         code, _, err = run("verify", str(wrong))
         assert code == 3
-        assert "its name is not the beginning of its content digest" in err
+        assert "its name does not follow from its first member" in err
 
 
 class TestRestore:

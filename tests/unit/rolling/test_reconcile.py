@@ -77,16 +77,59 @@ def assert_exactly_once(store: MemoryStore, bodies: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("page_size", [1000, 2])
-def test_a_day_becomes_one_rollup_named_by_its_content(page_size: int) -> None:
-    """One tarball of exactly the originals in key order; its name begins the SHA-256 over (key, ETag, size)."""
+def test_a_day_becomes_one_rollup_named_by_its_first_member(page_size: int) -> None:
+    """One tarball of exactly the originals in key order; its name holds the start of the SHA-256 of the first key."""
     store, bodies = a_day(page_size=page_size)
     outcome = run(store)
-    listed = "".join(f"{key}\0{store.objects[key].etag}\0{len(body)}\n" for key, body in sorted(bodies.items()))
-    name = f"{PREFIX}rollup-{DAY}-{sha256(listed.encode()).hexdigest()[:8]}.tgz"
+    name = f"{PREFIX}rollup-{DAY}-{sha256(min(bodies).encode()).hexdigest()[:8]}.tgz"
     assert outcome.rollups == (name,) == tuple(rollups(store))
     assert list(members(store)) == sorted(bodies.items())
     assert outcome.packed == len(bodies)
     assert set(bodies) < set(store.objects)
+
+
+def test_workers_that_take_on_more_or_fewer_logs_want_the_same_name() -> None:
+    """So one of them publishes and the other looks again: no log gets into two rollups."""
+    store, bodies = a_day()
+    done = []
+
+    def race(step: str, key: str) -> None:
+        if step == "finish" and not done:
+            done.append(key)
+            run(store, replace(TASK, max_members=4))
+
+    store.before = race
+    outcome = run(store)
+    assert_exactly_once(store, bodies)
+    assert [len(names) for names in (done, outcome.rollups, rollups(store))] == [1, 1, 2]
+    assert done[0] in store.objects
+    assert outcome.packed == len(bodies) - 4
+
+
+def test_a_name_that_another_rollup_of_the_day_has_is_not_wanted() -> None:
+    """The next digits of the same hash make the name then, as they do where two keys' first 32 bits are equal."""
+    store, bodies = a_day(1)
+    run(store)
+    (first,) = rollups(store)
+    (key,) = bodies
+    store.put(key, b"other bytes")
+    names = TASK.group.rollup_keys(key.removeprefix(PREFIX))
+    assert run(store).rollups == names[1:2]
+    assert run(store, delete=True).deleted == 1
+    assert rollups(store) == [first, names[1]] == list(names[:2])
+    assert list(members(store)) == [(key, bodies[key]), (key, b"other bytes")]
+
+
+def test_a_day_whose_names_are_all_taken_is_an_error() -> None:
+    """It takes eight rollups of another log under the same key; nobody waits for it to change by itself."""
+    store, bodies = a_day()
+    key = min(bodies)
+    for number in range(8):
+        store.put(key, b"other %d" % number)
+        run(store)
+    store.put(key, b"once more")
+    with pytest.raises(StorageError, match=f"every name for a rollup that begins with {key} is taken"):
+        run(store)
 
 
 def test_without_delete_every_run_after_the_first_changes_nothing() -> None:
