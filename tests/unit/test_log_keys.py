@@ -18,14 +18,14 @@ MOMENTS = st.datetimes(datetime(2006, 1, 1), datetime(2099, 12, 31))  # noqa: DT
 UNIQUE = st.text("0123456789ABCDEF", min_size=16, max_size=16)
 
 
-def log_key(target_prefix: str, moment: datetime, unique: str) -> str:
+def key_at(target_prefix: str, moment: datetime, unique: str) -> str:
     return f"{target_prefix}{moment:%Y-%m-%d-%H-%M-%S}-{unique}"
 
 
 @given(TARGET_PREFIXES, MOMENTS, UNIQUE)
 def test_every_log_key_parses_whatever_its_target_prefix(target_prefix: str, moment: datetime, unique: str) -> None:
     """Any target prefix, empty or not, with or without a slash, comes back exactly."""
-    assert parse_log_key(log_key(target_prefix, moment, unique)) == LogKey(target_prefix, moment.date())
+    assert parse_log_key(key_at(target_prefix, moment, unique)) == LogKey(target_prefix, moment.date())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_anything_else_is_simply_no_log(key: str) -> None:
 def test_a_rollup_key_names_its_day_group_and_first_member(target_prefix: str, moment: datetime, unique: str) -> None:
     """The key parses back to them, and is never taken for a log."""
     group = DayGroup("bucket", target_prefix, moment.date())
-    first = log_key(target_prefix, moment, unique)
+    first = key_at(target_prefix, moment, unique)
     key = group.rollup_key(first[len(target_prefix) :])
     parsed = parse_rollup_key(key)
     assert parsed == (target_prefix, moment.date(), sha256(first.encode()).hexdigest()[:8])
@@ -85,6 +85,6 @@ def test_skipping_a_day_skips_that_day_only(
 ) -> None:
     """`after_day` is above every log of the day and below every log of a later one, in S3's order."""
     log = LogKey(target_prefix, moment.date())
-    key = log_key(target_prefix, other, other_unique)
+    key = key_at(target_prefix, other, other_unique)
     skipped = key.encode("utf-8") <= after_day(log).encode("utf-8")
     assert skipped == (other.date() <= moment.date())

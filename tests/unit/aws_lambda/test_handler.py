@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from tests.support.logs import TODAY, log_key
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.aws_lambda.handler import Function, ProducerFailed, parse_payload, smaller_step
@@ -23,7 +24,6 @@ from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
 from s3_log_roller.uris import Role
 
-TODAY = date(2022, 7, 10)
 WINDOW = Window(TODAY)
 ROLE = "arn:aws:iam::123456789012:role/access"
 SETTINGS = Settings("q", allowed_roles=frozenset({ROLE}))
@@ -102,12 +102,8 @@ def record(body: str | Task, message_id: str) -> dict[str, Any]:
     return {"eventSource": "aws:sqs", "messageId": message_id, "body": text}
 
 
-def log_key(prefix: str, day: date, number: int) -> str:
-    return f"{prefix}{day}-05-00-00-{number:016X}"
-
-
 def fill(store: MemoryStore, prefix: str, day: date, logs: int) -> dict[str, bytes]:
-    made = {log_key(prefix, day, number): f"log {prefix} {day} {number}\n".encode() for number in range(logs)}
+    made = {log_key(18_000 + number, prefix, day): f"log {prefix} {day} {number}\n".encode() for number in range(logs)}
     for key, body in made.items():
         store.put(key, body)
     return made

@@ -17,8 +17,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tests.support.logs import DAY, PREFIX, log_key
+from tests.support.memory_day import (
+    put_logs,
+    roll,
+)
 from tests.support.memory_store import MemoryStore
-from tests.unit.reading.test_logs import DAY, PREFIX, a_tarball, log_key, put_logs, roll
+from tests.support.tarballs import a_tarball
 
 from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli

@@ -9,8 +9,12 @@ from hashlib import md5
 import pytest
 from proof import simulate_scale as simulation
 from proof.simulate_scale import Container, Group, Result, World
+from tests.support.logs import log_key
+from tests.support.memory_day import (
+    rollups,
+    run,
+)
 from tests.support.memory_store import MemoryStore
-from tests.unit.rolling.test_reconcile import log_key, rollups, run
 
 from s3_log_roller.rollup import FOOTER_BYTES, read_footer
 from s3_log_roller.store import Page, Piece

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gzip
-import io
 import random
-import tarfile
 import tracemalloc
 from collections.abc import Generator, Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from hashlib import md5
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.logs import DAY, PREFIX, log_key
+from tests.support.memory_day import (
+    put_logs,
+    roll,
+)
 from tests.support.memory_store import MemoryStore
+from tests.support.tarballs import a_tarball
 
 from s3_log_roller.errors import RollerError, StorageError, UsageError
 from s3_log_roller.local_files import LOCAL, LocalFiles
@@ -25,28 +29,9 @@ from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import SHARE_BYTES, find_groups, find_shares
-from s3_log_roller.rolling.reconcile import reconcile
-from s3_log_roller.rolling.tasks import RollTask, Window
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, read_footer
 from s3_log_roller.store import ListedObject, Piece, Store
 from s3_log_roller.uris import S3Uri
-
-DAY = date(2022, 7, 1)
-TODAY = date(2022, 8, 1)
-PREFIX = "example.com/"
-
-
-def log_key(number: int, prefix: str = PREFIX, day: date = DAY) -> str:
-    second = number % 86_400
-    return f"{prefix}{day}-{second // 3600:02}-{second // 60 % 60:02}-{second % 60:02}-{number:016X}"
-
-
-def roll(store: MemoryStore, prefix: str = PREFIX, day: date = DAY, *, delete: bool = True) -> str:
-    """Roll a day up; returns the key of the newest rollup."""
-    before = set(store.objects)
-    task = RollTask(DayGroup(store.bucket, prefix, day), Window(TODAY))
-    reconcile(store, task, delete=delete, today=TODAY, level=1)
-    return next(key for key in store.objects if key not in before)
 
 
 class CountingStore(MemoryStore):
@@ -100,13 +85,6 @@ class Reading:
 
 def expected(bodies: dict[str, bytes]) -> list[tuple[str, bytes]]:
     return [(key.rpartition("/")[2], body) for key, body in sorted(bodies.items())]
-
-
-def put_logs(store: MemoryStore, numbers: Iterable[int], prefix: str = PREFIX, day: date = DAY) -> dict[str, bytes]:
-    bodies = {log_key(n, prefix, day): f"record {n}\n".encode() * (n % 7 + 1) for n in numbers}
-    for key, body in bodies.items():
-        store.put(key, body)
-    return bodies
 
 
 def test_a_user_need_not_know_what_is_rolled_up() -> None:
@@ -389,16 +367,6 @@ def test_an_archived_rollup_is_told_of() -> None:
     assert reading.logs == expected(good)
     assert key in reading.failures[0]
     assert "archive" in reading.failures[0]
-
-
-def a_tarball(members: Iterable[tuple[str, bytes]]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, body in members:
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(body), int(datetime(2022, 7, 1, 5, tzinfo=UTC).timestamp())
-            tar.addfile(info, io.BytesIO(body))
-    return out.getvalue()
 
 
 def test_a_tarball_without_an_index_is_read_through() -> None:

@@ -11,21 +11,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.tarballs import tar_of
 
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.reading.tarball import MAX_NAME_BYTES, Member, gunzip, read_tar
 
 MIB = 1 << 20
-
-
-def tar_of(members: list[tuple[str, bytes]], tar_format: int = tarfile.GNU_FORMAT) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tar_format) as tar:
-        for name, body in members:
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(body), 1_656_652_543
-            tar.addfile(info, io.BytesIO(body))
-    return out.getvalue()
 
 
 def cut_up(data: bytes, size: int) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.support.waiting import wait_for
 
 from s3_log_roller.cli.progress import Meter
 from s3_log_roller.log_keys import DayGroup
@@ -110,7 +111,7 @@ def test_a_killed_child_fails_its_own_task_only(runner: ProcessRunner) -> None:
 def test_interrupting_lets_a_task_clean_up(runner: ProcessRunner, tmp_path: Path) -> None:
     """An interrupted child aborts its upload before it ends, and at once."""
     future = runner.submit(task("slow"))
-    wait_for(tmp_path / "started")
+    wait_for((tmp_path / "started").exists, 30, every=0.01)
     began = time.monotonic()
     runner.interrupt()
     assert (tmp_path / "cleaned up").exists()
@@ -133,13 +134,6 @@ def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_pa
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(program), str(tmp_path)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as parent:
-        wait_for(tmp_path / "started")
+        wait_for((tmp_path / "started").exists, 30, every=0.01)
         parent.send_signal(signal.SIGKILL)
-    wait_for(tmp_path / "cleaned up")
-
-
-def wait_for(path: Path) -> None:
-    give_up_at = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < give_up_at, f"{path.name} did not come"
-        time.sleep(0.01)
+    wait_for((tmp_path / "cleaned up").exists, 30, every=0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import md5, sha256
@@ -12,68 +12,24 @@ from hashlib import md5, sha256
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.logs import DAY, PREFIX, log_key
+from tests.support.memory_day import (
+    TASK,
+    Killed,
+    a_day,
+    assert_exactly_once,
+    assert_nothing_lost,
+    members,
+    rollups,
+    run,
+)
 from tests.support.memory_store import MemoryStore, MemoryUpload, no_step
 
 from s3_log_roller.errors import DamagedRollup, DeleteRefused, ObjectArchived, OutOfTime, RollerError, StorageError
-from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
-from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import MAX_LOOKS, PIECE_BYTES, reconcile
-from s3_log_roller.rolling.tasks import RollTask, Window
-
-DAY = date(2022, 7, 1)
-TODAY = date(2022, 7, 10)
-PREFIX = "example.com/"
-TASK = RollTask(DayGroup("bucket", PREFIX, DAY), Window(TODAY))
-
-
-class Killed(BaseException):
-    """The process died: nothing after this runs, not even error handling of ordinary errors."""
-
-
-def log_key(number: int, prefix: str = PREFIX, day: date = DAY) -> str:
-    return f"{prefix}{day}-{number // 3600 % 24:02}-{number // 60 % 60:02}-{number % 60:02}-{number:016X}"
-
-
-def a_day(count: int = 9, **options: int) -> tuple[MemoryStore, dict[str, bytes]]:
-    store = MemoryStore(**options)
-    bodies = {log_key(n * 97): f"record {n}\n".encode() * (n * n + 1) for n in range(count)}
-    for key, body in bodies.items():
-        store.put(key, body)
-    return store, bodies
-
-
-def run(store: MemoryStore, task: RollTask = TASK, *, delete: bool = False, pace: Pace | None = None) -> RollOutcome:
-    return reconcile(store, task, delete=delete, today=TODAY, level=1, pace=pace)
-
-
-def rollups(store: MemoryStore) -> list[str]:
-    return [key for key in store.objects if parse_rollup_key(key)]
-
-
-def members(store: MemoryStore) -> Iterator[tuple[str, bytes]]:
-    """(key, body) of every member of every rollup, read by an ordinary tool."""
-    for key in rollups(store):
-        folder = key[: key.rindex("/") + 1] if "/" in key else ""
-        with tarfile.open(fileobj=io.BytesIO(store.objects[key].body)) as tar:
-            for member in tar:
-                file = tar.extractfile(member)
-                assert file is not None
-                yield folder + member.name, file.read()
-
-
-def assert_nothing_lost(store: MemoryStore, bodies: dict[str, bytes]) -> None:
-    """Every original is still there, or in a rollup, byte for byte."""
-    held = dict(members(store))
-    for key, body in bodies.items():
-        stored = store.objects.get(key)
-        assert (stored is not None and stored.body == body) or held.get(key) == body, key
-
-
-def assert_exactly_once(store: MemoryStore, bodies: dict[str, bytes]) -> None:
-    """Every original is a member of exactly one rollup, byte for byte, and nothing else is."""
-    held = list(members(store))
-    assert sorted(held) == sorted(bodies.items())
+from s3_log_roller.rolling.tasks import Window
 
 
 @pytest.mark.parametrize("page_size", [1000, 2])

@@ -18,24 +18,21 @@ from deflate import crc32, deflate_compress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal import isal_zlib
+from tests.support.forging import gzip_block, reseal
+from tests.support.packing import Log, pack, prove
 
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import (
     Block,
     Footer,
-    Originals,
     RollupChecker,
-    RollupWriter,
     decode_blocks,
-    inflate_block,
     iter_members,
     read_footer,
 )
-from s3_log_roller.rollup.index import encode_blocks, encode_section
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
-from s3_log_roller.rollup.writer import BLOCK_HEADER, BLOCK_TRAILER
+from s3_log_roller.rollup.writer import BLOCK_TRAILER
 
 GROUP = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -52,61 +49,19 @@ ENTRIES = [entry(1, b"one " * 90), entry(2, b""), entry(3, b"three " * 99), entr
 LARGE = [entry(1, b"1"), entry(2, random.Random(1).randbytes(1000) * 2500), entry(3, b"3" * 700)]
 
 
-def pack(entries: Sequence[Entry], other_etag_row: int = 0) -> bytes:
-    originals = Originals(GROUP)
+def rollup_of(entries: Sequence[Entry], other_etag_row: int = 0) -> bytes:
+    """The rollup of those logs; the ETag in that row is not an MD5."""
+    logs = []
     for row, (suffix, body, mtime) in enumerate(entries):
-        md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        originals.append(suffix, f"{md5}-2" if row == other_etag_row else md5, len(body), mtime)
-    writer = RollupWriter(GROUP, originals.content_digest(), DEFAULT_LEVEL)
-    out = []
-    for original, (_, body, _) in zip(originals, entries, strict=True):
-        out.append(writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest()))
-    return b"".join([*out, *writer.finish()])
-
-
-def check(rollup: bytes) -> int:
-    """Verify the whole rollup; the number of members proven."""
-    footer = read_footer(rollup, len(rollup))
-    table = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start])
-    members = iter_members(footer, rollup[footer.members_start : footer.blocks_start], table.day)
-    checker = RollupChecker(footer, members, table.target_prefix, table.day)
-    proven = 0
-    for block in table.blocks:
-        proven += len(checker.feed(inflate_block(rollup[block.offset : block.offset + block.length], block)))
-    checker.finish()
-    return proven
+        etag = f"{hashlib.md5(body).hexdigest()}-2" if row == other_etag_row else None
+        logs.append(Log(suffix, body, mtime, etag))
+    return pack(GROUP, logs)[1]
 
 
 def tar_of(entries: Sequence[Entry]) -> bytes:
     headers = TarHeaders("logs-")
     pieces = [headers.header(name, len(body), time) + body + padding(len(body)) for name, body, time in entries]
     return b"".join(pieces) + END_OF_ARCHIVE
-
-
-def gzip_block(tar: bytes) -> bytes:
-    return BLOCK_HEADER + deflate_compress(tar, 6) + BLOCK_TRAILER.pack(crc32(tar), len(tar))
-
-
-def reseal(rollup: bytes, data: bytes, blocks: list[Block], members: bytes | None = None) -> bytes:
-    """A rollup of that data with the index of another, all of whose checksums are right."""
-    footer = read_footer(rollup, len(rollup))
-    section = rollup[footer.members_start : footer.blocks_start]
-    members_crc32 = footer.members_crc32
-    if members is not None:
-        section, members_crc32 = encode_section(members), crc32(members)
-    payload = encode_blocks(blocks, GROUP.target_prefix, GROUP.day)
-    blocks_start = len(data) + len(section)
-    forged = replace(
-        footer,
-        members_start=len(data),
-        blocks_start=blocks_start,
-        footer_start=blocks_start + len(encode_section(payload)),
-        blocks=len(blocks),
-        tar_bytes=sum(block.tar_length for block in blocks),
-        members_crc32=members_crc32,
-        blocks_crc32=crc32(payload),
-    )
-    return data + section + encode_section(payload) + forged.encode()
 
 
 def with_tar(rollup: bytes, tar: bytes) -> bytes:
@@ -117,49 +72,49 @@ def with_tar(rollup: bytes, tar: bytes) -> bytes:
 
 def test_the_forger_makes_sound_rollups() -> None:
     """What the damage table below refuses it refuses for the damage, not for the way it was made."""
-    assert check(with_tar(pack(ENTRIES), tar_of(ENTRIES))) == len(ENTRIES)
-    assert check(pack(LARGE)) == len(LARGE)
+    assert len(prove(with_tar(rollup_of(ENTRIES), tar_of(ENTRIES)))) == len(ENTRIES)
+    assert len(prove(rollup_of(LARGE))) == len(LARGE)
 
 
 def test_any_flipped_byte_is_found() -> None:
     """Every byte of a rollup, in every place: the ones that gzip ignores included."""
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     bits = random.Random(1)
     for place in range(len(rollup)):
         spoiled = bytearray(rollup)
         spoiled[place] ^= bits.randrange(1, 256)
         with pytest.raises(DamagedRollup):
-            check(bytes(spoiled))
+            prove(bytes(spoiled))
 
 
 def test_a_flip_that_changes_nothing_for_gzip_is_found() -> None:
     """The bits behind the end of a deflate stream are under no checksum of gzip's."""
-    rollup = pack([entry(1, b"x" * 7)])
+    rollup = rollup_of([entry(1, b"x" * 7)])
     footer = read_footer(rollup, len(rollup))
     data = rollup[: footer.members_start]
     last = len(data) - BLOCK_TRAILER.size - 1
     spoiled = data[:last] + bytes((data[last] ^ 0x80,)) + data[last + 1 :]
     assert gzip.decompress(spoiled) == gzip.decompress(data)
     with pytest.raises(DamagedRollup, match="not the one the index describes"):
-        check(spoiled + rollup[footer.members_start :])
+        prove(spoiled + rollup[footer.members_start :])
 
 
 def test_more_in_the_members_section_than_the_members_is_found() -> None:
     """Though its checksum is right."""
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     footer = read_footer(rollup, len(rollup))
     blocks = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
     longer = members_payload(rollup) + b"\0"
     with pytest.raises(DamagedRollup, match="more than the members"):
-        check(reseal(rollup, rollup[: footer.members_start], list(blocks), longer))
+        prove(reseal(rollup, rollup[: footer.members_start], list(blocks), longer))
 
 
 def test_any_truncation_is_found() -> None:
     """At every length, as is a byte too many before or behind."""
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     for cut_off in [rollup[:length] for length in range(len(rollup))] + [rollup + b"\0", b"\0" + rollup, rollup * 2]:
         with pytest.raises(DamagedRollup):
-            check(cut_off)
+            prove(cut_off)
 
 
 @settings(max_examples=100, deadline=None)
@@ -173,10 +128,10 @@ def test_damage_is_found_in_any_block(data: st.DataObject) -> None:
     spoiled = rollup[:start] + instead + rollup[stop:]
     if spoiled != rollup:
         with pytest.raises(DamagedRollup):
-            check(spoiled)
+            prove(spoiled)
 
 
-LARGE_ROLLUP = pack(LARGE)
+LARGE_ROLLUP = rollup_of(LARGE)
 
 ONE, TWO, THREE, FOUR, FIVE = ENTRIES
 HEADERS = TarHeaders("logs-")
@@ -217,13 +172,13 @@ TARS: dict[str, tuple[bytes, str]] = {
 def test_a_wrong_tar_is_found_though_every_checksum_is_right(damage: str) -> None:
     """And the message names the member and what differs. Also when the tar comes in odd pieces."""
     tar, reason = TARS[damage]
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     with pytest.raises(DamagedRollup, match=reason):
         feed_pieces(rollup, tar, 700)
     with pytest.raises(DamagedRollup):
         feed_pieces(rollup, tar, 512)
     with pytest.raises(DamagedRollup) as seen:
-        check(with_tar(rollup, tar))
+        prove(with_tar(rollup, tar))
     assert reason in str(seen.value) or "footer" in str(seen.value)
 
 
@@ -246,7 +201,7 @@ def members_payload(rollup: bytes) -> bytes:
 @given(st.data())
 def test_a_wrong_members_section_is_found_though_its_checksum_is_right(data: st.DataObject) -> None:
     """Any bit of any column: name, size, time, digest, ETag."""
-    rollup = pack(ENTRIES, other_etag_row=data.draw(st.integers(0, 4)))
+    rollup = rollup_of(ENTRIES, other_etag_row=data.draw(st.integers(0, 4)))
     footer = read_footer(rollup, len(rollup))
     payload = members_payload(rollup)
     plain = bytearray(isal_zlib.decompress(payload[8:], -15))
@@ -255,14 +210,14 @@ def test_a_wrong_members_section_is_found_though_its_checksum_is_right(data: st.
     forged = len(deflated).to_bytes(4, "little") + payload[4:8] + deflated
     blocks = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
     with pytest.raises(DamagedRollup):
-        check(reseal(rollup, rollup[: footer.members_start], list(blocks), forged))
+        prove(reseal(rollup, rollup[: footer.members_start], list(blocks), forged))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_wrong_footer_is_found_though_its_checksum_is_right(data: st.DataObject) -> None:
     """Any other number in any field."""
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     footer = read_footer(rollup, len(rollup))
     name = data.draw(st.sampled_from(sorted(set(Footer.__slots__) - {"content_digest"})))
     wide = not (name == "blocks" or name.endswith("crc32"))
@@ -272,13 +227,13 @@ def test_a_wrong_footer_is_found_though_its_checksum_is_right(data: st.DataObjec
     values: dict[str, Any] = {name: other}
     changed = replace(footer, **values)
     with pytest.raises(DamagedRollup):
-        check(rollup[: footer.footer_start] + changed.encode())
+        prove(rollup[: footer.footer_start] + changed.encode())
 
 
 @pytest.mark.parametrize("name", ["members_start", "blocks_start", "footer_start"])
 def test_a_footer_with_an_offset_beyond_all_bounds_is_found(name: str) -> None:
     """More than Python's own lengths can say."""
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     footer = read_footer(rollup, len(rollup))
     values: dict[str, Any] = {name: 2**64 - 1}
     with pytest.raises(DamagedRollup):
@@ -287,10 +242,10 @@ def test_a_footer_with_an_offset_beyond_all_bounds_is_found(name: str) -> None:
 
 def test_another_content_digest_is_found() -> None:
     """It is recomputed from keys, ETags and sizes."""
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     footer = read_footer(rollup, len(rollup))
     with pytest.raises(DamagedRollup, match="content digest"):
-        check(rollup[: footer.footer_start] + replace(footer, content_digest=bytes(32)).encode())
+        prove(rollup[: footer.footer_start] + replace(footer, content_digest=bytes(32)).encode())
 
 
 @settings(max_examples=150, deadline=None)
@@ -312,12 +267,12 @@ def test_a_wrong_blocks_section_never_misleads_the_check(data: st.DataObject) ->
     values: dict[str, Any] = {name: data.draw(fields[name])}
     blocks[row] = blocks[row]._replace(**values)
     with suppress(DamagedRollup):
-        assert check(reseal(LARGE_ROLLUP, LARGE_ROLLUP[: footer.members_start], blocks)) == len(LARGE)
+        assert len(prove(reseal(LARGE_ROLLUP, LARGE_ROLLUP[: footer.members_start], blocks))) == len(LARGE)
 
 
 def test_a_newer_version_is_named() -> None:
     """Not called damage: the message says that a newer program wrote it."""
-    rollup = bytearray(pack(ENTRIES))
+    rollup = bytearray(rollup_of(ENTRIES))
     assert rollup[-15] == 1
     rollup[-15] = 2
     with pytest.raises(DamagedRollup, match="version 2, written by a newer program"):
@@ -326,12 +281,12 @@ def test_a_newer_version_is_named() -> None:
 
 def bomb_in_data() -> bytes:
     bomb = gzip_block(bytes(100_000_000))
-    rollup = pack(ENTRIES)
+    rollup = rollup_of(ENTRIES)
     return reseal(rollup, bomb, [Block(0, len(bomb), crc32(bomb), len(TAR), 0, 0, ENTRIES[0][0])])
 
 
 def bomb_in_index() -> bytes:
-    rollup = pack([entry(second, b"") for second in range(1, 60)])
+    rollup = rollup_of([entry(second, b"") for second in range(1, 60)])
     footer = read_footer(rollup, len(rollup))
     deflated = deflate_compress(bytes(10_000_000), 9)
     payload = len(deflated).to_bytes(4, "little") + bytes(4) + deflated
@@ -346,7 +301,20 @@ def test_a_bomb_is_refused_before_it_blows_up(make: Callable[[], bytes]) -> None
     tracemalloc.start()
     try:
         with pytest.raises(DamagedRollup):
-            check(rollup)
+            prove(rollup)
         assert tracemalloc.get_traced_memory()[1] < 3_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("place", "reason"), [(4, "does not begin as"), (-8, "gzip checksum"), (-1, "gzip checksum")])
+def test_blocks_that_other_tools_would_read_otherwise_are_refused(place: int, reason: str) -> None:
+    """A gzip header or trailer that is not the writer's own, under an index that fits it."""
+    rollup = rollup_of(ENTRIES)
+    footer = read_footer(rollup, len(rollup))
+    data = bytearray(rollup[: footer.members_start])
+    data[place] ^= 1
+    (block,) = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
+    forged = reseal(rollup, bytes(data), [block._replace(crc32=crc32(bytes(data)))])
+    with pytest.raises(DamagedRollup, match=reason):
+        prove(forged)

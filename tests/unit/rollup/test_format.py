@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.packing import pack, prove
 
 from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
@@ -28,7 +29,6 @@ from s3_log_roller.rollup import (
     IndexedMember,
     NoIndex,
     Originals,
-    RollupChecker,
     RollupWriter,
     cut,
     decode_blocks,
@@ -66,48 +66,14 @@ class Log:
         return hashlib.md5(self.body, usedforsecurity=False).digest()
 
 
-def pack(logs: Sequence[Log], target_prefix: str = "example.com/", pieces: Sequence[int] = ()) -> bytes:
-    """The rollup of the logs; bodies are written in pieces of those sizes, in turn, or whole if there are none."""
-    originals = Originals(DayGroup("bucket1", target_prefix, DAY))
-    for log in logs:
-        originals.append(log.suffix, log.etag or log.md5.hex(), len(log.body), log.mtime)
-    writer = RollupWriter(originals.group, originals.content_digest(), DEFAULT_LEVEL)
-    out: list[bytes] = []
-    for original, log in zip(originals, logs, strict=True):
-        if not pieces:
-            out.append(writer.add(original, log.body, log.md5))
-            continue
-        out.append(writer.begin(original))
-        position = turn = 0
-        while position < len(log.body):
-            size = pieces[turn % len(pieces)]
-            out.append(writer.write(log.body[position : position + size]))
-            position, turn = position + size, turn + 1
-        out.append(writer.end(log.md5))
-    out += writer.finish()
-    rollup = b"".join(out)
-    assert writer.bytes_out == len(rollup)
-    assert (writer.members, writer.original_bytes) == (len(originals), originals.total_bytes)
-    return rollup
+def rollup_of(logs: Sequence[Log], target_prefix: str = "example.com/", pieces: Sequence[int] = ()) -> bytes:
+    return pack(DayGroup("bucket1", target_prefix, DAY), logs, pieces=pieces)[1]
 
 
 def read_index(rollup: bytes) -> tuple[Footer, BlockTable, Iterator[IndexedMember]]:
     footer = read_footer(rollup[-TAIL_BYTES:], len(rollup))
     table = decode_blocks(footer, cut(rollup, len(rollup), footer.blocks_range) or b"")
     return footer, table, iter_members(footer, cut(rollup, len(rollup), footer.members_range) or b"", table.day)
-
-
-def check(rollup: bytes, piece: int = 0) -> list[tuple[IndexedMember, bytes]]:
-    """Verify as reconcile does, feeding the tar block by block, or in pieces of that size."""
-    footer, table, members = read_index(rollup)
-    checker = RollupChecker(footer, members, table.target_prefix, table.day)
-    tars = [inflate_block(rollup[block.offset : block.offset + block.length], block) for block in table.blocks]
-    if piece:
-        tar = b"".join(tars)
-        tars = [tar[start : start + piece] for start in range(0, len(tar), piece)]
-    proven = [member for tar in tars for member in checker.feed(tar)]
-    checker.finish()
-    return proven
 
 
 def random_body(seed: int, size: int) -> bytes:
@@ -140,8 +106,8 @@ quick = settings(max_examples=30, deadline=None)
 @given(LOGS, TARGET_PREFIXES, st.sampled_from([0, 512, 7000, 100_001, 5 * MIB]))
 def test_what_is_packed_is_verified_and_indexed(logs: list[Log], target_prefix: str, piece: int) -> None:
     """Every member comes back with its name, size, time and MD5, however the tar is cut while it is checked."""
-    rollup = pack(logs, target_prefix)
-    proven = check(rollup, piece)
+    rollup = rollup_of(logs, target_prefix)
+    proven = prove(rollup, piece)
     assert [(m.suffix, m.size, m.mtime, md5) for m, md5 in proven] == [
         (log.suffix, len(log.body), log.mtime, log.md5) for log in logs
     ]
@@ -156,7 +122,7 @@ def test_what_is_packed_is_verified_and_indexed(logs: list[Log], target_prefix: 
 @given(LOGS, st.lists(st.integers(1, 2 * MIB), min_size=1, max_size=3).filter(lambda pieces: sum(pieces) > 5000))
 def test_same_originals_same_bytes(logs: list[Log], pieces: list[int]) -> None:
     """However the bodies come in pieces."""
-    assert pack(logs, pieces=pieces) == pack(logs)
+    assert rollup_of(logs, pieces=pieces) == rollup_of(logs)
 
 
 @quick
@@ -164,7 +130,7 @@ def test_same_originals_same_bytes(logs: list[Log], pieces: list[int]) -> None:
 def test_tarfile_reads_exactly_the_originals(logs: list[Log], target_prefix: str) -> None:
     """Base names in key order, bodies, and LastModified as mtime."""
     base = target_prefix.rpartition("/")[2]
-    with tarfile.open(fileobj=io.BytesIO(pack(logs, target_prefix)), mode="r:gz", encoding="utf-8") as tar:
+    with tarfile.open(fileobj=io.BytesIO(rollup_of(logs, target_prefix)), mode="r:gz", encoding="utf-8") as tar:
         found = []
         for member in tar:
             body = tar.extractfile(member)
@@ -177,7 +143,7 @@ def test_tarfile_reads_exactly_the_originals(logs: list[Log], target_prefix: str
 @given(LOGS)
 def test_blocks_tile_the_data_and_follow_the_rule(logs: list[Log]) -> None:
     """Each inflates alone, members start a block where they do not fit into the one before, none is over its limit."""
-    rollup = pack(logs)
+    rollup = rollup_of(logs)
     footer, table, _ = read_index(rollup)
     tar = gzip.decompress(rollup)
     assert len(tar) == footer.tar_bytes
@@ -207,16 +173,16 @@ def test_blocks_tile_the_data_and_follow_the_rule(logs: list[Log]) -> None:
 )
 def test_a_block_is_filled_to_its_last_byte(last_size: int, expected: list[int]) -> None:
     """An entry that just fits goes in, one of a record more begins the next; the end of the archive has room."""
-    rollup = pack([Log(1, 1, bytes(MIB // 2 - 512)), Log(2, 2, bytes(last_size))])
+    rollup = rollup_of([Log(1, 1, bytes(MIB // 2 - 512)), Log(2, 2, bytes(last_size))])
     assert [block.tar_length for block in read_index(rollup)[1].blocks] == expected
-    assert len(check(rollup)) == 2
+    assert len(prove(rollup)) == 2
 
 
 @quick
 @given(LOGS, st.data())
 def test_one_member_is_found_in_the_blocks_the_table_names(logs: list[Log], data: st.DataObject) -> None:
     """And nowhere else: its header and whole body are in those blocks, which are as few as its size allows."""
-    rollup = pack(logs)
+    rollup = rollup_of(logs)
     _, table, _ = read_index(rollup)
     log = data.draw(st.sampled_from(logs))
     blocks = table.blocks_for(log.suffix, log.suffix)
@@ -232,7 +198,7 @@ def test_one_member_is_found_in_the_blocks_the_table_names(logs: list[Log], data
 @given(LOGS, st.data())
 def test_a_time_range_is_found_in_the_blocks_the_table_names(logs: list[Log], data: st.DataObject) -> None:
     """Every block with a byte of the range's members is among them; bounds may be parts of a suffix."""
-    rollup = pack(logs)
+    rollup = rollup_of(logs)
     _, table, _ = read_index(rollup)
     low, high = sorted(data.draw(st.tuples(st.integers(0, 23), st.integers(0, 23))))
     chosen = table.blocks_for(f"{DAY}-{low:02}", f"{DAY}-{high:02}:")
@@ -250,15 +216,15 @@ def test_a_day_of_many_chunks_and_carriers_round_trips() -> None:
         Log(row * 4, rng.getrandbits(64), b"", etag="e" * 200 + "-2" if row % 50 == 7 else None)
         for row in range(20_000)
     ]
-    rollup = pack(logs)
+    rollup = rollup_of(logs)
     footer, _, _ = read_index(rollup)
     assert len(footer.members_range) > 2 * 65_026
-    assert [(m.suffix, m.mtime, m.etag) for m, _ in check(rollup)] == [(x.suffix, x.mtime, x.etag) for x in logs]
+    assert [(m.suffix, m.mtime, m.etag) for m, _ in prove(rollup)] == [(x.suffix, x.mtime, x.etag) for x in logs]
 
 
 def test_a_small_rollup_has_a_small_index() -> None:
     """Tiny rollups exist by the thousand."""
-    rollup = pack([Log(18943, 0x42117B9A70B0F1BA, random_body(1, 3700))])
+    rollup = rollup_of([Log(18943, 0x42117B9A70B0F1BA, random_body(1, 3700))])
     footer, _, _ = read_index(rollup)
     assert len(rollup) - footer.members_start <= 270
 
@@ -270,7 +236,7 @@ def test_a_member_is_recognised_by_what_the_index_knows() -> None:
     for log in logs:
         originals.append(log.suffix, log.etag or log.md5.hex(), 1, 0)
     first, second = originals
-    members = list(read_index(pack(logs))[2])
+    members = list(read_index(rollup_of(logs))[2])
     assert members[0].may_hold(first)
     assert members[1].may_hold(second)
     assert not members[0].may_hold(second)
@@ -339,7 +305,7 @@ def test_other_tools_list_and_extract_exactly_the_originals(tool: str, tmp_path:
     logs = [Log(row * 100, row, random_body(row, 9000 * row % 70_000)) for row in range(60)]
     logs += [Log(20_000, 1, random_body(1, 3_000_000)), Log(30_000, 1, b""), Log(30_001, 1, random_body(3, MIB))]
     path = tmp_path / "rollup.tgz"
-    path.write_bytes(pack(logs, "example.com/logs-"))
+    path.write_bytes(rollup_of(logs, "example.com/logs-"))
     listed = subprocess.run([*listing, str(path)], capture_output=True, text=True, check=True)
     assert listed.stderr == ""
     assert listed.stdout.splitlines() == [f"logs-{log.suffix}" for log in logs]
@@ -357,6 +323,6 @@ def test_gzip_finds_nothing_wrong(tmp_path: Path) -> None:
     if shutil.which("gzip") is None:
         pytest.skip("gzip is not installed")
     path = tmp_path / "rollup.tgz"
-    path.write_bytes(pack([Log(1, 1, os.urandom(2 * MIB)), Log(2, 2, b"")]))
+    path.write_bytes(rollup_of([Log(1, 1, os.urandom(2 * MIB)), Log(2, 2, b"")]))
     done = subprocess.run(["gzip", "-tv", str(path)], capture_output=True, text=True, check=True)
     assert "OK" in done.stderr

@@ -9,64 +9,44 @@ from datetime import UTC, date, datetime
 
 import pytest
 from isal import isal_zlib
+from tests.support.packing import Log, pack, prove
 from tests.support.paths import ROOT
 
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import (
     FOOTER_BYTES,
-    Originals,
-    RollupChecker,
-    RollupWriter,
     decode_blocks,
-    inflate_block,
-    iter_members,
     read_footer,
 )
 
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
 
-Log = tuple[str, bytes, int, str | None]
-"""Suffix, body, mtime, and the ETag where that is not the body's MD5."""
 
 GOLDEN_GROUP = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 GOLDEN_LOGS: list[Log] = [
-    ("2022-07-01-05-15-43-42117B9A70B0F1BA", b"79a5 example.com REST.GET.OBJECT a\n" * 20, MIDNIGHT + 18944, None),
-    ("2022-07-01-05-21-46-66A49E4B82CEA312", b"79a5 example.com REST.PUT.OBJECT b\n" * 60000, MIDNIGHT + 19310, None),
-    ("2022-07-01-23-59-59-FFFFFFFFFFFFFFFF", b"", MIDNIGHT + 86401, "d41d8cd98f00b204e9800998ecf8427e-1"),
+    Log("2022-07-01-05-15-43-42117B9A70B0F1BA", b"79a5 example.com REST.GET.OBJECT a\n" * 20, MIDNIGHT + 18944, None),
+    Log(
+        "2022-07-01-05-21-46-66A49E4B82CEA312", b"79a5 example.com REST.PUT.OBJECT b\n" * 60000, MIDNIGHT + 19310, None
+    ),
+    Log("2022-07-01-23-59-59-FFFFFFFFFFFFFFFF", b"", MIDNIGHT + 86401, "d41d8cd98f00b204e9800998ecf8427e-1"),
 ]
 EXAMPLE_GROUP = DayGroup("bucket1", "example.com/", date(2022, 7, 1))
-EXAMPLE_LOGS: list[Log] = [("2022-07-01-05-15-43-42117B9A70B0F1BA", b"hello\n", MIDNIGHT + 18944, None)]
+EXAMPLE_LOGS: list[Log] = [Log("2022-07-01-05-15-43-42117B9A70B0F1BA", b"hello\n", MIDNIGHT + 18944, None)]
 
 
-def pack(group: DayGroup, logs: list[Log]) -> tuple[bytes, str]:
-    """The rollup the program makes of the logs today, and its key."""
-    originals = Originals(group)
-    for suffix, body, mtime, etag in logs:
-        originals.append(suffix, etag or hashlib.md5(body, usedforsecurity=False).hexdigest(), len(body), mtime)
-    writer = RollupWriter(group, originals.content_digest(), DEFAULT_LEVEL)
-    data = [
-        writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest())
-        for original, (_, body, _, _) in zip(originals, logs, strict=True)
-    ]
-    return b"".join([*data, *writer.finish()]), group.rollup_key(logs[0][0])
+Proven = tuple[str, bytes, int, str | None]
+"""Suffix, MD5, mtime, and the ETag where that is not the body's MD5."""
 
 
-def check(rollup: bytes, group: DayGroup) -> list[Log]:
-    """Verify the rollup; its members (without their bodies, with MD5 in their place)."""
+def check(rollup: bytes, group: DayGroup) -> list[Proven]:
+    """Verify the rollup; its members."""
     footer = read_footer(rollup, len(rollup))
     table = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start])
     assert (table.target_prefix, table.day) == (group.target_prefix, group.day)
-    members = iter_members(footer, rollup[footer.members_start : footer.blocks_start], table.day)
-    checker = RollupChecker(footer, members, table.target_prefix, table.day)
-    proven = []
-    for block in table.blocks:
-        proven += checker.feed(inflate_block(rollup[block.offset : block.offset + block.length], block))
-    checker.finish()
-    return [(member.suffix, md5, member.mtime, member.etag) for member, md5 in proven]
+    return [(member.suffix, md5, member.mtime, member.etag) for member, md5 in prove(rollup)]
 
 
-def expected_of(logs: list[Log]) -> list[Log]:
+def expected_of(logs: list[Log]) -> list[Proven]:
     return [
         (suffix, hashlib.md5(body, usedforsecurity=False).digest(), mtime, etag) for suffix, body, mtime, etag in logs
     ]
@@ -88,7 +68,7 @@ def test_a_rollup_of_version_1_is_read() -> None:
 def test_the_same_originals_make_the_same_tar_as_ever() -> None:
     """And the same name; the compressed bytes may change with libdeflate's release."""
     golden = (ROOT / "tests" / "golden" / "rollup-v1-2022-07-01.tgz").read_bytes()
-    rollup, key = pack(GOLDEN_GROUP, GOLDEN_LOGS)
+    key, rollup = pack(GOLDEN_GROUP, GOLDEN_LOGS)
     assert gzip.decompress(rollup) == gzip.decompress(golden)
     assert key == "example.com/logs-rollup-2022-07-01-fc9c0e4a.tgz"
     lengths = [
@@ -103,7 +83,7 @@ def test_the_documents_example_is_a_rollup() -> None:
     """The listing is verified whole, and is what the program makes of that log."""
     rollup = listings()[0]
     assert check(rollup, EXAMPLE_GROUP) == expected_of(EXAMPLE_LOGS)
-    again, key = pack(EXAMPLE_GROUP, EXAMPLE_LOGS)
+    key, again = pack(EXAMPLE_GROUP, EXAMPLE_LOGS)
     assert gzip.decompress(rollup) == gzip.decompress(again)
     assert key in (ROOT / "docs" / "reference" / "format.md").read_text(encoding="utf-8")
 

@@ -1,0 +1,95 @@
+"""Rollups made without a store, and their proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from hashlib import md5
+from typing import NamedTuple, Protocol
+
+from tests.support.logs import DAY, PREFIX
+
+from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rollup import (
+    IndexedMember,
+    Originals,
+    RollupChecker,
+    RollupWriter,
+    decode_blocks,
+    inflate_block,
+    iter_members,
+    read_footer,
+)
+
+DELIVERED = 1_656_652_543
+"""2022-07-01 05:15:43 UTC."""
+
+
+class Delivered(Protocol):
+    """A log to be packed; its ETag is the body's MD5 unless `etag` is another."""
+
+    @property
+    def suffix(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def mtime(self) -> int: ...
+    @property
+    def etag(self) -> str | None: ...
+
+
+class Log(NamedTuple):
+    suffix: str
+    body: bytes
+    mtime: int = DELIVERED
+    etag: str | None = None
+
+
+def pack(
+    group: DayGroup, logs: Iterable[Delivered], *, pieces: Sequence[int] = (), level: int = DEFAULT_LEVEL
+) -> tuple[str, bytes]:
+    """(key, content) of the rollup of those logs; bodies are written in pieces of those sizes, in turn, or whole."""
+    logs = list(logs)
+    originals = Originals(group)
+    for log in logs:
+        originals.append(log.suffix, log.etag or md5(log.body).hexdigest(), len(log.body), log.mtime)
+    writer = RollupWriter(group, originals.content_digest(), level)
+    out: list[bytes] = []
+    for original, log in zip(originals, logs, strict=True):
+        if not pieces:
+            out.append(writer.add(original, log.body, md5(log.body).digest()))
+            continue
+        out.append(writer.begin(original))
+        position = turn = 0
+        while position < len(log.body):
+            size = pieces[turn % len(pieces)]
+            out.append(writer.write(log.body[position : position + size]))
+            position, turn = position + size, turn + 1
+        out.append(writer.end(md5(log.body).digest()))
+    out += writer.finish()
+    content = b"".join(out)
+    assert writer.bytes_out == len(content)
+    assert (writer.members, writer.original_bytes) == (len(originals), originals.total_bytes)
+    return group.rollup_key(logs[0].suffix), content
+
+
+def pack_day(bodies: dict[str, bytes], *, day: date = DAY, prefix: str = PREFIX) -> tuple[str, bytes]:
+    """(key, content) of the rollup of the logs with those keys and bodies."""
+    logs = [Log(key.removeprefix(prefix), body) for key, body in sorted(bodies.items())]
+    return pack(DayGroup("bucket", prefix, day), logs, level=1)
+
+
+def prove(rollup: bytes, piece: int = 0) -> list[tuple[IndexedMember, bytes]]:
+    """Verify as reconcile does, feeding the tar block by block, or in pieces of that size: (member, MD5) of each."""
+    footer = read_footer(rollup, len(rollup))
+    table = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start])
+    members = iter_members(footer, rollup[footer.members_start : footer.blocks_start], table.day)
+    checker = RollupChecker(footer, members, table.target_prefix, table.day)
+    tars = [inflate_block(rollup[block.offset : block.offset + block.length], block) for block in table.blocks]
+    if piece:
+        tar = b"".join(tars)
+        tars = [tar[start : start + piece] for start in range(0, len(tar), piece)]
+    proven = [member for tar in tars for member in checker.feed(tar)]
+    checker.finish()
+    return proven
