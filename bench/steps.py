@@ -27,7 +27,7 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.verify import verify
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ListedObject, Piece
+from s3_log_roller.store import ByteRange, ListedObject
 
 LOGS: Final = LogSet(logs=20_000)
 ROUNDS: Final = 5
@@ -54,7 +54,7 @@ def whole_steps(store: S3Bucket, bodies: list[bytes], md5s: list[bytes]) -> dict
             start_after, more = page.objects[-1].key, page.truncated
 
     def fetch() -> None:
-        pieces = (Piece(PREFIX + one.suffix, one.etag, 0, one.size, whole=True) for one in originals)
+        pieces = (ByteRange(PREFIX + one.suffix, one.etag, 0, one.size, whole=True) for one in originals)
         for _ in store.fetch(pieces):
             pass
 

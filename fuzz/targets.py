@@ -52,7 +52,7 @@ def log_key(data: bytes) -> None:
         assert key.startswith(group.logs_prefix)
         assert len(key) == len(log.target_prefix) + 36
         assert key[-36:-26] == log.day.isoformat()
-        assert key.encode() < after_day(log).encode() < (log.target_prefix + f"{log.day}.").encode()
+        assert key.encode() < after_day(key).encode() < (log.target_prefix + f"{log.day}.").encode()
         assert Originals(group).append(key[-36:], "0" * 32, 1, 1)
     if rollup is not None:
         group = DayGroup("bucket", rollup.target_prefix, rollup.day)

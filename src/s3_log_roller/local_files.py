@@ -7,7 +7,7 @@ import stat
 from collections.abc import Generator, Iterable
 
 from s3_log_roller.errors import ObjectGone, StorageError
-from s3_log_roller.store import DeleteReport, ListedObject, Page, Piece, Upload
+from s3_log_roller.store import ByteRange, ListedObject, Page
 
 LOCAL = ""
 """The name of the bucket that local files are in."""
@@ -19,7 +19,7 @@ def location(bucket: str, key: str) -> str:
 
 
 class LocalFiles:
-    """`store.Store`, for reading: keys are paths."""
+    """`store.ReadStore` of the files on this machine: their keys are their paths."""
 
     bucket = LOCAL
 
@@ -30,18 +30,18 @@ class LocalFiles:
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
 
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
-        """See `Store.fetch`."""
+    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        """See `ReadStore.fetch`."""
         path, handle = "", -1
         try:
-            for piece in pieces:
-                if piece.key != path:
+            for wanted in ranges:
+                if wanted.key != path:
                     if handle >= 0:
                         os.close(handle)
-                    path, handle = piece.key, _open(piece)
-                data = os.pread(handle, piece.length, piece.offset)
-                if len(data) != piece.length:
-                    raise ObjectGone(f"{piece.key} became shorter while it was read")
+                    path, handle = wanted.key, _open(wanted)
+                data = os.pread(handle, wanted.length, wanted.offset)
+                if len(data) != wanted.length:
+                    raise ObjectGone(f"{wanted.key} became shorter while it was read")
                 yield data, b""
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
@@ -49,28 +49,22 @@ class LocalFiles:
             if handle >= 0:
                 os.close(handle)
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
-        """Nothing: a file stands for itself."""
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        """An empty page: a file stands for itself, and nothing is looked for beside it."""
         return Page([], truncated=False)
 
     def etag_is_md5(self, key: str) -> bool:
-        """Never."""
+        """False: a file has no MD5 to its name."""
         return False
 
-    def upload(self, key: str, expected_bytes: int) -> Upload:
-        """Never."""
-        raise StorageError(f"{key}: local files are only read")
 
-    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
-        """Never."""
-        raise StorageError("local files are only read")
-
-
-def _open(piece: Piece) -> int:
-    handle = os.open(piece.key, os.O_RDONLY | os.O_CLOEXEC)
+def _open(wanted: ByteRange) -> int:
+    handle = os.open(wanted.key, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _listed(piece.key, os.fstat(handle)).etag != piece.etag:
-            raise ObjectGone(f"{piece.key} changed while it was read")
+        if _listed(wanted.key, os.fstat(handle)).etag != wanted.etag:
+            raise ObjectGone(f"{wanted.key} changed while it was read")
     except BaseException:
         os.close(handle)
         raise
@@ -79,6 +73,6 @@ def _open(piece: Piece) -> int:
 
 def _listed(path: str, found: os.stat_result) -> ListedObject:
     if not stat.S_ISREG(found.st_mode):
-        raise StorageError(f"{path} is no file: name the .tgz files themselves")
+        raise StorageError(f"{path} is not a file: name the .tgz files themselves")
     etag = f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
     return ListedObject(path, etag, found.st_size, int(found.st_mtime), archived=False)

@@ -116,6 +116,7 @@ def parse_rollup_key(key: str) -> RollupKey | None:
     return None if day is None else RollupKey(key[:-_ROLLUP_SUFFIX_CHARS], day, match[2])
 
 
-def after_day(log: LogKey) -> str:
-    """A `start-after` that skips the rest of the log's day and nothing that sorts behind it."""
-    return f"{log.target_prefix}{log.day}-{_ABOVE_DIGITS}"
+def after_day(key: str) -> str:
+    """A `start-after` that skips the rest of the day where the key is a log, and nothing that sorts behind it."""
+    log = parse_log_key(key)
+    return key if log is None else f"{log.target_prefix}{log.day}-{_ABOVE_DIGITS}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
+
+from s3_log_roller.errors import StorageError
 
 MAX_IN_FLIGHT: Final = 300
 """Requests of one store under way at once, whatever was asked for: each has a connection, a process often may have no
 more than 1,024 descriptors, and libcurl's `select` sees no others."""
+
+MAX_ODD_PAGES: Final = 10_000
+"""Empty pages in a row, and times that a listing may go back behind keys it has shown, before it counts as endless."""
 
 
 class ListedObject(NamedTuple):
@@ -31,9 +36,11 @@ class Page:
 
     objects: list[ListedObject]
     truncated: bool
+    continuation_token: str = ""
+    """Where the listing goes on, in the server's own words; empty where it gave none."""
 
 
-class Piece(NamedTuple):
+class ByteRange(NamedTuple):
     """A range of an object to fetch, of the very version with that ETag."""
 
     key: str
@@ -41,7 +48,27 @@ class Piece(NamedTuple):
     offset: int
     length: int
     whole: bool
-    """The piece is the whole object; its body is then checked against the ETag where that is an MD5."""
+    """The range is the whole object; its body is then checked against the ETag where that is an MD5."""
+
+    @classmethod
+    def part(cls, key: str, etag: str, wanted: range) -> ByteRange:
+        """Some of an object's bytes; they are fetched with a range request, even if they are all of them."""
+        return cls(key, etag, wanted.start, len(wanted), whole=False)
+
+
+def split_range(wanted: range, max_bytes: int) -> Iterator[range]:
+    """The range in pieces of up to `max_bytes`, in order."""
+    return (range(at, min(at + max_bytes, wanted.stop)) for at in range(wanted.start, wanted.stop, max_bytes))
+
+
+def whole_or_split(objects: Iterable[tuple[str, str, int]], max_bytes: int) -> Iterator[ByteRange]:
+    """For each (key, ETag, size) the whole object, or its parts where it is longer than `max_bytes`."""
+    for key, etag, size in objects:
+        if size <= max_bytes:
+            yield ByteRange(key, etag, 0, size, whole=True)
+        else:
+            for wanted in split_range(range(size), max_bytes):
+                yield ByteRange.part(key, etag, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +106,23 @@ class Upload(Protocol):
         """Drop everything written. Harmless after `finish`, and when called twice."""
 
 
-class Store(Protocol):
-    """One bucket. All methods raise `StorageError` when a call failed for good."""
+class ReadStore(Protocol):
+    """One bucket, to be read. All methods raise `StorageError` when a call failed for good."""
 
     bucket: str
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
-        """The next objects in key order whose keys start with `prefix` and sort behind `start_after`."""
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        """The next objects in key order whose keys start with `prefix` and sort behind `start_after`.
 
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
-        """The pieces' bodies in their order, with many requests in flight and bounded memory.
+        With a `continuation_token`, as an earlier page of that prefix gave it, the page behind that one.
+        """
 
-        With each body comes its MD5 (16 bytes) if the piece is a whole object; it was compared with the ETag where
+    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        """The bodies of the ranges in their order, with many requests in flight and bounded memory.
+
+        With each body comes its MD5 (16 bytes) if the range is a whole object; it was compared with the ETag where
         that is an MD5.
 
         Raises `ObjectGone` when an object is no longer there or has another ETag, `ObjectArchived` when it cannot be
@@ -100,8 +132,78 @@ class Store(Protocol):
     def etag_is_md5(self, key: str) -> bool:
         """Whether an ETag in the form of an MD5 is one: not if the object is encrypted with SSE-KMS or SSE-C."""
 
+
+class Store(ReadStore, Protocol):
+    """One bucket, to be read and written. All methods raise `StorageError` when a call failed for good."""
+
     def upload(self, key: str, expected_bytes: int) -> Upload:
         """Start an upload; `expected_bytes` is an upper estimate of its size."""
 
     def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
         """Delete (key, ETag) pairs, each object only if it still has that ETag."""
+
+
+class Pager:
+    """Goes through a listing page by page, and comes to an end whatever the server answers.
+
+    It goes on behind the last key of a page, or behind a later one (`skip_to`), so it can be continued by anyone who
+    knows that key. Only behind an empty page that says more follows does it use the server's continuation token.
+    """
+
+    def __init__(self, bucket: str, prefix: str, start_after: str = "") -> None:
+        self._what = f"s3://{bucket}/{prefix}"
+        self.prefix = prefix
+        self.start_after = start_after
+        """The listing goes on behind this key."""
+        self.continuation_token = ""
+        """Or, where this is not empty, where the server says."""
+        self.ended = False
+        self._turned_back_to: set[str] = set()
+        self._tokens: set[str] = set()
+
+    def take(self, page: Page) -> None:
+        """Move on behind a page. Raises `StorageError` where the server says that more follows and shows no more."""
+        self.ended = not page.truncated
+        if self.ended:
+            return
+        if not page.objects:
+            self._follow(page.continuation_token)
+            return
+        last_key = page.objects[-1].key
+        self.continuation_token = ""
+        self._tokens.clear()
+        if last_key == self.start_after:
+            raise StorageError(f"{self._what}: the server says that more follows, but it lists nothing more")
+        if last_key < self.start_after:
+            # SeaweedFS lists `a/x` before `a-x`, so going back is no fault. Going back to the same place is.
+            self._remember(last_key, self._turned_back_to)
+        self.start_after = last_key
+
+    def skip_to(self, key: str) -> None:
+        """Leave out everything up to that key, where the listing has not got that far by itself."""
+        self.start_after = max(self.start_after, key)
+
+    def _follow(self, token: str) -> None:
+        if not token:
+            raise StorageError(f"{self._what}: the server says that more follows, but it lists nothing more")
+        self._remember(token, self._tokens)
+        self.continuation_token = token
+
+    def _remember(self, place: str, places: set[str]) -> None:
+        if place in places or len(places) == MAX_ODD_PAGES:
+            raise StorageError(f"{self._what}: the server lists the same pages again and again, without an end")
+        places.add(place)
+
+
+def list_pages(store: ReadStore, pager: Pager) -> Iterator[Page]:
+    """The pages of a listing; between two of them the caller may make the pager skip keys."""
+    while not pager.ended:
+        page = store.list_page(pager.prefix, pager.start_after, continuation_token=pager.continuation_token)
+        pager.take(page)
+        yield page
+
+
+def list_objects(store: ReadStore, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
+    """Every object under a prefix whose key sorts behind `start_after`, in key order."""
+    for page in list_pages(store, Pager(store.bucket, prefix, start_after)):
+        yield from page.objects

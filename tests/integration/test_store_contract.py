@@ -17,7 +17,7 @@ from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.aws.s3.bucket import PART_BYTES
 from s3_log_roller.demo.servers import LocalServer
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError, WrongRegion
-from s3_log_roller.store import ListedObject, Piece, Store
+from s3_log_roller.store import ByteRange, ListedObject, Store
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -60,12 +60,12 @@ def put(store: Store, key: str, body: bytes) -> ListedObject:
     return ListedObject(key, upload.finish(), len(body), 0, archived=False)
 
 
-def piece(entry: ListedObject, offset: int = 0, length: int | None = None) -> Piece:
+def piece(entry: ListedObject, offset: int = 0, length: int | None = None) -> ByteRange:
     whole = length is None
-    return Piece(entry.key, entry.etag, offset, entry.size if length is None else length, whole)
+    return ByteRange(entry.key, entry.etag, offset, entry.size if length is None else length, whole)
 
 
-def fetch(store: Store, *pieces: Piece) -> list[tuple[bytes, bytes]]:
+def fetch(store: Store, *pieces: ByteRange) -> list[tuple[bytes, bytes]]:
     return list(store.fetch(pieces))
 
 
@@ -212,7 +212,7 @@ def test_no_credentials_are_named_as_such(seaweedfs: LocalServer, monkeypatch: p
     ("policy", "call"),
     [
         ("no-list", lambda store: store.list_page("")),
-        ("no-get", lambda store: fetch(store, Piece("key", md5(b"body").hexdigest(), 0, 4, whole=True))),
+        ("no-get", lambda store: fetch(store, ByteRange("key", md5(b"body").hexdigest(), 0, 4, whole=True))),
         ("no-put", lambda store: put(store, "other", b"body")),
     ],
 )

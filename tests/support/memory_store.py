@@ -11,7 +11,7 @@ from hashlib import md5
 from typing import NamedTuple
 
 from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
-from s3_log_roller.store import DeleteFailure, DeleteReport, ListedObject, Page, Piece
+from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
 
 
 class Stored(NamedTuple):
@@ -49,7 +49,9 @@ class MemoryStore:
         """Move an object to an archive tier."""
         self.objects[key] = self.objects[key]._replace(archived=True)
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         self.before("list", prefix)
         keys = sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode)
         keys = keys[bisect_right(keys, start_after.encode(), key=str.encode) :] if start_after else keys
@@ -61,7 +63,7 @@ class MemoryStore:
         self.after("list", prefix)
         return Page(objects, len(keys) > size)
 
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+    def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for piece in pieces:
             self.before("fetch", piece.key)
             stored = self.objects.get(piece.key)

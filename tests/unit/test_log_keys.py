@@ -84,7 +84,6 @@ def test_skipping_a_day_skips_that_day_only(
     target_prefix: str, moment: datetime, unique: str, other: datetime, other_unique: str
 ) -> None:
     """`after_day` is above every log of the day and below every log of a later one, in S3's order."""
-    log = LogKey(target_prefix, moment.date())
-    key = key_at(target_prefix, other, other_unique)
-    skipped = key.encode("utf-8") <= after_day(log).encode("utf-8")
+    skip = after_day(key_at(target_prefix, moment, unique))
+    skipped = key_at(target_prefix, other, other_unique).encode("utf-8") <= skip.encode("utf-8")
     assert skipped == (other.date() <= moment.date())

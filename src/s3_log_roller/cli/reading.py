@@ -18,10 +18,10 @@ from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 if TYPE_CHECKING:
     from s3_log_roller.aws.buckets import Connection
     from s3_log_roller.reading.lines import Query, Tally
-    from s3_log_roller.reading.parallel import OpenStores
+    from s3_log_roller.reading.parallel import OpenBuckets, OpenStores
     from s3_log_roller.reading.selection import Selection
     from s3_log_roller.reading.shares import Source, Stores
-    from s3_log_roller.store import Store
+    from s3_log_roller.store import ReadStore, Store
 
 WHERE_FROM: Final = "s3://BUCKET/PREFIX of logs and rollups at any depth, a rollup, or the path of a local .tgz"
 
@@ -100,6 +100,7 @@ class Session:
 
     stores: Stores
     open_stores: OpenStores
+    open_buckets: OpenBuckets
     failures: int = 0
 
     @property
@@ -120,19 +121,32 @@ def open_session(args: Namespace) -> Iterator[Session]:
     role = options.role_from(args)
     open_stores = partial(opened_stores, connection, role)
     with open_stores() as stores:
-        yield Session(stores, open_stores)
+        yield Session(stores, open_stores, partial(opened_buckets, connection, role))
 
 
 @contextmanager
 def opened_stores(connection: Connection, role: Role | None) -> Iterator[Stores]:
-    """Opens buckets when they are first asked for, and closes them at the end."""
+    """What opens buckets for reading, and gives this machine's files as another one."""
+    from s3_log_roller.local_files import LOCAL, LocalFiles
+
+    with opened_buckets(connection, role) as buckets:
+        local_files = LocalFiles()
+
+        def store(bucket: str) -> ReadStore:
+            return local_files if bucket == LOCAL else buckets(bucket)
+
+        yield store
+
+
+@contextmanager
+def opened_buckets(connection: Connection, role: Role | None) -> Iterator[Callable[[str], Store]]:
+    """What opens buckets when they are first asked for. They are closed at the end."""
     from contextlib import ExitStack
 
     from s3_log_roller.aws.buckets import Buckets
-    from s3_log_roller.local_files import LOCAL, LocalFiles
 
     with closing(Buckets(connection)) as buckets, ExitStack() as leases:
-        opened: dict[str, Store] = {LOCAL: LocalFiles()}
+        opened: dict[str, Store] = {}
 
         def store(bucket: str) -> Store:
             if bucket not in opened:

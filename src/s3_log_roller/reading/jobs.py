@@ -8,7 +8,7 @@ from typing import Any
 
 from s3_log_roller.reading.lines import LineReader, Query
 from s3_log_roller.reading.logs import Reader
-from s3_log_roller.reading.parallel import Batch, Failure, Job, OpenStores, Worker
+from s3_log_roller.reading.parallel import Batch, Failure, Job, OpenBuckets, OpenStores, Worker
 from s3_log_roller.reading.proofs import prove
 from s3_log_roller.reading.restoring import Restorer, Target
 
@@ -84,16 +84,17 @@ class RestoreJob(Job):
     """Yields a `Restored` for every batch."""
 
     open_stores: OpenStores
+    open_buckets: OpenBuckets
     target: Target
 
     def start(self) -> Worker:
-        return _RestoreWorker(self.open_stores, self.target)
+        return _RestoreWorker(self)
 
 
 class _RestoreWorker(_Worker):
-    def __init__(self, open_stores: OpenStores, target: Target) -> None:
-        super().__init__(open_stores)
-        self._restorer = Restorer(self.stores, target, open_stores, self.failed)
+    def __init__(self, job: RestoreJob) -> None:
+        super().__init__(job.open_stores)
+        self._restorer = Restorer(self.stores, job.target, job.open_buckets, self.failed)
 
     def run(self, batch: Batch) -> Iterator[Any]:
         yield self._restorer.restore(batch)

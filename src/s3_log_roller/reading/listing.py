@@ -16,8 +16,7 @@ from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import Group, OnFailure, Stores
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.rollup import FOOTER_BYTES, Footer, NoIndex, read_footer
-from s3_log_roller.store import ListedObject
-from s3_log_roller.store import Piece as Range
+from s3_log_roller.store import ByteRange, ListedObject
 
 ROLLUPS_AT_A_TIME = 1_000
 
@@ -68,9 +67,9 @@ def _list_batch(stores: Stores, bucket: str, rollups: list[ListedObject], failed
                 yield Listing(where, rollup.size, day, footer.members, footer.original_bytes)
 
 
-def _footer_range(rollup: ListedObject) -> Range:
+def _footer_range(rollup: ListedObject) -> ByteRange:
     size = min(FOOTER_BYTES, rollup.size)
-    return Range(rollup.key, rollup.etag, rollup.size - size, size, whole=False)
+    return ByteRange.part(rollup.key, rollup.etag, range(rollup.size - size, rollup.size))
 
 
 def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[tuple[str, Member]]:

@@ -31,8 +31,7 @@ from s3_log_roller.reading.tarball import Member, OnOdd
 from s3_log_roller.reading.tarball import Piece as TarPiece
 from s3_log_roller.rollup import IndexedMember, NoIndex
 from s3_log_roller.rollup.index import DIGEST_BYTES, damaged
-from s3_log_roller.store import ListedObject, Store
-from s3_log_roller.store import Piece as Range
+from s3_log_roller.store import ListedObject, ReadStore, whole_or_split
 
 MAX_READ_AHEAD: Final = 4
 """Rollups of one day whose next blocks are fetched ahead at a time; with more of them, one block at a time each."""
@@ -136,7 +135,7 @@ class Reader:
         where = location(file.store.bucket, file.listed.key)
         return lambda name, what: self._failed(f"{where}: {name!r} is {what}, no log: left out")
 
-    def _merged(self, store: Store, share: Share) -> Iterator[Piece]:
+    def _merged(self, store: ReadStore, share: Share) -> Iterator[Piece]:
         sources: list[Iterator[Piece]] = []
         starts: list[str] = []
         opened = []
@@ -166,7 +165,7 @@ class Reader:
             with reporting(self._failed):
                 yield from self._through(PackedFile(store, listed), share.selection, seen)
 
-    def _loose(self, store: Store, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[Piece]:
+    def _loose(self, store: ReadStore, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[Piece]:
         """Loose logs; those that were rolled up and deleted since they were listed come out of their rollup."""
         done, begun = 0, False
         while done < len(logs):
@@ -190,7 +189,7 @@ class _Contents:
 
     def __init__(self, stores: Stores, shares: list[Share]) -> None:
         self._files = deque(PackedFile(stores(share.bucket), share.packed[0].listed) for share in shares)
-        self._store: Store | None = None
+        self._store: ReadStore | None = None
         self._bodies: Generator[tuple[bytes, bytes], None, None] | None = None
 
     def take(self) -> PackedFile:
@@ -215,9 +214,9 @@ class _Contents:
             self._bodies = None
 
 
-def _fetch_logs(store: Store, logs: tuple[ListedObject, ...]) -> Iterator[tuple[ListedObject, bytes, bool]]:
+def _fetch_logs(store: ReadStore, logs: tuple[ListedObject, ...]) -> Iterator[tuple[ListedObject, bytes, bool]]:
     """The logs' contents in pieces; the pieces of one that is gone after some were handed out stop there."""
-    ranges = (part for log in logs for part in _ranges(log))
+    ranges = whole_or_split(((log.key, log.etag, log.size) for log in logs), READ_BYTES)
     with closing(store.fetch(ranges)) as bodies:
         for log in logs:
             left = log.size
@@ -227,14 +226,6 @@ def _fetch_logs(store: Store, logs: tuple[ListedObject, ...]) -> Iterator[tuple[
                 yield log, body, left <= 0
                 if left <= 0:
                     break
-
-
-def _ranges(log: ListedObject) -> Iterator[Range]:
-    if log.size <= READ_BYTES:
-        yield Range(log.key, log.etag, 0, log.size, whole=True)
-    else:
-        for at in range(0, log.size, READ_BYTES):
-            yield Range(log.key, log.etag, at, min(READ_BYTES, log.size - at), whole=False)
 
 
 def _member(log: ListedObject) -> Member:

@@ -25,8 +25,7 @@ from s3_log_roller.rollup import (
 )
 from s3_log_roller.rollup.index import BLOCK_BYTES, damaged
 from s3_log_roller.rollup.tar import name_prefix
-from s3_log_roller.store import ListedObject, Store
-from s3_log_roller.store import Piece as Range
+from s3_log_roller.store import ByteRange, ListedObject, ReadStore, split_range
 
 SMALL_BYTES: Final = 256 << 10
 """Files up to this size are fetched whole in any case: that takes no longer than their tail alone."""
@@ -44,13 +43,13 @@ MayMatch = Callable[[bytes], bool]
 class PackedFile:
     """A file that can be read piece by piece. Of a small one the `content` is at hand."""
 
-    store: Store
+    store: ReadStore
     listed: ListedObject
     content: bytes | None = None
 
-    def whole_range(self) -> Range:
+    def whole_range(self) -> ByteRange:
         """What to fetch for `with_content`."""
-        return Range(self.listed.key, self.listed.etag, 0, self.listed.size, whole=False)
+        return ByteRange.part(self.listed.key, self.listed.etag, range(self.listed.size))
 
     def with_content(self, content: bytes) -> PackedFile:
         """The same file with its content at hand."""
@@ -63,19 +62,18 @@ class PackedFile:
                 yield self.content[wanted.start : wanted.stop]
             return
         key, etag = self.listed.key, self.listed.etag
-        pieces = (Range(key, etag, wanted.start, len(wanted), whole=False) for wanted in ranges)
-        for batch in [pieces] if ahead else ([piece] for piece in pieces):
+        parts = (ByteRange.part(key, etag, wanted) for wanted in ranges)
+        for batch in [parts] if ahead else ([part] for part in parts):
             with closing(self.store.fetch(batch)) as bodies:
                 for body, _ in bodies:
                     yield body
 
     def read_all(self) -> Iterator[bytes]:
         """All of the file, in pieces."""
-        size = self.listed.size
-        return self.read(range(at, min(at + READ_BYTES, size)) for at in range(0, size, READ_BYTES))
+        return self.read(split_range(range(self.listed.size), READ_BYTES))
 
 
-def open_small(store: Store, listed: ListedObject) -> PackedFile:
+def open_small(store: ReadStore, listed: ListedObject) -> PackedFile:
     """The file, its content at hand if it is small."""
     file = PackedFile(store, listed)
     if 0 < listed.size <= SMALL_BYTES:
@@ -124,8 +122,7 @@ def read_members(file: PackedFile, tables: Tables) -> Iterator[IndexedMember]:
     wanted = tables.footer.members_range
     if len(wanted) > MAX_MEMBERS_SECTION_BYTES:
         damaged(f"its index claims {len(wanted)} bytes for the names of its members")
-    starts = range(wanted.start, wanted.stop, READ_BYTES)
-    section = b"".join(file.read(range(at, min(at + READ_BYTES, wanted.stop)) for at in starts))
+    section = b"".join(file.read(split_range(wanted, READ_BYTES)))
     return iter_members(tables.footer, section, tables.table.day)
 
 

@@ -23,12 +23,15 @@ from typing import Any, Final
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_output import configure_logging
 from s3_log_roller.reading.shares import SHARE_BYTES, Share, Stores
+from s3_log_roller.store import Store
 
 MAX_WAITING_BYTES: Final = 32 << 20
 
 Batch = tuple[Share, ...]
 OpenStores = Callable[[], AbstractContextManager[Stores]]
-"""Makes what opens buckets, in whatever process it is called; has to be picklable."""
+"""Makes what opens stores for reading, in whatever process it is called; has to be picklable."""
+OpenBuckets = Callable[[], AbstractContextManager[Callable[[str], Store]]]
+"""Makes what opens buckets for writing; has to be picklable, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,12 @@ from s3_log_roller.errors import DamagedRollup, RollerError
 from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
 from s3_log_roller.reading.packed import PackedFile, Tables, read_members, read_tables, read_through
-from s3_log_roller.reading.shares import Group, Packed, Share, Stores, list_objects
+from s3_log_roller.reading.shares import Group, Packed, Share, Stores
 from s3_log_roller.reading.tarball import Member, read_tar
 from s3_log_roller.rollup import Block, IndexedMember, NoIndex, Originals, inflate_block
 from s3_log_roller.rollup.index import DIGEST_BYTES
 from s3_log_roller.rollup.verify import verify
-from s3_log_roller.store import ListedObject, Store
-from s3_log_roller.store import Piece as Range
+from s3_log_roller.store import ByteRange, ListedObject, ReadStore, list_objects, split_range
 
 RANGE_BYTES: Final = 4 << 20
 
@@ -63,7 +62,7 @@ def prove(stores: Stores, share: Share) -> Iterator[Proof]:
             yield Proof(where, "unreadable", reason=str(error))
 
 
-def _prove(store: Store, listed: ListedObject, group: DayGroup | None, where: str) -> Proof:
+def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where: str) -> Proof:
     file = PackedFile(store, listed)
     try:
         tables = read_tables(file)
@@ -101,12 +100,12 @@ class _Alias(LocalFiles):
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def fetch(self, pieces: Iterable[Range]) -> Generator[tuple[bytes, bytes], None, None]:
-        """See `Store.fetch`."""
-        yield from super().fetch(piece._replace(key=self._path) for piece in pieces)
+    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        """See `ReadStore.fetch`."""
+        yield from super().fetch(wanted._replace(key=self._path) for wanted in ranges)
 
 
-def _list_originals(store: Store, group: DayGroup | None) -> Originals:
+def _list_originals(store: ReadStore, group: DayGroup | None) -> Originals:
     originals = Originals(group or DayGroup(LOCAL, "", date.min))
     if group is not None and store.bucket != LOCAL:
         for entry in list_objects(store, group.logs_prefix):
@@ -126,14 +125,14 @@ def _match(originals: Originals, members: Iterator[IndexedMember]) -> Iterator[t
             yield row, member
 
 
-def _read_md5s(store: Store, originals: Originals) -> Mapping[str, bytes]:
+def _read_md5s(store: ReadStore, originals: Originals) -> Mapping[str, bytes]:
     """The MD5s of originals whose ETags are none: there is no way but to read them."""
     md5s = {}
     for original in originals:
         content = md5(usedforsecurity=False)
         key = originals.group.target_prefix + original.suffix
-        ends = range(0, original.size, RANGE_BYTES)
-        ranges = [Range(key, original.etag, at, min(RANGE_BYTES, original.size - at), whole=False) for at in ends]
+        parts = split_range(range(original.size), RANGE_BYTES)
+        ranges = [ByteRange.part(key, original.etag, part) for part in parts]
         with closing(store.fetch(ranges)) as bodies:
             for body, _ in bodies:
                 content.update(body)

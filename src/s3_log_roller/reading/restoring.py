@@ -24,11 +24,10 @@ from s3_log_roller.errors import AlreadyExists, DamagedRollup, RollerError, Stor
 from s3_log_roller.local_files import LOCAL, location
 from s3_log_roller.reading.logs import Origin, Piece, Reader
 from s3_log_roller.reading.packed import READ_BYTES
-from s3_log_roller.reading.parallel import Batch, OpenStores
+from s3_log_roller.reading.parallel import Batch, OpenBuckets
 from s3_log_roller.reading.shares import OnFailure, Stores
 from s3_log_roller.reading.tarball import Member
-from s3_log_roller.store import Piece as Range
-from s3_log_roller.store import Store
+from s3_log_roller.store import ByteRange, Store, split_range
 
 PUTS_IN_FLIGHT: Final = 16
 """Threads that upload, each with a connection of its own."""
@@ -73,7 +72,7 @@ def safe_name(name: str) -> str:
 class Restorer:
     """Restores the packed logs of shares."""
 
-    def __init__(self, stores: Stores, target: Target, open_stores: OpenStores, failed: OnFailure) -> None:
+    def __init__(self, stores: Stores, target: Target, open_buckets: OpenBuckets, failed: OnFailure) -> None:
         self._failed = failed
         self._reader = Reader(stores, failed, packed_only=True, prove=True)
         self._tally = Restored()
@@ -81,7 +80,7 @@ class Restorer:
         if target.bucket == LOCAL:
             self._place = _Directory(target.prefix)
         else:
-            self._place = _Bucket(stores(target.bucket), target, open_stores)
+            self._place = _Bucket(target, open_buckets)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -248,12 +247,12 @@ def _same_or_raise(same: bool, where: str) -> bool:
 class _Bucket:
     """Restores into a bucket: many uploads at once, each only if its key is free."""
 
-    def __init__(self, store: Store, target: Target, open_stores: OpenStores) -> None:
-        self._store = store
+    def __init__(self, target: Target, open_buckets: OpenBuckets) -> None:
         self._target = target
-        self._open_stores = open_stores
+        self._open_buckets = open_buckets
         self._local = threading.local()
         self._opened = ExitStack()
+        self._store = self._opened.enter_context(open_buckets())(target.bucket)
         self._opening = threading.Lock()
         self._pool = ThreadPoolExecutor(PUTS_IN_FLIGHT)
         self._waiting: deque[tuple[str, Member, Future[bool]]] = deque()
@@ -307,7 +306,7 @@ class _Bucket:
         """In a thread, over the thread's own connection."""
         if not hasattr(self._local, "store"):
             with self._opening:  # boto3 makes one client at a time
-                self._local.store = self._opened.enter_context(self._open_stores())(self._target.bucket)
+                self._local.store = self._opened.enter_context(self._open_buckets())(self._target.bucket)
         store: Store = self._local.store
         upload = store.upload(key, len(body))
         try:
@@ -329,7 +328,7 @@ def _is_same_object(store: Store, key: str, size: int, digest: bytes) -> bool:
     if found.etag == digest.hex():
         return True
     content = md5(usedforsecurity=False)
-    ranges = (Range(key, found.etag, at, min(READ_BYTES, size - at), whole=False) for at in range(0, size, READ_BYTES))
+    ranges = (ByteRange.part(key, found.etag, part) for part in split_range(range(size), READ_BYTES))
     with closing(store.fetch(ranges)) as bodies:
         for body, _ in bodies:
             content.update(body)

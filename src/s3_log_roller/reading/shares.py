@@ -19,7 +19,7 @@ from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rol
 from s3_log_roller.reading.packed import READ_BYTES, PackedFile, Tables, open_small, read_members, read_tables
 from s3_log_roller.reading.selection import ABOVE, Selection
 from s3_log_roller.rollup import Block, IndexedMember, NoIndex, Originals
-from s3_log_roller.store import ListedObject, Store
+from s3_log_roller.store import ListedObject, Pager, ReadStore, list_objects, list_pages
 from s3_log_roller.uris import S3Uri
 
 SHARE_BYTES: Final = 8 << 20
@@ -29,7 +29,7 @@ SHARE_LOGS: Final = 2_000
 
 Source = S3Uri | str
 """An S3 URI, or the path of a local file."""
-Stores = Callable[[str], Store]
+Stores = Callable[[str], ReadStore]
 """Opens a bucket, or gives the one opened before; `LOCAL` stands for this machine's files."""
 OnFailure = Callable[[str], None]
 """Called with one line on whatever cannot be read; the rest is read all the same."""
@@ -137,11 +137,11 @@ def _groups_of(stores: Stores, source: Source, selection: Selection) -> Iterable
     return only
 
 
-def _list_groups(store: Store, prefixes: tuple[str, ...], selection: Selection) -> list[Group]:
+def _list_groups(store: ReadStore, prefixes: tuple[str, ...], selection: Selection) -> list[Group]:
     """The groups under some prefixes. Of a day's logs only as many are listed as it takes to know of them."""
     groups: dict[DayGroup, Group] = {}
     for prefix in prefixes:
-        for entry in list_objects(store, prefix, skip_days=True):
+        for entry in _list_days(store, prefix):
             rollup = parse_rollup_key(entry.key)
             log = None if rollup else parse_log_key(entry.key)
             parsed = rollup or log
@@ -156,25 +156,17 @@ def _list_groups(store: Store, prefixes: tuple[str, ...], selection: Selection) 
     return [groups[day_group] for day_group in sorted(groups)]
 
 
-def _foreign_tarball(store: Store, key: str, selection: Selection) -> list[Group]:
+def _foreign_tarball(store: ReadStore, key: str, selection: Selection) -> list[Group]:
     page = store.list_page(key, max_keys=1)
     return [Group(store.bucket, "", None, selection, rollups=[x]) for x in page.objects if x.key == key]
 
 
-def list_objects(store: Store, prefix: str, *, skip_days: bool = False) -> Iterator[ListedObject]:
-    """Every object under a prefix, in key order; of the logs of a day only the first ones, if `skip_days`."""
-    start_after = ""
-    while True:
-        page = store.list_page(prefix, start_after)
+def _list_days(store: ReadStore, prefix: str) -> Iterator[ListedObject]:
+    """Every object under a prefix, in key order, but of the logs of a day only the first ones."""
+    pager = Pager(store.bucket, prefix)
+    for page in list_pages(store, pager):
         yield from page.objects
-        if not page.truncated:
-            return
-        if not page.objects or page.objects[-1].key <= start_after:
-            raise StorageError(f"s3://{store.bucket}/{prefix} lists no further, and says that more follows")
-        start_after = page.objects[-1].key
-        log = parse_log_key(start_after) if skip_days else None
-        if log is not None:
-            start_after = max(start_after, after_day(log))
+        pager.skip_to(after_day(pager.start_after))
 
 
 def find_shares(stores: Stores, groups: Iterable[Group], failed: OnFailure, *, split: bool) -> Iterator[Share]:
@@ -186,7 +178,7 @@ def find_shares(stores: Stores, groups: Iterable[Group], failed: OnFailure, *, s
             failed(str(error))
 
 
-def _shares_of(store: Store, group: Group, failed: OnFailure, *, split: bool) -> Iterator[Share]:
+def _shares_of(store: ReadStore, group: Group, failed: OnFailure, *, split: bool) -> Iterator[Share]:
     day_group = group.day_group
     loose = Originals(day_group) if group.has_loose and day_group else None
     rollups = group.rollups
@@ -224,7 +216,7 @@ def _shares_of(store: Store, group: Group, failed: OnFailure, *, split: bool) ->
             yield Share(share.bucket, share.root, day_group, share.selection, loose=tuple(batch))
 
 
-def _shares_of_one(store: Store, share: Share, rollup: ListedObject, *, split: bool) -> Iterator[Share]:
+def _shares_of_one(store: ReadStore, share: Share, rollup: ListedObject, *, split: bool) -> Iterator[Share]:
     """One rollup and nothing else: the most frequent case, which needs no look at the members."""
     whole = Share(share.bucket, share.root, share.group, share.selection, (Packed(rollup),))
     if not split or rollup.size <= SHARE_BYTES or share.selection.names is not None:
@@ -263,7 +255,7 @@ def _just_below(suffix: str) -> str:
     return f"{suffix[:20]}{below:016X}" if below >= 0 else suffix[:19]
 
 
-def _list_loose(store: Store, group: DayGroup, selection: Selection, loose: Originals, failed: OnFailure) -> None:
+def _list_loose(store: ReadStore, group: DayGroup, selection: Selection, loose: Originals, failed: OnFailure) -> None:
     """Take up the group's loose logs that are wanted."""
     prefix_chars = len(group.target_prefix)
     start = commonprefix([selection.low, selection.high])  # noqa: RUF071 - of characters is what is meant
@@ -283,7 +275,7 @@ def _list_loose(store: Store, group: DayGroup, selection: Selection, loose: Orig
         failed(f"{archived} logs of {group} are in an archive tier: restore them, then run again")
 
 
-def list_rollups(store: Store, group: DayGroup) -> list[ListedObject]:
+def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
     """The rollups of a day group."""
     found = []
     for entry in list_objects(store, group.rollups_prefix):
@@ -296,7 +288,9 @@ def list_rollups(store: Store, group: DayGroup) -> list[ListedObject]:
 Indexed = tuple[ListedObject, PackedFile, Tables]
 
 
-def _settle(store: Store, rollups: list[ListedObject], failed: OnFailure) -> tuple[list[Indexed], list[ListedObject]]:
+def _settle(
+    store: ReadStore, rollups: list[ListedObject], failed: OnFailure
+) -> tuple[list[Indexed], list[ListedObject]]:
     """(rollups with an index, tarballs without one)."""
     indexed: list[Indexed] = []
     through = []
@@ -365,7 +359,7 @@ def _listed(originals: Originals | None) -> Iterator[ListedObject]:
             yield ListedObject(prefix + original.suffix, original.etag, original.size, original.mtime, archived=False)
 
 
-def rescue(store: Store, group: DayGroup, log: ListedObject) -> tuple[PackedFile, Tables]:
+def rescue(store: ReadStore, group: DayGroup, log: ListedObject) -> tuple[PackedFile, Tables]:
     """The rollup that holds a loose log by now, which was rolled up and deleted since it was listed."""
     suffix = log.key[len(group.target_prefix) :]
     for rollup in list_rollups(store, group):

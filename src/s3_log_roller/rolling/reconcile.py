@@ -42,7 +42,7 @@ from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.verify import Verified, blaming, read_index, verify
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import DeleteFailure, ListedObject, Piece, Store, Upload
+from s3_log_roller.store import ByteRange, DeleteFailure, ListedObject, Store, Upload, list_objects, whole_or_split
 
 PIECE_BYTES: Final = 4 << 20
 """Originals above this are fetched in pieces, so that one huge log takes no more memory than many small ones."""
@@ -186,7 +186,7 @@ class _Reconciler:
         archived, first_archived = 0, ""
         window = max(MIN_WINDOW_KEYS, self.pace.allowance(None))
         last_key, go_on_after = start_after, None
-        for number, entry in enumerate(self._list(self.group.logs_prefix, start_after)):
+        for number, entry in enumerate(list_objects(self.store, self.group.logs_prefix, start_after)):
             if number == window:
                 go_on_after = last_key
                 break
@@ -215,22 +215,11 @@ class _Reconciler:
 
     def _list_rollups(self) -> list[ListedObject]:
         found = []
-        for entry in self._list(self.group.rollups_prefix):
+        for entry in list_objects(self.store, self.group.rollups_prefix):
             key = parse_rollup_key(entry.key)
             if key is not None and key.target_prefix == self.group.target_prefix:
                 found.append(entry)
         return found
-
-    def _list(self, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
-        while True:
-            page = self.store.list_page(prefix, start_after)
-            yield from page.objects
-            if not page.truncated:
-                return
-            last_key = page.objects[-1].key if page.objects else start_after
-            if last_key == start_after:
-                raise StorageError(f"s3://{self.store.bucket}/{prefix} says that more follows, and lists nothing more")
-            start_after = last_key
 
     def _find_holders(self, originals: Originals, rollups: list[ListedObject]) -> tuple[array[int], bytearray]:
         """For every original the number, from 1, of the rollup whose index has it as a member, or 0; and whether its
@@ -307,7 +296,7 @@ class _Reconciler:
         md5s = {}
         logs = size = 0
         to_fetch, to_pack = tee(originals)
-        with closing(self.store.fetch(_pieces(target_prefix, to_fetch))) as bodies:
+        with closing(self.store.fetch(_ranges(target_prefix, to_fetch))) as bodies:
             for original in to_pack:
                 if original.size <= PIECE_BYTES:
                     body, digest = next(bodies)
@@ -363,7 +352,7 @@ class _Reconciler:
 
     def _read_md5s(self, originals: Originals) -> dict[str, bytes]:
         md5s = {}
-        with closing(self.store.fetch(_pieces(self.group.target_prefix, originals))) as bodies:
+        with closing(self.store.fetch(_ranges(self.group.target_prefix, originals))) as bodies:
             for original in originals:
                 content = md5(usedforsecurity=False)
                 for _ in range(0, max(1, original.size), PIECE_BYTES):
@@ -393,14 +382,8 @@ def _abort(upload: Upload) -> None:
         logger.warning("upload_not_aborted", extra={"why": str(error)})
 
 
-def _pieces(target_prefix: str, originals: Iterable[Original]) -> Iterator[Piece]:
-    for original in originals:
-        key = target_prefix + original.suffix
-        if original.size <= PIECE_BYTES:
-            yield Piece(key, original.etag, 0, original.size, whole=True)
-        else:
-            for offset in range(0, original.size, PIECE_BYTES):
-                yield Piece(key, original.etag, offset, min(PIECE_BYTES, original.size - offset), whole=False)
+def _ranges(target_prefix: str, originals: Iterable[Original]) -> Iterator[ByteRange]:
+    return whole_or_split(((target_prefix + one.suffix, one.etag, one.size) for one in originals), PIECE_BYTES)
 
 
 def _refusals(bucket: str, failures: list[DeleteFailure]) -> str:

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final
 
-from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.tasks import ScanTask
-from s3_log_roller.store import Store
+from s3_log_roller.store import Pager, ReadStore, list_pages
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +31,21 @@ def forever() -> float:
 
 
 def scan(
-    store: Store, task: ScanTask, *, time_left_s: Callable[[], float] = forever, reserve_s: float = 0.0
+    store: ReadStore, task: ScanTask, *, time_left_s: Callable[[], float] = forever, reserve_s: float = 0.0
 ) -> Generator[DayGroup, None, ScanOutcome]:
     """Yield every day group of the task's window under its prefix, in key order.
 
     Returns where to go on if less than `reserve_s` seconds were left after a page.
     """
-    start_after = task.start_after
+    pager = Pager(store.bucket, task.prefix, task.start_after)
+    last_key = task.start_after
     requests = 0
     found = 0
     in_order = True
     warned = False
     open_groups: list[DayGroup] = []
-    while True:
-        page = store.list_page(task.prefix, start_after)
+    for page in list_pages(store, pager):
         requests += 1
-        last_key = start_after
         for entry in page.objects:
             key = entry.key
             in_order = in_order and key.encode() > last_key.encode()
@@ -68,15 +66,12 @@ def scan(
             # SeaweedFS lists `a/x` before `a-x`. Within a folder, all that skipping needs, its order is S3's.
             logger.warning("listing_not_in_key_order", extra={"bucket": store.bucket, "prefix": task.prefix})
             warned = True
-        if not page.truncated:
-            return ScanOutcome(found, requests)
-        last_log = parse_log_key(last_key)
-        go_on_after = last_key if last_log is None else max(last_key, after_day(last_log))
-        if go_on_after == start_after:
-            raise StorageError(f"s3://{store.bucket}/{task.prefix} says that more follows, and lists nothing more")
-        start_after = go_on_after
-        if time_left_s() < reserve_s:
-            return ScanOutcome(found, requests, start_after)
+        pager.skip_to(after_day(last_key))
+        last_key = pager.start_after
+        # Behind an empty page no key says where to go on: then the time has to do.
+        if not pager.ended and not pager.continuation_token and time_left_s() < reserve_s:
+            return ScanOutcome(found, requests, pager.start_after)
+    return ScanOutcome(found, requests)
 
 
 def interleave(groups: Iterable[DayGroup]) -> Iterator[DayGroup]:

@@ -25,7 +25,7 @@ from s3_log_roller.rollup.index import (
 )
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.reader import RollupChecker, inflate_block
-from s3_log_roller.store import ListedObject, Piece, Store
+from s3_log_roller.store import ByteRange, ListedObject, ReadStore, split_range
 
 READ_BYTES: Final = 2 << 20
 """Fetched at a time when a rollup is read whole."""
@@ -55,7 +55,7 @@ class Verified:
 
 
 @contextmanager
-def blaming(store: Store, rollup: ListedObject) -> Iterator[None]:
+def blaming(store: ReadStore, rollup: ListedObject) -> Iterator[None]:
     """Say of which rollup a `DamagedRollup` speaks, and what to do."""
     try:
         yield
@@ -66,7 +66,7 @@ def blaming(store: Store, rollup: ListedObject) -> Iterator[None]:
         ) from error
 
 
-def read_index(store: Store, group: DayGroup, rollup: ListedObject) -> Index:
+def read_index(store: ReadStore, group: DayGroup, rollup: ListedObject) -> Index:
     """Read a rollup's index in one request, or two where it is long. Raises `DamagedRollup`, best inside `blaming`."""
     # The members section is some 2 % of a rollup of large logs, 10 % of one of small logs.
     tail_bytes = min(rollup.size, TAIL_BYTES + rollup.size // 16, _MAX_FIRST_TAIL_BYTES)
@@ -88,19 +88,16 @@ def _base_name(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def _read(store: Store, rollup: ListedObject, wanted: range) -> bytearray:
-    pieces = [
-        Piece(rollup.key, rollup.etag, offset, min(READ_BYTES, wanted.stop - offset), whole=False)
-        for offset in range(wanted.start, wanted.stop, READ_BYTES)
-    ]
+def _read(store: ReadStore, rollup: ListedObject, wanted: range) -> bytearray:
+    parts = (ByteRange.part(rollup.key, rollup.etag, part) for part in split_range(wanted, READ_BYTES))
     content = bytearray()
-    for body, _ in store.fetch(pieces):
+    for body, _ in store.fetch(parts):
         content += body
     return content
 
 
 def verify(
-    store: Store, group: DayGroup, rollup: ListedObject, originals: Originals, downloaded_md5s: Mapping[str, bytes]
+    store: ReadStore, group: DayGroup, rollup: ListedObject, originals: Originals, downloaded_md5s: Mapping[str, bytes]
 ) -> Verified:
     """Read the whole rollup back, prove every member, and say which of the originals it holds.
 
@@ -120,14 +117,12 @@ def verify(
     return Verified(rollup, originals if all(proven) else originals.select(proven))
 
 
-def _read_blocks(store: Store, rollup: ListedObject, blocks: tuple[Block, ...]) -> Iterator[bytes]:
+def _read_blocks(store: ReadStore, rollup: ListedObject, blocks: tuple[Block, ...]) -> Iterator[bytes]:
     """The tar bytes of every block, in order; neighbouring blocks share a request."""
     batches = list(_batches(blocks))
-    pieces = [
-        Piece(rollup.key, rollup.etag, batch[0].offset, sum(block.length for block in batch), whole=False)
-        for batch in batches
-    ]
-    with closing(store.fetch(pieces)) as bodies:
+    spans = (range(batch[0].offset, batch[0].offset + sum(block.length for block in batch)) for batch in batches)
+    parts = (ByteRange.part(rollup.key, rollup.etag, span) for span in spans)
+    with closing(store.fetch(parts)) as bodies:
         for (body, _), batch in zip(bodies, batches, strict=True):
             start = batch[0].offset
             for block in batch:

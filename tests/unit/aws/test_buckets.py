@@ -13,7 +13,7 @@ from s3_log_roller.aws.s3 import S3Bucket
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport, Wire
 from s3_log_roller.demo.servers import REGION
-from s3_log_roller.store import Piece
+from s3_log_roller.store import ByteRange
 
 
 def test_only_the_bucket_used_last_keeps_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_only_the_bucket_used_last_keeps_its_connections(monkeypatch: pytest.Mon
         etag = "9dd4e461268c8034f5c8564e155c67a6"
         for name in (*names[:5], names[0], *names):
             with buckets.lease(name, None) as store:
-                pieces = [Piece(str(number), etag, 0, 1, whole=True) for number in range(40)]
+                pieces = [ByteRange(str(number), etag, 0, 1, whole=True) for number in range(40)]
                 assert [body for body, _ in store.fetch(pieces)] == [b"x"] * 40
                 deadline = time.monotonic() + 5
                 while server.connections > 2 * 20 and time.monotonic() < deadline:

@@ -36,7 +36,9 @@ class Bucket:
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         keys = [key for key in (f"{prefix}{LOG}",) if key > start_after]
         return Page([ListedObject(key, "e", 1, 0, False) for key in keys], False)
 

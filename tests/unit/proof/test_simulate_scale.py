@@ -17,7 +17,7 @@ from tests.support.memory_day import (
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.rollup import FOOTER_BYTES, read_footer
-from s3_log_roller.store import Page, Piece
+from s3_log_roller.store import ByteRange, Page
 
 LOGS = 14_000
 MEASURED_MILLION_MIB = 143
@@ -31,11 +31,13 @@ class Counting(MemoryStore):
         super().__init__()
         self.lists = self.gets = 0
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         self.lists += 1
-        return super().list_page(prefix, start_after, max_keys)
+        return super().list_page(prefix, start_after, max_keys=max_keys)
 
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+    def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         listed = list(pieces)
         self.gets += len(listed)
         yield from super().fetch(listed)

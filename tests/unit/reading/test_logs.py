@@ -30,7 +30,7 @@ from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import SHARE_BYTES, find_groups, find_shares
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, read_footer
-from s3_log_roller.store import ListedObject, Piece, Store
+from s3_log_roller.store import ByteRange, ListedObject, Store
 from s3_log_roller.uris import S3Uri
 
 
@@ -39,10 +39,10 @@ class CountingStore(MemoryStore):
 
     def __init__(self, bucket: str = "bucket", page_size: int = 1000) -> None:
         super().__init__(bucket, page_size)
-        self.fetched: list[Piece] = []
+        self.fetched: list[ByteRange] = []
 
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
-        def seen() -> Iterable[Piece]:
+    def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        def seen() -> Iterable[ByteRange]:
             for piece in pieces:
                 self.fetched.append(piece)
                 yield piece
@@ -407,7 +407,7 @@ def test_local_files_are_read_like_rollups_in_a_bucket(
     reading = Reading(store, str(path), selection=Selection.parse(None, None, [names[5]]))
     assert reading.names == [f"{path}:{names[5]}"]
     missing = Reading(store, str(tmp_path / "absent.tgz"), str(tmp_path))
-    assert ["No such file" in failure or "no file" in failure for failure in missing.failures] == [True, True]
+    assert ["No such file" in failure or "not a file" in failure for failure in missing.failures] == [True, True]
 
 
 def test_nothing_there_is_an_error() -> None:
@@ -538,4 +538,4 @@ def test_local_files_can_be_listed_as_they_are(tmp_path: Path) -> None:
     assert listed == ListedObject(str(path), listed.etag, 5, int(path.stat().st_mtime), archived=False)
     path.write_bytes(b"123456")
     with pytest.raises(StorageError, match="changed"):
-        list(files.fetch([Piece(str(path), listed.etag, 0, 5, whole=False)]))
+        list(files.fetch([ByteRange(str(path), listed.etag, 0, 5, whole=False)]))

@@ -39,7 +39,7 @@ from s3_log_roller.rolling.reconcile import PIECE_BYTES
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, decode_blocks, read_footer
 from s3_log_roller.rollup.index import encode_blocks, encode_section
 from s3_log_roller.rollup.verify import _MAX_FIRST_TAIL_BYTES, READ_BYTES, read_index
-from s3_log_roller.store import ListedObject, Page, Piece
+from s3_log_roller.store import ByteRange, ListedObject, Page
 
 
 def other_logs() -> dict[str, bytes]:
@@ -220,12 +220,14 @@ def test_a_foreign_giant_of_a_rollups_name_is_refused_without_reading_much_of_it
     class Giant(MemoryStore):
         read = 0
 
-        def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
-            page = super().list_page(prefix, start_after, max_keys)
+        def list_page(
+            self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        ) -> Page:
+            page = super().list_page(prefix, start_after, max_keys=max_keys)
             grown = [entry._replace(size=5 << 40) if "rollup" in entry.key else entry for entry in page.objects]
             return Page(grown, page.truncated)
 
-        def fetch(self, pieces: Iterable[Piece]) -> object:  # type: ignore[override]
+        def fetch(self, pieces: Iterable[ByteRange]) -> object:  # type: ignore[override]
             for piece in pieces:
                 self.read += piece.length
                 assert piece.length <= READ_BYTES
@@ -262,9 +264,9 @@ def test_a_large_rollup_is_read_back_in_pieces_that_are_all_of_it() -> None:
     """Larger than what is fetched at a time: every piece is inside the file, none too large, together all of it."""
 
     class Noting(MemoryStore):
-        pieces: list[Piece]
+        pieces: list[ByteRange]
 
-        def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
+        def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
             noted = list(pieces)
             self.pieces += [piece for piece in noted if "rollup" in piece.key]
             yield from super().fetch(noted)

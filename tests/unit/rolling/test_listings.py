@@ -24,14 +24,18 @@ from s3_log_roller.store import ListedObject, Page
 class Endless(MemoryStore):
     """Says that more follows, whatever it lists."""
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
-        return replace(super().list_page(prefix, start_after, max_keys), truncated=True)
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        return replace(super().list_page(prefix, start_after, max_keys=max_keys), truncated=True)
 
 
 class Deaf(MemoryStore):
     """Lists from the beginning, whatever it is asked for."""
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         return replace(super().list_page(prefix), truncated=True)
 
 
@@ -52,7 +56,9 @@ class LateListing(MemoryStore):
     entry = ListedObject(log_key(1), "", 1, 0, archived=False)
     times = 1
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         return Page([self.entry] * self.times if prefix.endswith(f"{DAY}-") and "rollup" not in prefix else [], False)
 
 

@@ -40,7 +40,9 @@ class _Bucket:
         self.bucket = bucket
         self._buckets = buckets
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         """One key a page, so that scans have something to do between two day groups."""
         self._buckets.listed.append(f"{self.bucket}/{prefix}")
         keys = [

@@ -30,7 +30,9 @@ class Listing:
         self.page_size = page_size
         self.requests = 0
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         self.requests += 1
         first = bisect_right(self.encoded, start_after.encode()) if start_after else 0
         found = [key for key in self.keys[first:] if key.startswith(prefix)]
@@ -122,7 +124,9 @@ def test_a_server_that_lists_out_of_order_is_told_of(caplog: pytest.LogCaptureFi
     """What it lists is found all the same (SeaweedFS puts `a/x` before `a-x`), with a warning."""
 
     class Disorderly(Listing):
-        def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        def list_page(
+            self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        ) -> Page:
             page = super().list_page(prefix, start_after)
             return Page(page.objects[::-1], page.truncated)
 
@@ -135,7 +139,9 @@ def test_a_server_that_never_gets_further_is_refused() -> None:
     """A truncated page behind which nothing new comes is an error, not an endless scan."""
 
     class Stuck(Listing):
-        def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+        def list_page(
+            self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        ) -> Page:
             return Page([], truncated=True)
 
     with pytest.raises(StorageError, match="nothing more"):

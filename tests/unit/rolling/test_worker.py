@@ -78,7 +78,9 @@ class OneBucket:
         self.bucket = "logs"
         self.keys = sorted(keys)
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
         keys = [key for key in self.keys if key.startswith(prefix) and key > start_after]
         return Page([ListedObject(key, "e", 1, 0, False) for key in keys], False)
 

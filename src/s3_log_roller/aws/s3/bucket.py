@@ -25,7 +25,7 @@ from s3_log_roller.aws.s3.xml import (
     root_name,
 )
 from s3_log_roller.errors import AlreadyExists, StorageError
-from s3_log_roller.store import DeleteFailure, DeleteReport, Page, Piece
+from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, Page
 
 READ_AHEAD_BYTES: Final = 8 << 20
 """Fetched and not yet taken by the consumer, at most (one piece more where a single one is larger)."""
@@ -67,10 +67,14 @@ class S3Bucket:
         """Close all connections for good."""
         self._transport.close()
 
-    def list_page(self, prefix: str, start_after: str = "", max_keys: int = 1000) -> Page:
-        """See `Store.list_page`."""
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        """See `ReadStore.list_page`."""
         query = f"encoding-type=url&list-type=2&max-keys={max_keys}&prefix={_quote_query(prefix)}"
-        if start_after:
+        if continuation_token:
+            query = f"continuation-token={_quote_query(continuation_token)}&{query}"
+        elif start_after:
             query += f"&start-after={_quote_query(start_after)}"
         page: list[Page] = []
 
@@ -84,10 +88,10 @@ class S3Bucket:
         self._run(Request("s3:ListBucket", "GET", self._bucket_path, query, key=prefix, check=check))
         return page[0]
 
-    def fetch(self, pieces: Iterable[Piece]) -> Generator[tuple[bytes, bytes], None, None]:
-        """See `Store.fetch`."""
+    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        """See `ReadStore.fetch`."""
         transport = self._transport
-        source = iter(pieces)
+        source = iter(ranges)
         window: deque[tuple[Request, int]] = deque()
         max_window = 2 * transport.max_in_flight
         reserved_bytes = 0
@@ -96,13 +100,13 @@ class S3Bucket:
         try:
             while True:
                 while not exhausted and len(window) < max_window and reserved_bytes < READ_AHEAD_BYTES:
-                    piece = next(source, None)
-                    if piece is None:
+                    wanted = next(source, None)
+                    if wanted is None:
                         exhausted = True
                         break
-                    request = self._get(piece)
-                    window.append((request, piece.length))
-                    reserved_bytes += piece.length
+                    request = self._get(wanted)
+                    window.append((request, wanted.length))
+                    reserved_bytes += wanted.length
                     transport.submit(request)
                 if not window:
                     return
@@ -121,23 +125,23 @@ class S3Bucket:
             for request, _ in window:
                 transport.cancel(request)
 
-    def _get(self, piece: Piece) -> Request:
-        headers: Headers = (("if-match", f'"{piece.etag}"'),)
-        if not piece.whole:
-            headers = (*headers, ("range", f"bytes={piece.offset}-{piece.offset + piece.length - 1}"))
-        request = Request("s3:GetObject", "GET", self._path(piece.key), "", headers, piece.key)
+    def _get(self, wanted: ByteRange) -> Request:
+        headers: Headers = (("if-match", f'"{wanted.etag}"'),)
+        if not wanted.whole:
+            headers = (*headers, ("range", f"bytes={wanted.offset}-{wanted.offset + wanted.length - 1}"))
+        request = Request("s3:GetObject", "GET", self._path(wanted.key), "", headers, wanted.key)
         request.wants_headers = not self._etags_are_md5  # they cost some CPU time
 
         def check(request: Request) -> str | None:
             answer = request.answer
-            if len(answer) != piece.length:
-                return f"{len(answer)} bytes came instead of {piece.length}"
-            if piece.whole:
+            if len(answer) != wanted.length:
+                return f"{len(answer)} bytes came instead of {wanted.length}"
+            if wanted.whole:
                 digest = md5(answer, usedforsecurity=False)
                 request.digest = digest.digest()
-                if digest.hexdigest() == piece.etag:
+                if digest.hexdigest() == wanted.etag:
                     self._etags_are_md5 = True
-                elif _MD5.fullmatch(piece.etag):
+                elif _MD5.fullmatch(wanted.etag):
                     return self._unlike_etag(request)
             return None
 
@@ -153,7 +157,7 @@ class S3Bucket:
         return "its MD5 differs from its ETag: damaged on the way, or in the bucket"
 
     def etag_is_md5(self, key: str) -> bool:
-        """See `Store.etag_is_md5`."""
+        """See `ReadStore.etag_is_md5`."""
         head = Request("s3:GetObject", "HEAD", self._path(key), key=key, wants_headers=True)
         return not _is_encrypted_otherwise(self._run(head))
 

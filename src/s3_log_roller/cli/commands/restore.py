@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
             session.stores(target.bucket)  # fails here and now, not in a child process
         total = Restored()
         groups = find_groups(session.stores, sources, selection, session.failed)
-        job = RestoreJob(session.open_stores, target)
+        job = RestoreJob(session.open_stores, session.open_buckets, target)
         with closing(run_all(job, batches(find_rollups(groups)), args.processes)) as results:
             for result in results:
                 if isinstance(result, Failure):

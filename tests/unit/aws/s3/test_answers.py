@@ -17,9 +17,10 @@ from bench.s3_server import S3Server, serving
 from s3_log_roller.aws.s3 import S3Bucket, bucket
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport, Wire
+from s3_log_roller.aws.s3.xml import parse_page
 from s3_log_roller.demo.servers import REGION
 from s3_log_roller.errors import AlreadyExists, ObjectGone, StorageError
-from s3_log_roller.store import Piece
+from s3_log_roller.store import ByteRange, list_objects
 
 Change = Callable[[Call, bytes], bytes | None]
 
@@ -240,8 +241,8 @@ def test_an_answer_that_is_no_answer_is_asked_for_again() -> None:
 # Fetching
 
 
-def piece(key: str, body: bytes, **changes: object) -> Piece:
-    return Piece(key, md5(body).hexdigest(), 0, len(body), whole=True)._replace(**changes)  # type: ignore[arg-type]
+def piece(key: str, body: bytes, **changes: object) -> ByteRange:
+    return ByteRange(key, md5(body).hexdigest(), 0, len(body), whole=True)._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_a_body_that_is_not_what_its_etag_says_is_never_handed_out() -> None:
@@ -312,7 +313,7 @@ def test_ranges_are_exactly_what_was_asked_for_and_of_that_version() -> None:
     content = bytes(range(256)) * 40
     with a_bucket(max_in_flight=4) as (client, stored, intruder):
         etag = stored.put("key", content, 0).etag
-        pieces = [Piece("key", etag, offset, 100, whole=False) for offset in range(0, 10_000, 100)]
+        pieces = [ByteRange("key", etag, offset, 100, whole=False) for offset in range(0, 10_000, 100)]
         got = list(client.fetch(pieces))
         assert b"".join(body for body, _ in got) == content[:10_000]
         assert {digest for _, digest in got} == {b""}
@@ -343,7 +344,7 @@ def test_what_is_fetched_ahead_is_bounded(size: int) -> None:
     taken = 0
     body = bytes(size)
 
-    def source() -> Iterator[Piece]:
+    def source() -> Iterator[ByteRange]:
         nonlocal taken
         for _ in range(60):
             taken += 1
@@ -595,6 +596,23 @@ def test_prefix_start_and_size_of_a_page_are_asked_for_as_they_are() -> None:
         client.list_page("a")
         assert "start-after" not in intruder.calls[1].query
         assert "encoding-type=url" in intruder.calls[1].query
+
+
+def test_an_empty_page_is_followed_by_its_token() -> None:
+    """A server may answer with no keys and go on all the same; the token is escaped both ways."""
+    empty = b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>%b</NextContinuationToken>"
+    assert parse_page(empty % b"a&amp;b" + b"</ListBucketResult>").continuation_token == "a&b"
+    with a_bucket() as (client, stored, intruder):
+        fill(stored, 2)
+        answer = with_body(empty % b"MA==" + b"</ListBucketResult>")
+        intruder.change = first_only(lambda call: True, lambda call, _: answer)
+        assert [entry.key for entry in list_objects(client, "", "0")] == ["00000", "00001"]
+        assert [call.query.partition("&")[0] for call in intruder.calls] == [
+            "encoding-type=url",
+            "continuation-token=MA%3D%3D",
+        ]
+        assert "start-after=0" in intruder.calls[0].query
+        assert "start-after" not in intruder.calls[1].query
 
 
 def test_a_bucket_at_the_root_of_its_host_is_reached() -> None:

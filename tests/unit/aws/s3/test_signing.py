@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from s3_log_roller.aws.s3.bucket import S3Bucket, S3Upload
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import Request, Transport, Wire
-from s3_log_roller.store import Piece
+from s3_log_roller.store import ByteRange
 
 MOMENT = 1_656_652_543
 ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "wJalr/secret+KEY"
@@ -69,9 +69,10 @@ class Recorder(Transport):
 def call_everything(store: S3Bucket, key: str, start_after: str, body: bytes) -> list[tuple[str, dict[str, str]]]:
     """Make every call that a bucket knows; (key, query parameters) of each, in their order."""
     store.etag_is_md5(key)
-    list(store.fetch([Piece(key, MD5, 0, 9, True), Piece(key, f"{MD5}-2", 5 << 20, 99, False)]))
+    list(store.fetch([ByteRange(key, MD5, 0, 9, True), ByteRange(key, f"{MD5}-2", 5 << 20, 99, False)]))
     store.list_page(key)
-    store.list_page(key, start_after, 7)
+    store.list_page(key, start_after, max_keys=7)
+    store.list_page(key, continuation_token=start_after)
     store.delete([(key, MD5)])
     small = store.upload(key, len(body))
     small.write(body)
@@ -89,6 +90,7 @@ def call_everything(store: S3Bucket, key: str, start_after: str, body: bytes) ->
         *[(key, {})] * 3,
         ("", listing | {"max-keys": "1000"}),
         ("", listing | {"max-keys": "7", "start-after": start_after}),
+        ("", listing | {"max-keys": "1000", "continuation-token": start_after}),
         ("", {"delete": ""}),
         (key, {}),
         *[create, (key, upload | {"partNumber": "1"}), (key, upload | {"partNumber": "2"}), (key, upload)],
