@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 from s3_log_roller.log_output import printable
 from s3_log_roller.reading.logs import Origin, Piece
 from s3_log_roller.reading.patterns import Pattern
-from s3_log_roller.reading.records import EXTRA, FIELDS, Record, Where, decode_line, parse_record
+from s3_log_roller.reading.records import EXTRA, FIELDS, Record, decode_line, parse_record
 from s3_log_roller.reading.tarball import Member
+from s3_log_roller.reading.terms import Where
 
 Format = Literal["text", "json", "csv"]
 Show = Literal["lines", "count", "names", "nothing"]

@@ -114,7 +114,7 @@ def _query_from(args: Namespace) -> tuple[Query, list[str]]:
     """The query, and the URIs to run it on."""
     from s3_log_roller.reading.lines import Query
     from s3_log_roller.reading.patterns import Pattern, Syntax
-    from s3_log_roller.reading.records import Where
+    from s3_log_roller.reading.terms import Where
 
     texts = [args.pattern, *(args.uris or [])]
     text = args.regexp

@@ -1,0 +1,54 @@
+"""`--where` finds the records whose fields are as asked for, and refuses what makes no sense."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.records import GUIDE, POINT, parsed
+
+from s3_log_roller.errors import UsageError
+from s3_log_roller.reading.terms import Where
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("status=404", [2]),
+        ("http_status=404 operation=REST.GET.BUCKETPOLICY", [2]),
+        ("status=404 operation=REST.PUT.OBJECT", []),
+        ("status!=200", [2]),
+        ("status>=400", [2]),
+        ("bytes_sent<200", [0, 3]),
+        ("bytes_sent>113", [1, 2]),
+        ("key=-", [0, 1, 2, 3]),
+        ("key!=-", [4]),
+        ("key=''", [0, 1, 2, 3]),
+        ("error_code~^NoSuch", [2]),
+        ("error!~Bucket", [0, 1, 3, 4]),
+        (r"uri~'s3-dg\.pdf HTTP'", [4]),
+        ('uri="PUT /amzn-s3-demo-bucket1/s3-dg.pdf HTTP/1.1"', [4]),
+        ("time=2019-02-06T00:01", [3, 4]),
+        ("time>2019-02-06T00:01:00", [4]),
+        ("time<2019-02-06T00:01", [0, 1, 2]),
+        ("access_point_arn=" + POINT, [0]),
+    ],
+)
+def test_where(terms: str, expected: list[int]) -> None:
+    """Terms hold all together; a needle is in every line that fulfils them."""
+    where = Where.parse([terms])
+    assert [n for n, line in enumerate(GUIDE) if where.matches(parsed(line))] == expected
+    assert all(needle in GUIDE[n].encode() for n in expected for needle in where.needles)
+
+
+def test_where_more_than_once() -> None:
+    """As if all terms stood in one."""
+    assert [Where.parse(["status=200", "key!=-"]).matches(parsed(line)) for line in GUIDE] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    ["", "status", "sttus=4", "status=four", "key<a", "error~(", "uri='x", "status<-"],
+)
+def test_where_that_makes_no_sense(terms: str) -> None:
+    """Is refused with the words that are wrong."""
+    with pytest.raises(UsageError, match="--where"):
+        Where.parse([terms])
