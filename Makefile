@@ -5,6 +5,8 @@
 # make fuzz      hostile input for one parser: make fuzz TARGET=listing SECONDS=300
 # make lambda    builds the zips of the AWS Lambda function into dist/
 # make bench     measures, beside the tools people use instead, and writes docs/evidence/benchmarks.md (best on a quiet machine)
+# make docs-reference  writes the pages of docs/reference that follow from the program's options
+# make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
 # make check     the linters and the type checker only
 # make install   the program alone, into .venv
 # make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)
@@ -17,7 +19,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test test-all prove fuzz bench check install lambda lock clean
+.PHONY: demo test test-all prove fuzz bench docs-reference transcripts check install lambda lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -58,6 +60,12 @@ bench: .venv-bench/.installed
 	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-bench
 	@$(BIN)/uv pip install -qq --python .venv-bench/bin/python --require-hashes -r $<
 	@touch $@
+
+docs-reference: .venv/.dev-installed
+	$(BIN)/python docs/write_reference.py
+
+transcripts: .venv/.dev-installed
+	$(BIN)/python docs/write_transcripts.py
 
 lambda: .venv/.created
 	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip

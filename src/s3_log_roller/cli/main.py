@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from s3_log_roller import __version__
+from s3_log_roller.cli import exit_codes
 from s3_log_roller.errors import RollerError, UsageError
 from s3_log_roller.log_output import configure_logging, printable
 
@@ -37,14 +38,11 @@ DESCRIPTION: Final = """\
 Rolls each day of S3 server access logs up into one compressed tarball beside them, reads it back from S3 and
 compares every log, and only then, and only with --delete, deletes the originals. Today's logs (UTC) are never touched.
 """
-EXIT_CODES: Final = """\
-exit codes:
-  0    done
-  1    error: nothing could be done, or the work had to stop
-  2    wrong usage
-  3    some prefixes or day groups failed, the others are done
-  130  interrupted with Ctrl-C (143: with SIGTERM); run again to go on
-"""
+EXIT_CODES: Final = {
+    0: "done",
+    1: "error: nothing could be done, or the work had to stop",
+    3: "some of the work failed, the rest is done",
+}
 EXAMPLES: Final = """\
 examples:
   s3-log-roller roll --prefixes s3://my-logs/
@@ -111,7 +109,7 @@ def build_parser(argv: list[str]) -> ArgumentParser:
     parser = _Parser(
         PROGRAM,
         description=DESCRIPTION,
-        epilog=f"{EXAMPLES}\n{EXIT_CODES}\n{PROGRAM} COMMAND --help tells more.",
+        epilog=f"{EXAMPLES}\n{exit_codes.render(EXIT_CODES)}\n{PROGRAM} COMMAND --help tells more.",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -126,7 +124,7 @@ def build_parser(argv: list[str]) -> ArgumentParser:
             name,
             help=purpose,
             description=module.DESCRIPTION,
-            epilog=f"{module.EXAMPLES}\n{EXIT_CODES}",
+            epilog=f"{module.EXAMPLES}\n{exit_codes.render(module.EXIT_CODES)}",
             formatter_class=RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

@@ -53,7 +53,7 @@ def add_processes_argument(parser: ArgumentParser) -> None:
         type=options.at_least(1, 256),
         default=usable_processors(),
         metavar="N",
-        help="processes that work at a time (default: one per processor, here %(default)s)",
+        help="processes that work at a time (default: one per processor)",
     )
 
 

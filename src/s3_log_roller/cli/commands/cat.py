@@ -39,6 +39,11 @@ examples:
 
 --since and --until look at the times in the logs' names, when they were delivered; a record may be hours older.
 """
+EXIT_CODES: Final = {
+    0: "all records asked for were written",
+    1: "there is no such log, or nothing could be read",
+    3: "something could not be read; the rest was written",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -14,6 +14,10 @@ EXAMPLES: Final = """\
 examples:
   s3-log-roller demo
 """
+EXIT_CODES: Final = {
+    0: "everything came out as promised",
+    1: "it did not, or the servers could not be started",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

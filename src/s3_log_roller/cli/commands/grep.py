@@ -40,12 +40,12 @@ examples:
 
 --where takes words FIELD=VALUE (or != < <= > >=, ~ and !~ for regular expressions of Python) that have to hold all;
 the fields are those of --output json, - is null. With --where alone the PATTERN is left out, or given with -e.
-
-exit codes, as grep's:
-  0    something was found
-  1    nothing was found
-  2    error, something could not be read, or wrong usage
 """
+EXIT_CODES: Final = {
+    0: "something was found",
+    1: "nothing was found",
+    2: "an error, or something could not be read; as with grep",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

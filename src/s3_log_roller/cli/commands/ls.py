@@ -32,6 +32,11 @@ examples:
 
 With --members the columns are: time of the original (LastModified), bytes, rollup:member.
 """
+EXIT_CODES: Final = {
+    0: "everything asked for is listed",
+    1: "nothing could be listed; the message says why",
+    3: "something could not be read; the rest is listed",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

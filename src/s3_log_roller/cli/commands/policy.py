@@ -20,6 +20,9 @@ examples:
   s3-log-roller policy --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
       what the program itself needs where that role has the policy for the prefixes
 """
+EXIT_CODES: Final = {
+    0: "the policy was printed",
+}
 
 _QUEUE_ARN: Final = re.compile(r"arn:(aws[a-z-]*):sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}")
 _PARTITION: Final = re.compile(r"aws[a-z-]*")

@@ -17,6 +17,11 @@ examples:
   s3-log-roller producer --queue-name s3-rollup-us-west-2 --prefixes s3://bucket1/ \\
       --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access --since 2022-07-01 --until 2022-07-31
 """
+EXIT_CODES: Final = {
+    0: "every prefix was scanned, and the queue took all tasks",
+    1: "no prefix could be scanned, or the queue did not take the tasks",
+    3: "some prefixes could not be scanned; the tasks of the others were sent",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -34,6 +34,11 @@ Below the target, logs lie as their rollups lie below the folder of the URI: wit
 s3://my-logs/logs/exam) the logs of logs/example.com/ go to TARGET/example.com/. In a directory they get the originals'
 times. S3 sets LastModified itself: there it is the time of the restore, and the original's stays in the rollup's index.
 """
+EXIT_CODES: Final = {
+    0: "every log asked for is in the target",
+    1: "there is no such log, or nothing could be restored",
+    3: "some logs could not be restored; the others are in the target",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

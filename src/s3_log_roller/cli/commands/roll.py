@@ -17,6 +17,11 @@ examples:
 
 Running it again is safe at any time: what is in a verified rollup is not packed again.
 """
+EXIT_CODES: Final = {
+    0: "every day group that was found is done",
+    1: "nothing could be done; the message says why",
+    3: "some prefixes or day groups failed, the others are done; run again when it is mended",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

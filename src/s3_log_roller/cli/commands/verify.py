@@ -28,9 +28,12 @@ examples:
   s3-log-roller verify s3://my-logs/
   s3-log-roller verify s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
   s3-log-roller verify rollup-2022-07-01-e26daa03.tgz
-
-Exits with 3 if any rollup is damaged or cannot be read.
 """
+EXIT_CODES: Final = {
+    0: "every rollup is right",
+    1: "nothing could be verified; the message says why",
+    3: "a rollup is damaged or could not be read; all others were verified",
+}
 NAMED_MEMBERS: Final = 5
 
 

@@ -18,6 +18,11 @@ examples:
 
 The days, buckets and role are the tasks' own. A task that fails stays in the queue, for its redrive policy.
 """
+EXIT_CODES: Final = {
+    0: "every task that was received is done",
+    1: "the queue could not be used; the message says why",
+    3: "some tasks failed, the others are done; SQS hands the failed ones out again",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from docs.write_reference import PAGES, REFERENCE, command_parser
+from tests.support.paths import ROOT
+
+from s3_log_roller.cli.main import COMMANDS
+from s3_log_roller.rolling.summary import Summary, to_json
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+INVOCATION = re.compile(r"(?:^|(?<=\s)|(?<=`))s3-log-roller +((?:.*\\\n)*[^|&>;#`\n]*)", re.MULTILINE)
+FIELD = re.compile(r"^\| `(\w+)` \| (\w+) \| .+ \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_generated_pages_are_those_of_the_program(name: str) -> None:
+    """Every command, option and exit code is documented, and nothing that is gone."""
+    assert (REFERENCE / name).read_text() == PAGES[name](), "run: make docs-reference"
+
+
+def test_every_field_of_the_summary_is_documented() -> None:
+    """`docs/reference/json.md` has the fields that `--json` prints, in their order, with their types."""
+    section = (REFERENCE / "json.md").read_text().split("## roll, producer, worker")[1].split("\n## ")[0]
+    assert FIELD.findall(section) == [(name, type_of(value)) for name, value in to_json(Summary()).items()]
+
+
+def type_of(value: object) -> str:
+    text = json.dumps(value)
+    kinds = {"[": "array", "{": "object", '"': "text", "t": "boolean", "f": "boolean"}
+    return kinds.get(text[0], "number")
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_the_documents_exist_with_their_options(page: Path) -> None:
+    """Every `s3-log-roller …` in a document names a command and options that there are."""
+    unknown = []
+    for line in INVOCATION.findall(page.read_text()):
+        words = line.replace("\\\n", " ").split()
+        if not words or words[0] not in COMMANDS:
+            continue
+        options = {option for action in command_parser(words[0])._actions for option in action.option_strings}
+        unknown += [f"{words[0]} {word}" for word in words if re.match(r"--[a-z]", word) and word not in options]
+    assert unknown == []
+
+
+def test_the_documents_show_commands_at_all() -> None:
+    """The test above looks at something."""
+    shown = {line.split()[0] for page in DOCUMENTS for line in INVOCATION.findall(page.read_text()) if line.split()}
+    assert set(COMMANDS) <= shown
