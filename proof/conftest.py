@@ -1,4 +1,4 @@
-"""The long part of the proof: `make test-all` runs it, `make test` does not. Servers as in tests/integration."""
+"""The long part of the proof: `make test-all` runs it, `make test` does not."""
 
 from __future__ import annotations
 
@@ -6,20 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import (
-    aws_environment,
-    bucket,
-    buckets,
-    ministack,
-    queue_name,
-    queue_url,
-    s3,
-    seaweedfs,
-    sqs,
-)
-
-__all__ = ["aws_environment", "bucket", "buckets", "ministack", "queue_name", "queue_url", "s3", "seaweedfs", "sqs"]
-
 
 FIGURES: list[str] = []
 

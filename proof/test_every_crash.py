@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.test_crashes import (
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.killing import (
     MOMENTS,
     crash_and_converge,
     finish,
@@ -24,10 +25,10 @@ from tests.integration.test_crashes import (
     start,
     waiting,
 )
-from tests.support.faulty_proxy import FaultyProxy
-from tests.support.real_day import DAY, TODAY, RealDay, log_key
+from tests.support.logs import DAY, TODAY, log_key
+from tests.support.real_day import RealDay
 
-from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.demo.servers import SeaweedFS
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.tasks import RollTask, Window, encode_task
 
@@ -41,12 +42,6 @@ RANDOM_KILLS = int(os.environ.get("ROLLER_RANDOM_KILLS", "200"))
 LEAST_KILLS = 7
 """Up to its PUT the task makes 8 requests to S3; behind it, killed or not, it is soon done."""
 SEED = int(os.environ.get("ROLLER_SEED", "1"))
-
-
-@pytest.fixture
-def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
-    """A user's environment that leads to both servers."""
-    return isolated_environment(seaweedfs, ministack)
 
 
 @pytest.fixture
@@ -194,7 +189,7 @@ def test_the_producers_crash_table(
     day = RealDay(s3, bucket, "x/one-page/")
     day.fill(1, days=12)
     day.prefix = "x/two-pages/"
-    day.bodies |= {log_key(day.prefix, second): b"" for second in range(1005)}
+    day.bodies |= {log_key(second, day.prefix): b"" for second in range(1005)}
     day.fill(1, days=12, seed=2)
     day.prefix = "x/"
     there = day.listing()

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration import test_faults
-from tests.integration.test_faults import (
+from tests.support.fault_table import (
     FAULTS,
     IN_PARTS,
     ONE_PUT,
@@ -30,7 +29,6 @@ from s3_log_roller.demo.servers import SeaweedFS
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-patience = test_faults.patience
 ALL_FAULTS = FAULTS | SLOW_FAULTS
 FOR_EVER = 1_000_000
 

@@ -14,7 +14,8 @@ from hashlib import md5
 
 import boto3
 import pytest
-from tests.support.real_day import log_key, reconcile_day
+from tests.support.logs import log_key
+from tests.support.real_day import reconcile_day
 
 from s3_log_roller.aws.s3 import bucket as s3_bucket
 from s3_log_roller.aws.s3 import open_bucket
@@ -52,8 +53,8 @@ def test_the_known_race_is_rare_and_loses_nothing(
         stores = [open_bucket(session, "bucket", endpoint_url=server.url) for _ in range(2)]
         for number in range(ROUNDS):
             prefix = f"{number}/"
-            bodies = {log_key(prefix, second): rng.randbytes(300) for second in range(LOGS)}
-            late = {log_key(prefix, 50_000 + second): rng.randbytes(300) for second in range(late_logs)}
+            bodies = {log_key(second, prefix): rng.randbytes(300) for second in range(LOGS)}
+            late = {log_key(50_000 + second, prefix): rng.randbytes(300) for second in range(late_logs)}
             for key, body in bodies.items():
                 bucket.put(key, body, 0)
             moments = sorted(rng.uniform(0, 0.5) for _ in late)

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.support.emulator import ARCH, PYTHON_VERSION, build
 from tests.support.paths import ROOT
 
-from s3_log_roller.demo.servers import Ministack, SeaweedFS, _free_ports, isolated_environment
-
-ARCH = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "")
-PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def build(arch: str, python_version: str, output: Path) -> str:
-    """Build a zip as `make lambda` does; returns what it printed."""
-    command = [sys.executable, str(ROOT / "deploy" / "build_lambda.py"), "--arch", arch]
-    command += ["--python-version", python_version, "--output", str(output)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-@pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """The S3 server (and STS)."""
-    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
-    """All the other services."""
-    with Ministack(tmp_path_factory.mktemp("ministack")) as server:
-        yield server
+from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
 
 
 @pytest.fixture(scope="session")
@@ -88,51 +56,6 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
             else:
                 archive.extractall(directory)
     return directory
-
-
-class Emulator:
-    """The function in AWS's runtime emulator, one invocation at a time."""
-
-    def __init__(self, port: int, log: Path) -> None:
-        self._url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        self._log = log
-
-    def invoke(self, event: Any) -> Any:
-        """The function's answer; errors come as an object with `errorType`."""
-        request = urllib.request.Request(self._url, json.dumps(event).encode())
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
-            return json.load(answer)
-
-    def log(self) -> str:
-        """Everything the function and the emulator wrote."""
-        return self._log.read_text()
-
-
-@contextmanager
-def emulated(
-    runtime: Path, unpacked: Path, directory: Path, environment: dict[str, str], timeout_seconds: int = 30
-) -> Iterator[Emulator]:
-    """Run the function with nothing of this Python's own packages, and no /tmp to write to."""
-    port, api_port = _free_ports(2)
-    environment = environment | {
-        "AWS_LAMBDA_FUNCTION_NAME": "roller",
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-        "PYTHONPATH": os.pathsep.join([str(unpacked), str(runtime)]),
-        "TMPDIR": "/nonexistent",
-    }
-    command = [str(runtime / "rie"), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
-    command += [sys.executable, "-S", "-m", "awslambdaric", "main.lambda_handler"]
-    log = directory / "emulator.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=unpacked)
-    try:
-        time.sleep(0.5)
-        yield Emulator(port, log)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.deploy.conftest import ROOT, build
+from tests.support.emulator import build
+from tests.support.paths import ROOT
 
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
 

@@ -2,80 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import json
-import tarfile
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import boto3
 import pytest
-from tests.deploy.conftest import emulated
+from tests.support.emulator import emulated
+from tests.support.sample_bucket import members, put_logs
 
-from s3_log_roller.demo.sample_logs import sample_day
-from s3_log_roller.demo.servers import REGION, LocalServer, Ministack, SeaweedFS
-
-_numbers = itertools.count(1)
-
-
-def client(server: LocalServer, service: str) -> Any:
-    return boto3.client(
-        service,  # type: ignore[call-overload]
-        endpoint_url=server.endpoint,
-        region_name=REGION,
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-    )
-
-
-@pytest.fixture
-def s3(seaweedfs: SeaweedFS) -> Any:
-    return client(seaweedfs, "s3")
-
-
-@pytest.fixture
-def sqs(ministack: Ministack) -> Any:
-    return client(ministack, "sqs")
-
-
-@pytest.fixture
-def bucket(s3: Any) -> Iterator[str]:
-    name = f"emulated-{next(_numbers)}"
-    s3.create_bucket(Bucket=name)
-    yield name
-    s3.delete_bucket(Bucket=name)
-
-
-@pytest.fixture
-def queue_url(sqs: Any) -> Iterator[str]:
-    url = sqs.create_queue(QueueName=f"emulated-{next(_numbers)}")["QueueUrl"]
-    yield url
-    sqs.delete_queue(QueueUrl=url)
-
-
-def put_logs(s3: Any, bucket: str, prefix: str, days: int, logs: int) -> set[str]:
-    rng = Random(prefix)
-    today = datetime.now(UTC).date()
-    keys = set()
-    for age in range(1, days + 1):
-        for key, body in sample_day(rng, today - timedelta(days=age), "site", prefix, logs):
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
-            keys.add(key)
-    return keys
-
-
-def members(s3: Any, bucket: str, prefix: str) -> list[str]:
-    found = []
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}rollup-"):
-        for entry in page.get("Contents", []):
-            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-            with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-                found += [prefix + name for name in tar.getnames()]
-    return found
+from s3_log_roller.demo.servers import SeaweedFS
 
 
 def receive(sqs: Any, queue_url: str, most: int = 10) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import boto3
 import pytest
-from tests.deploy.conftest import ROOT
-from tests.deploy.test_emulator import client, members, put_logs
+from tests.support.paths import ROOT
+from tests.support.sample_bucket import members, put_logs
+from tests.support.servers import client
 
 from s3_log_roller.aws.policy import QUEUEING, storage_policy, with_statements
 from s3_log_roller.aws.s3 import open_bucket

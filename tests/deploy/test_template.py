@@ -6,15 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deploy.conftest import ARCH, ROOT
-from tests.deploy.test_emulator import client, members, put_logs
+from tests.support.emulator import ARCH
+from tests.support.paths import ROOT
+from tests.support.sample_bucket import members, put_logs
+from tests.support.servers import client
+from tests.support.waiting import wait_for
 
 from s3_log_roller.aws.policy import storage_policy
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS
@@ -50,15 +51,6 @@ def test_linters_pass(tool: str, arguments: list[str]) -> None:
         pytest.skip(f"{tool} is not installed: pip install {tool}")
     result = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `what` returns once that is true."""
-    give_up_at = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < give_up_at, "it did not happen"
-        time.sleep(0.2)
-    return found
 
 
 class Stack:

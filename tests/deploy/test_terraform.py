@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deploy.conftest import ARCH, ROOT
-from tests.deploy.test_emulator import client
+from tests.support.emulator import ARCH
+from tests.support.paths import ROOT
+from tests.support.servers import client
 
 from s3_log_roller.aws.policy import storage_policy
 from s3_log_roller.demo.servers import REGION, Ministack

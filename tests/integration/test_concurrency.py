@@ -17,13 +17,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.test_crashes import finish, run, start
 from tests.support import faulty_proxy, memory_store
 from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Link
+from tests.support.killing import finish, run, start
+from tests.support.logs import DAY, TODAY, log_key
 from tests.support.memory_store import MemoryStore
-from tests.support.real_day import DAY, TODAY, RealDay, log_key, opened, reconcile_day
+from tests.support.real_day import RealDay, opened, reconcile_day
 
-from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.demo.servers import Ministack, SeaweedFS
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.tasks import RollTask, Window
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 WORKERS = 10
-
-
-@pytest.fixture
-def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
-    """A user's environment that leads to both servers."""
-    return isolated_environment(seaweedfs, ministack)
 
 
 class NoHeartbeats:
@@ -195,7 +190,7 @@ def test_a_server_without_conditional_requests_loses_nothing(monkeypatch: pytest
         ):
             for number in range(10):
                 prefix = f"{number}/"
-                bodies = {log_key(prefix, second): b"%d" % second * second for second in range(30)}
+                bodies = {log_key(second, prefix): b"%d" % second * second for second in range(30)}
                 for key, body in bodies.items():
                     bucket.put(key, body, 0)
                 runs = [pool.submit(reconcile_day, store, "bucket", prefix, delete=True) for store in (one, other)]
@@ -219,8 +214,8 @@ def test_the_known_race_packs_twice_and_loses_nothing() -> None:
     docs/decisions/0006 accepts that: both rollups are whole, and a run that deletes still reaches its end.
     """
     store = MemoryStore()
-    bodies = {log_key("x/", number): b"%d" % number for number in range(4)}
-    late = log_key("x/", 5)
+    bodies = {log_key(number, "x/"): b"%d" % number for number in range(4)}
+    late = log_key(5, "x/")
     for key, body in bodies.items():
         store.put(key, body)
     task = RollTask(DayGroup("bucket", "x/", DAY), Window(TODAY))
@@ -260,7 +255,7 @@ def test_a_day_that_is_never_at_rest_is_given_up_with_a_clear_error() -> None:
     """Originals that vanish faster than they can be read end in an error after some looks, not in a circle."""
     store = MemoryStore()
     for number in range(100):
-        store.put(log_key("x/", number), b"x")
+        store.put(log_key(number, "x/"), b"x")
 
     def vanish(step: str, key: str) -> None:
         if step == "fetch":

@@ -29,7 +29,7 @@ from s3_log_roller.aws import sessions
 from s3_log_roller.aws_lambda import handler as lambda_handler
 from s3_log_roller.cli.main import main
 from s3_log_roller.demo.sample_logs import sample_log
-from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.demo.servers import REGION, SeaweedFS
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.tasks import RollTask, Window, encode_task
@@ -52,12 +52,6 @@ NINE_KEYS = [
 ]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
-    """A user's environment that leads to both servers."""
-    return isolated_environment(seaweedfs, ministack)
 
 
 @pytest.fixture

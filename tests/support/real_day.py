@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import boto3
+from tests.support.logs import DAY, TODAY, log_key
 
 from s3_log_roller.aws.s3 import S3Bucket, open_bucket
 from s3_log_roller.demo.servers import REGION
@@ -24,14 +25,6 @@ from s3_log_roller.rolling.tasks import RollTask, Window
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-
-DAY = date(2022, 7, 1)
-TODAY = date(2022, 7, 10)
-
-
-def log_key(prefix: str, number: int, day: date = DAY) -> str:
-    clock = f"{number // 3600 % 24:02}-{number // 60 % 60:02}-{number % 60:02}"
-    return f"{prefix}{day}-{clock}-{number:016X}"
 
 
 def reconcile_day(store: S3Bucket, bucket: str, prefix: str, *, delete: bool) -> RollOutcome:
@@ -63,7 +56,7 @@ class RealDay:
         for number in range(days):
             day = date(2022, 7, 1 + number)
             for second in sorted(rng.sample(range(86_400), count)):
-                self.bodies[log_key(self.prefix, second, day)] = rng.randbytes(rng.randint(0, log_bytes))
+                self.bodies[log_key(second, self.prefix, day)] = rng.randbytes(rng.randint(0, log_bytes))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda item: self.put(*item), list(self.bodies.items())))
 
@@ -71,7 +64,7 @@ class RealDay:
         """Put logs on the day 2022-07-`number` whose rollup is too large for one PUT: it goes up in three parts."""
         rng = Random(number)
         for second in range(3):
-            self.put(log_key(self.prefix, second, date(2022, 7, number)), rng.randbytes(3_600_000))
+            self.put(log_key(second, self.prefix, date(2022, 7, number)), rng.randbytes(3_600_000))
 
     def put(self, key: str, body: bytes) -> None:
         """Deliver a log."""

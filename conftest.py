@@ -1,4 +1,7 @@
-"""What holds for every test: nothing of the user's own AWS set-up is seen, and Hypothesis is steady."""
+"""What holds for every test: nothing of the user's own AWS set-up is seen, and Hypothesis is steady.
+
+It lies here and not in tests/, so that the proofs and the tests share the fixtures of tests/support.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+pytest.register_assert_rewrite("tests.support")
+pytest_plugins = ["tests.support.servers", "tests.support.fault_table"]
 
 # No deadline for one example: the machines that run this differ too much, and each test has a timeout.
 settings.register_profile("roller", deadline=None, print_blob=True)

@@ -1,4 +1,4 @@
-"""Real servers for the tests in this directory: one of each for the whole run, a bucket and queues for each test."""
+"""Real servers for tests: one of each for the whole run, a bucket and queues for each test."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from s3_log_roller.demo.servers import REGION, LocalServer, Ministack, SeaweedFS
+from s3_log_roller.demo.servers import REGION, LocalServer, Ministack, SeaweedFS, isolated_environment
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -41,6 +41,12 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
 
 
 @pytest.fixture
+def environment(seaweedfs: SeaweedFS, ministack: Ministack) -> dict[str, str]:
+    """A user's environment that leads to both servers."""
+    return isolated_environment(seaweedfs, ministack)
+
+
+@pytest.fixture
 def aws_environment(seaweedfs: SeaweedFS, ministack: Ministack, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process's own environment leads to both servers, as their administrator."""
     for server in (ministack, seaweedfs):
@@ -48,33 +54,33 @@ def aws_environment(seaweedfs: SeaweedFS, ministack: Ministack, monkeypatch: pyt
             monkeypatch.setenv(name, value)
 
 
-def client_settings(server: LocalServer) -> dict[str, object]:
-    """The arguments of `boto3.client` for a server."""
-    return {
+def client(server: LocalServer, service: str, **changes: Any) -> Any:
+    """A client of the server's administrator; `changes` are other arguments for `boto3.client`."""
+    settings: dict[str, Any] = {
         "endpoint_url": server.endpoint,
         "region_name": REGION,
         "aws_access_key_id": server.access_key,
         "aws_secret_access_key": server.secret_key,
         "config": Config(retries={"total_max_attempts": 1}, read_timeout=30, max_pool_connections=20),
     }
+    return boto3.client(service, **(settings | changes))  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="session")
 def s3(seaweedfs: SeaweedFS) -> S3Client:
     """The administrator's S3 client."""
-    return boto3.client("s3", **client_settings(seaweedfs))
+    return client(seaweedfs, "s3")
 
 
 @pytest.fixture(scope="session")
 def s3_as(seaweedfs: SeaweedFS) -> Callable[[str], S3Client]:
     """The S3 client of the identity with one of `SeaweedFS.POLICIES`."""
 
-    def client(policy: str) -> S3Client:
+    def client_as(policy: str) -> S3Client:
         access_key, secret_key = seaweedfs.credentials(policy)
-        keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
-        return boto3.client("s3", **(client_settings(seaweedfs) | keys))
+        return client(seaweedfs, "s3", aws_access_key_id=access_key, aws_secret_access_key=secret_key)
 
-    return client
+    return client_as
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +116,7 @@ def bucket(s3: S3Client, buckets: Iterator[str]) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def any_key_s3(ministack: Ministack) -> S3Client:
     """ministack's S3: ignores signatures and permissions, but keeps any key, and S3's order, and knows its region."""
-    return boto3.client("s3", **client_settings(ministack))
+    return client(ministack, "s3")
 
 
 _bucket_numbers = itertools.count(1)
@@ -127,7 +133,7 @@ def any_key_bucket(any_key_s3: S3Client) -> str:
 @pytest.fixture(scope="session")
 def sqs(ministack: Ministack) -> SQSClient:
     """The SQS client."""
-    return boto3.client("sqs", **client_settings(ministack))
+    return client(ministack, "sqs")
 
 
 _queue_numbers = itertools.count(1)
