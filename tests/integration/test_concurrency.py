@@ -26,6 +26,7 @@ from tests.support.real_day import RealDay, opened, reconcile_day
 
 from s3_log_roller.demo.servers import Ministack, SeaweedFS
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.tasks import RollTask, Window
 
@@ -221,7 +222,7 @@ def test_the_known_race_packs_twice_and_loses_nothing() -> None:
     task = RollTask(DayGroup("bucket", "x/", DAY), Window(TODAY))
 
     def roll(*, delete: bool) -> None:
-        reconcile(store, task, delete=delete, today=TODAY, level=1)
+        reconcile(store, task, RollOptions(delete=delete, level=1), today=TODAY)
 
     def overtake(step: str, key: str) -> None:
         if step == "finish":
@@ -267,9 +268,8 @@ def test_a_day_that_is_never_at_rest_is_given_up_with_a_clear_error() -> None:
         reconcile(
             store,
             RollTask(DayGroup("bucket", "x/", date(2022, 7, 1)), Window(TODAY)),
-            delete=True,
+            RollOptions(delete=True, level=1),
             today=TODAY,
-            level=1,
         )
     assert time.monotonic() - started < 10
     assert store.open_uploads == 0

@@ -13,6 +13,7 @@ import pytest
 from s3_log_roller.aws.sqs import SqsDelivery, SqsQueue
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, Window, decode_task
@@ -146,7 +147,7 @@ def test_a_bad_task_ends_in_the_dead_letter_queue_alone(
     def roll(roll_task: RollTask) -> RollOutcome:
         if roll_task == task(2):
             raise StorageError("s3:GetObject was refused")
-        return RollOutcome(roll_task.group, packed=1)
+        return RollOutcome(roll_task.group, Figures(packed=1))
 
     summary = Summary()
     give_up_at = time.monotonic() + 60

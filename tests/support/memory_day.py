@@ -11,6 +11,7 @@ from tests.support.logs import DAY, PREFIX, TODAY, log_key
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import reconcile
@@ -42,7 +43,7 @@ def put_logs(store: MemoryStore, numbers: Iterable[int], prefix: str = PREFIX, d
 
 def run(store: MemoryStore, task: RollTask = TASK, *, delete: bool = False, pace: Pace | None = None) -> RollOutcome:
     """Reconcile the task's day group, on `TODAY`."""
-    return reconcile(store, task, delete=delete, today=TODAY, level=1, pace=pace)
+    return reconcile(store, task, RollOptions(delete, 1), today=TODAY, pace=pace)
 
 
 def roll(store: MemoryStore, prefix: str = PREFIX, day: date = DAY, *, delete: bool = True) -> str:

@@ -19,6 +19,7 @@ from tests.support.logs import DAY, TODAY, log_key
 from s3_log_roller.aws.s3 import S3Bucket, open_bucket
 from s3_log_roller.demo.servers import REGION
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.tasks import RollTask, Window
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def reconcile_day(store: S3Bucket, bucket: str, prefix: str, *, delete: bool) -> RollOutcome:
     """One plain run over one day group."""
     task = RollTask(DayGroup(bucket, prefix, DAY), Window(TODAY))
-    return reconcile(store, task, delete=delete, today=TODAY, level=1)
+    return reconcile(store, task, RollOptions(delete, 1), today=TODAY)
 
 
 @contextmanager

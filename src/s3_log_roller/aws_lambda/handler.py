@@ -29,6 +29,7 @@ from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.clock import utc_today
 from s3_log_roller.errors import OutOfTime, RollerError, UsageError
 from s3_log_roller.log_output import configure_logging
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.producer import SCANS_AT_ONCE, OpenStore, find_tasks
 from s3_log_roller.rolling.queue import TaskQueue
@@ -244,16 +245,15 @@ class _Invocation:
                 outcome = reconcile(
                     store,
                     task,
-                    delete=self._settings.delete,
+                    RollOptions(self._settings.delete, self._settings.level),
                     today=self._today,
-                    level=self._settings.level,
                     pace=self._pace,
                     on_progress=count,
                 )
         except OutOfTime as error:
             self._unrolled.add(task.group.day)
             return Unfinished(smaller_step(task, packed, error))
-        if outcome.packed or outcome.remaining:
+        if outcome.figures.packed or outcome.remaining:
             self._unrolled.add(task.group.day)
         return outcome
 

@@ -18,6 +18,7 @@ from s3_log_roller.aws.sessions import Sessions
 from s3_log_roller.cli.progress import ProgressLine, show_progress
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.meter import Meter, Ticker
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.queue import TaskQueue
 from s3_log_roller.rolling.summary import Summary, render_text, to_json
@@ -69,19 +70,20 @@ def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator
 @contextmanager
 def rolling(args: Namespace, connection: Connection, sessions: Sessions, prefixes: int = 0) -> Iterator[Job]:
     """Everything a run that rolls needs, in this process or in as many as asked for."""
-    summary = Summary(deleting=args.delete)
+    options = RollOptions(args.delete, args.level)
+    summary = Summary(deleting=options.delete)
     meter = Meter(args.processes)
     buckets = Buckets(connection, sessions)
     with reporting(args, summary, ProgressLine(summary, meter, prefixes)), closing(buckets):
         if args.processes == 1:
-            roll = partial(_roll, buckets, args.delete, args.level, Ticker(meter.cells, 0))
+            roll = partial(_roll, buckets, options, Ticker(meter.cells, 0))
             yield Job(buckets, InlineRunner(roll), summary)
             return
         from s3_log_roller.rolling.processes import ProcessRunner
 
         if connection.max_in_flight is not None:
             connection = replace(connection, max_in_flight=max(1, connection.max_in_flight // args.processes))
-        make_roll = partial(_make_roll, connection, args.delete, args.level)
+        make_roll = partial(_make_roll, connection, options)
         with closing(ProcessRunner(args.processes, make_roll, meter)) as runner:
             yield Job(buckets, runner, summary)
 
@@ -96,12 +98,12 @@ def print_result(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _make_roll(connection: Connection, delete: bool, level: int, ticker: Ticker) -> Roll:
-    return partial(_roll, Buckets(connection), delete, level, ticker)
+def _make_roll(connection: Connection, options: RollOptions, ticker: Ticker) -> Roll:
+    return partial(_roll, Buckets(connection), options, ticker)
 
 
-def _roll(buckets: Buckets, delete: bool, level: int, ticker: Ticker, task: RollTask) -> RollOutcome:
+def _roll(buckets: Buckets, options: RollOptions, ticker: Ticker, task: RollTask) -> RollOutcome:
     from s3_log_roller.rolling.reconcile import reconcile
 
     with buckets.lease(task.group.bucket, task.role) as store:
-        return reconcile(store, task, delete=delete, today=clock.utc_today(), level=level, on_progress=ticker)
+        return reconcile(store, task, options, today=clock.utc_today(), on_progress=ticker)

@@ -13,7 +13,7 @@ from typing import Final
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.scan import forever, interleave, scan
+from s3_log_roller.rolling.scan import interleave, no_deadline, scan
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task
 from s3_log_roller.store import Store
 from s3_log_roller.uris import Role
@@ -33,7 +33,7 @@ def find_tasks(
     *,
     scanned: Callable[[ScanOutcome], None],
     failed: Callable[[str, RollerError], None],
-    time_left_s: Callable[[], float] = forever,
+    time_left_s: Callable[[], float] = no_deadline,
     reserve_s: float = 0.0,
 ) -> Iterator[Task]:
     """Yield a roll task per day group as the scans find them, and where time ran short a scan task to go on with.

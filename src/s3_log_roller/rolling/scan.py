@@ -25,13 +25,13 @@ LARGEST_MIX: Final = 10_000
 """Day groups mixed at a time: few at first, so that work starts soon; then more, so that it spreads widely."""
 
 
-def forever() -> float:
+def no_deadline() -> float:
     """The time left where there is no deadline."""
     return math.inf
 
 
 def scan(
-    store: ReadStore, task: ScanTask, *, time_left_s: Callable[[], float] = forever, reserve_s: float = 0.0
+    store: ReadStore, task: ScanTask, *, time_left_s: Callable[[], float] = no_deadline, reserve_s: float = 0.0
 ) -> Generator[DayGroup, None, ScanOutcome]:
     """Yield every day group of the task's window under its prefix, in key order.
 

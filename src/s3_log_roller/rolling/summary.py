@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from s3_log_roller.log_output import printable
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
 
 MAX_NAMED: Final = 1_000
@@ -28,13 +29,7 @@ class Summary:
     tasks_sent: int = 0
     tasks_received: int = 0
     day_groups_done: int = 0
-    rollups: int = 0
-    packed: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    leftovers: int = 0
-    deleted: int = 0
-    delete_markers: int = 0
+    figures: Figures = field(default_factory=Figures)
     marker_buckets: set[str] = field(default_factory=set)
     archived: dict[str, int] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -55,17 +50,11 @@ class Summary:
     def rolled(self, outcome: RollOutcome) -> None:
         """One pass over a day group came to its end; the group is done unless originals remain."""
         name = str(outcome.group)
-        self.rollups += len(outcome.rollups)
-        self.packed += outcome.packed
-        self.bytes_in += outcome.bytes_in
-        self.bytes_out += outcome.bytes_out
-        self.leftovers += outcome.leftovers
-        self.deleted += outcome.deleted
-        self.delete_markers += outcome.delete_markers
-        if outcome.delete_markers:
+        self.figures += outcome.figures
+        if outcome.figures.delete_markers:
             self.marker_buckets.add(outcome.group.bucket)
-        if outcome.archived and len(self.archived) < MAX_NAMED:
-            self.archived[name] = outcome.archived
+        if outcome.figures.archived and len(self.archived) < MAX_NAMED:
+            self.archived[name] = outcome.figures.archived
         if not outcome.remaining:
             self.day_groups_done += 1
             self.failures.pop(name, None)
@@ -104,6 +93,7 @@ def render_text(summary: Summary) -> str:
 
 def to_json(summary: Summary) -> dict[str, Any]:
     """The summary for programs: every figure, under names that stay."""
+    figures = summary.figures
     return {
         "deleting": summary.deleting,
         "interrupted": summary.interrupted,
@@ -114,13 +104,13 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "tasks_sent": summary.tasks_sent,
         "tasks_received": summary.tasks_received,
         "day_groups_done": summary.day_groups_done,
-        "rollups": summary.rollups,
-        "logs_packed": summary.packed,
-        "bytes_in": summary.bytes_in,
-        "bytes_out": summary.bytes_out,
-        "leftovers": summary.leftovers,
-        "originals_deleted": summary.deleted,
-        "delete_markers": summary.delete_markers,
+        "rollups": figures.rollups,
+        "logs_packed": figures.packed,
+        "bytes_in": figures.bytes_in,
+        "bytes_out": figures.bytes_out,
+        "leftovers": figures.leftovers,
+        "originals_deleted": figures.deleted,
+        "delete_markers": figures.delete_markers,
         "archived_skipped": sum(summary.archived.values()),
         "archived": summary.archived,
         "failed": summary.failed_count,
@@ -159,23 +149,24 @@ def _work_lines(summary: Summary) -> list[str]:
     lines = []
     if summary.day_groups_done:
         lines.append(f"{count(summary.day_groups_done, 'day group')} done.")
-    if summary.packed:
-        smaller = f" ({summary.bytes_in / summary.bytes_out:.1f} times smaller)" if summary.bytes_out else ""
+    figures = summary.figures
+    if figures.packed:
+        smaller = f" ({figures.bytes_in / figures.bytes_out:.1f} times smaller)" if figures.bytes_out else ""
         lines.append(
-            f"{count(summary.rollups, 'rollup')} written and verified: {count(summary.packed, 'log')}, "
-            f"{size(summary.bytes_in)} packed into {size(summary.bytes_out)}{smaller}."
+            f"{count(figures.rollups, 'rollup')} written and verified: {count(figures.packed, 'log')}, "
+            f"{size(figures.bytes_in)} packed into {size(figures.bytes_out)}{smaller}."
         )
-    if summary.deleted:
-        lines.append(f"{count(summary.deleted, 'original')} deleted.")
-    if summary.leftovers:
+    if figures.deleted:
+        lines.append(f"{count(figures.deleted, 'original')} deleted.")
+    if figures.leftovers:
         kept = "" if summary.deleting else "; --delete removes them"
-        lines.append(f"{count(summary.leftovers, 'original')} were in earlier rollups already{kept}.")
+        lines.append(f"{count(figures.leftovers, 'original')} were in earlier rollups already{kept}.")
     return lines
 
 
 def _nothing_to_do(summary: Summary) -> str:
     if summary.tasks_received:
-        idle = summary.day_groups_done and not (summary.packed or summary.deleted or summary.archived)
+        idle = summary.day_groups_done and not (summary.figures.packed or summary.figures.deleted or summary.archived)
         return "Nothing to do: every log of these days is in a verified rollup already." if idle else ""
     if summary.prefixes_scanned:
         return "" if summary.day_groups_found else "Nothing to do: no logs of the days asked for under these prefixes."
@@ -190,10 +181,10 @@ def _warnings(summary: Summary) -> list[str]:
             f"Warning: {count(sum(summary.archived.values()), 'archived original')} skipped and left alone: {where}. "
             "Restore them (aws s3api restore-object) and run again to roll them up."
         )
-    if summary.delete_markers:
+    if markers := summary.figures.delete_markers:
         where = ", ".join(f"s3://{bucket}" for bucket in sorted(summary.marker_buckets))
         lines.append(
-            f"Warning: {count(summary.delete_markers, 'delete')} in {where} only wrote delete markers (the bucket is "
+            f"Warning: {count(markers, 'delete')} in {where} only wrote delete markers (the bucket is "
             "versioned): the bytes stay billed until a lifecycle rule expires noncurrent versions."
         )
     return lines

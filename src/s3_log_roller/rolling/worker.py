@@ -14,7 +14,7 @@ from s3_log_roller.errors import MalformedTask, RollerError
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.producer import OpenStore, find_tasks
 from s3_log_roller.rolling.queue import Delivery, TaskQueue
-from s3_log_roller.rolling.scan import forever
+from s3_log_roller.rolling.scan import no_deadline
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task
 
@@ -104,7 +104,7 @@ class Worker:
         today: Callable[[], date],
         summary: Summary,
         *,
-        time_left_s: Callable[[], float] = forever,
+        time_left_s: Callable[[], float] = no_deadline,
         scan_reserve_s: float = 0.0,
     ) -> None:
         """A scan ends early, and sends itself again for the rest, when less than `scan_reserve_s` is left."""
@@ -219,7 +219,7 @@ class Worker:
             return
         self._summary.rolled(result)
         _log_outcome(result)
-        if result.remaining and not (result.packed or result.deleted):
+        if result.remaining and not (result.figures.packed or result.figures.deleted):
             self._fail(str(task.group), Failed(f"{result.remaining} originals remain and this pass got no further"))
             return
         self._send_on(_follow_ups(task, result), delivery, task)
@@ -262,18 +262,23 @@ def _grown(max_members: int | None, remaining: int) -> int | None:
 
 
 def _log_outcome(outcome: RollOutcome) -> None:
+    figures = outcome.figures
     fields: dict[str, object] = {
         "bucket": outcome.group.bucket,
         "target_prefix": outcome.group.target_prefix,
         "day": outcome.group.day.isoformat(),
-        "members": outcome.packed,
-        "bytes_in": outcome.bytes_in,
-        "bytes_out": outcome.bytes_out,
+        "members": figures.packed,
+        "bytes_in": figures.bytes_in,
+        "bytes_out": figures.bytes_out,
     }
-    for name in ("leftovers", "deleted", "archived", "remaining"):
-        if number := getattr(outcome, name):
-            fields[name] = number
+    optional = {
+        "leftovers": figures.leftovers,
+        "deleted": figures.deleted,
+        "archived": figures.archived,
+        "remaining": outcome.remaining,
+    }
+    fields |= {name: number for name, number in optional.items() if number}
     if outcome.rollups:
         fields["rollups"] = " ".join(outcome.rollups)
-    event = "rolled" if outcome.packed else "nothing_new"
-    logger.log(logging.WARNING if outcome.archived else logging.INFO, event, extra=fields)
+    event = "rolled" if figures.packed else "nothing_new"
+    logger.log(logging.WARNING if figures.archived else logging.INFO, event, extra=fields)

@@ -7,6 +7,7 @@ from datetime import date
 
 from s3_log_roller.aws_lambda.metrics import UNITS, encode_emf, figures_of
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.summary import Summary
 
@@ -14,7 +15,8 @@ from s3_log_roller.rolling.summary import Summary
 def test_one_line_names_every_metric_once_and_holds_its_value() -> None:
     """The line is one JSON object whose directive lists the metrics, each with a value beside it."""
     summary = Summary()
-    summary.rolled(RollOutcome(DayGroup("b", "p/", date(2022, 7, 1)), ("k",), packed=5, bytes_in=500, bytes_out=50))
+    figures = Figures(rollups=1, packed=5, bytes_in=500, bytes_out=50)
+    summary.rolled(RollOutcome(DayGroup("b", "p/", date(2022, 7, 1)), figures))
     line = encode_emf(figures_of(summary, 3), "roller", 1_700_000_000_000, request_id="r")
     assert "\n" not in line
     fields = json.loads(line)

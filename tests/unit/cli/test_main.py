@@ -22,6 +22,8 @@ from s3_log_roller.cli import main as cli
 from s3_log_roller.cli import options
 from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.queue import InProcessQueue
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Window
@@ -52,7 +54,7 @@ class World:
         self.roles: set[Role | None] = set()
         self.rolled: list[tuple[RollTask, bool, int]] = []
         self.roll: Callable[[RollTask], RollOutcome] = lambda task: RollOutcome(
-            task.group, rollups=("k",), packed=9, bytes_in=33_000, bytes_out=8_000
+            task.group, Figures(rollups=1, packed=9, bytes_in=33_000, bytes_out=8_000), ("k",)
         )
 
     @contextmanager
@@ -62,8 +64,8 @@ class World:
             raise StorageError("the bucket s3://gone does not exist")
         yield Bucket(bucket)
 
-    def reconcile(self, store: Bucket, task: RollTask, *, delete: bool, level: int, **_: object) -> RollOutcome:
-        self.rolled.append((task, delete, level))
+    def reconcile(self, store: Bucket, task: RollTask, options: RollOptions, **_: object) -> RollOutcome:
+        self.rolled.append((task, options.delete, options.level))
         return self.roll(task)
 
 

@@ -35,7 +35,7 @@ from s3_log_roller.errors import (
     RollerError,
 )
 from s3_log_roller.log_keys import parse_log_key
-from s3_log_roller.rolling.reconcile import PIECE_BYTES
+from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, decode_blocks, read_footer
 from s3_log_roller.rollup.index import encode_blocks, encode_section
 from s3_log_roller.rollup.verify import _MAX_FIRST_TAIL_BYTES, READ_BYTES, read_index
@@ -190,7 +190,7 @@ def test_odd_leftovers_are_proven_by_reading_them_once_more() -> None:
                 run(store, delete=True)
             assert [key for key in store.objects if parse_log_key(key)] == [odd]
         else:
-            assert run(store, delete=True).deleted == 3
+            assert run(store, delete=True).figures.deleted == 3
 
 
 def test_a_rollup_copied_from_elsewhere_is_refused_by_name() -> None:
@@ -257,7 +257,7 @@ def test_a_long_index_is_read_whole() -> None:
     body = store.objects[key].body
     assert len(sections(body)[1]) > TAIL_BYTES + len(body) // 16
     outcome = run(store, delete=True)
-    assert (outcome.leftovers, outcome.deleted) == (14_000, 14_000)
+    assert (outcome.figures.leftovers, outcome.figures.deleted) == (14_000, 14_000)
 
 
 def test_a_large_rollup_is_read_back_in_pieces_that_are_all_of_it() -> None:

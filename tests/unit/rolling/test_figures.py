@@ -12,6 +12,7 @@ from tests.support.memory_day import (
 )
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.store import DeleteReport
 
@@ -32,14 +33,14 @@ def test_the_figures_of_a_run_are_those_of_what_happened() -> None:
     store.delete = delete  # type: ignore[method-assign]
     ticks: list[tuple[int, int]] = []
     outcome = reconcile(
-        store, TASK, delete=True, today=TODAY, level=1, on_progress=lambda logs, size: ticks.append((logs, size))
+        store, TASK, RollOptions(True, 1), today=TODAY, on_progress=lambda logs, size: ticks.append((logs, size))
     )
     (key,) = rollups(store)
-    assert outcome.bytes_in == sum(map(len, bodies.values())) == sum(size for _, size in ticks)
-    assert outcome.bytes_out == len(store.objects[key].body)
-    assert (outcome.packed, outcome.deleted, outcome.delete_markers) == (9, 9, 2)
+    assert outcome.figures.bytes_in == sum(map(len, bodies.values())) == sum(size for _, size in ticks)
+    assert outcome.figures.bytes_out == len(store.objects[key].body)
+    assert (outcome.figures.packed, outcome.figures.deleted, outcome.figures.delete_markers) == (9, 9, 2)
     assert sum(logs for logs, _ in ticks) == 9
-    assert (outcome.leftovers, outcome.archived, outcome.remaining) == (0, 0, 0)
+    assert (outcome.figures.leftovers, outcome.figures.archived, outcome.remaining) == (0, 0, 0)
 
 
 def test_progress_is_told_every_hundred_logs_and_every_sixteen_megabytes() -> None:
@@ -48,11 +49,11 @@ def test_progress_is_told_every_hundred_logs_and_every_sixteen_megabytes() -> No
     for number in range(250):
         store.put(log_key(number), b"x")
     ticks: list[int] = []
-    reconcile(store, TASK, delete=False, today=TODAY, level=1, on_progress=lambda logs, size: ticks.append(logs))
+    reconcile(store, TASK, RollOptions(False, 1), today=TODAY, on_progress=lambda logs, size: ticks.append(logs))
     assert ticks == [100, 100, 50]
     store = MemoryStore()
     for number in range(5):
         store.put(log_key(number), bytes(8 << 20))
     ticks.clear()
-    reconcile(store, TASK, delete=False, today=TODAY, level=1, on_progress=lambda logs, size: ticks.append(logs))
+    reconcile(store, TASK, RollOptions(False, 1), today=TODAY, on_progress=lambda logs, size: ticks.append(logs))
     assert ticks == [2, 2, 1]

@@ -18,6 +18,7 @@ from tests.support.waiting import wait_for
 
 from s3_log_roller.cli.progress import Meter
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.processes import ProcessRunner
 from s3_log_roller.rolling.queue import InProcessQueue
@@ -29,6 +30,7 @@ IN_CHILD = """
 import logging, os, signal, time
 from pathlib import Path
 from s3_log_roller.errors import ObjectArchived
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 
 def make_roll(directory, ticker):
@@ -46,7 +48,7 @@ def make_roll(directory, ticker):
                 Path(directory, "cleaned up").touch()
         ticker(2, 100)
         logging.getLogger("s3_log_roller.child").info("in_child", extra={"prefix": name})
-        return RollOutcome(task.group, packed=2)
+        return RollOutcome(task.group, Figures(packed=2))
     return roll
 """
 
@@ -83,7 +85,7 @@ def test_outcomes_figures_and_logs_come_back(
     with caplog.at_level(logging.INFO):
         futures = [runner.submit(task("a")), runner.submit(task("b"))]
         assert [future.result(30) for future in futures] == [
-            RollOutcome(task(name).group, packed=2) for name in ("a", "b")
+            RollOutcome(task(name).group, Figures(packed=2)) for name in ("a", "b")
         ]
         assert (meter.logs, meter.n_bytes) == (4, 200)
         give_up_at = time.monotonic() + 10

@@ -27,8 +27,10 @@ from tests.support.memory_store import MemoryStore, MemoryUpload, no_step
 
 from s3_log_roller.errors import DamagedRollup, DeleteRefused, ObjectArchived, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.rolling.fetching import PIECE_BYTES
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
-from s3_log_roller.rolling.reconcile import MAX_LOOKS, PIECE_BYTES, reconcile
+from s3_log_roller.rolling.reconcile import MAX_LOOKS, reconcile
 from s3_log_roller.rolling.tasks import Window
 
 
@@ -40,7 +42,7 @@ def test_a_day_becomes_one_rollup_named_by_its_first_member(page_size: int) -> N
     name = f"{PREFIX}rollup-{DAY}-{sha256(min(bodies).encode()).hexdigest()[:8]}.tgz"
     assert outcome.rollups == (name,) == tuple(rollups(store))
     assert list(members(store)) == sorted(bodies.items())
-    assert outcome.packed == len(bodies)
+    assert outcome.figures.packed == len(bodies)
     assert set(bodies) < set(store.objects)
 
 
@@ -59,7 +61,7 @@ def test_workers_that_take_on_more_or_fewer_logs_want_the_same_name() -> None:
     assert_exactly_once(store, bodies)
     assert [len(names) for names in (done, outcome.rollups, rollups(store))] == [1, 1, 2]
     assert done[0] in store.objects
-    assert outcome.packed == len(bodies) - 4
+    assert outcome.figures.packed == len(bodies) - 4
 
 
 def test_a_name_that_another_rollup_of_the_day_has_is_not_wanted() -> None:
@@ -71,7 +73,7 @@ def test_a_name_that_another_rollup_of_the_day_has_is_not_wanted() -> None:
     store.put(key, b"other bytes")
     names = TASK.group.rollup_keys(key.removeprefix(PREFIX))
     assert run(store).rollups == names[1:2]
-    assert run(store, delete=True).deleted == 1
+    assert run(store, delete=True).figures.deleted == 1
     assert rollups(store) == [first, names[1]] == list(names[:2])
     assert list(members(store)) == [(key, bodies[key]), (key, b"other bytes")]
 
@@ -95,7 +97,7 @@ def test_without_delete_every_run_after_the_first_changes_nothing() -> None:
     before = dict(store.objects)
     again = run(store)
     assert store.objects == before
-    assert (again.packed, again.leftovers, again.rollups) == (0, 9, ())
+    assert (again.figures.packed, again.figures.leftovers, again.rollups) == (0, 9, ())
 
 
 def test_with_delete_no_original_is_left_and_all_are_in_the_rollup() -> None:
@@ -104,7 +106,7 @@ def test_with_delete_no_original_is_left_and_all_are_in_the_rollup() -> None:
     outcome = run(store, delete=True)
     assert list(store.objects) == rollups(store)
     assert_exactly_once(store, bodies)
-    assert outcome.deleted == 9
+    assert outcome.figures.deleted == 9
 
 
 def test_leftovers_are_deleted_and_not_packed_again() -> None:
@@ -112,7 +114,7 @@ def test_leftovers_are_deleted_and_not_packed_again() -> None:
     store, bodies = a_day()
     run(store)
     outcome = run(store, delete=True)
-    assert (outcome.packed, outcome.deleted, outcome.leftovers) == (0, 9, 9)
+    assert (outcome.figures.packed, outcome.figures.deleted, outcome.figures.leftovers) == (0, 9, 9)
     assert list(store.objects) == rollups(store)
     assert_exactly_once(store, bodies)
 
@@ -127,7 +129,7 @@ def test_late_logs_become_a_second_rollup() -> None:
     bodies[late] = b"late\n"
     store.put(late, b"late\n")
     outcome = run(store, delete=True)
-    assert outcome.packed == 1
+    assert outcome.figures.packed == 1
     assert store.objects[first] == untouched
     assert len(rollups(store)) == 2
     assert_exactly_once(store, bodies)
@@ -205,7 +207,7 @@ def test_today_is_refused_whatever_the_task_says() -> None:
     store, _ = a_day()
     before = dict(store.objects)
     with pytest.raises(StorageError, match="not over"):
-        reconcile(store, replace(TASK, window=Window(date(2022, 7, 2))), delete=True, today=DAY, level=1)
+        reconcile(store, replace(TASK, window=Window(date(2022, 7, 2))), RollOptions(True, 1), today=DAY)
     assert store.objects == before
 
 
@@ -221,7 +223,7 @@ def test_archived_originals_are_skipped_and_counted() -> None:
 
     store.before = refuse
     outcome = run(store, delete=True)
-    assert outcome.archived == 2
+    assert outcome.figures.archived == 2
     assert {key for key in store.objects if parse_log_key(key)} == {cold, cool}
     assert_nothing_lost(store, bodies)
 
@@ -237,7 +239,7 @@ def test_however_many_are_archived_and_not_listed_so_the_others_are_rolled_up() 
 
     store.before = refuse
     outcome = run(store, delete=True)
-    assert (outcome.packed, outcome.archived) == (3, len(cold))
+    assert (outcome.figures.packed, outcome.figures.archived) == (3, len(cold))
     assert {key for key in store.objects if parse_log_key(key)} == set(cold)
 
 
@@ -262,7 +264,7 @@ def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None
 
     store.upload = upload  # type: ignore[method-assign]
     outcome = run(store, delete=True)
-    assert outcome.packed == 0
+    assert outcome.figures.packed == 0
     assert_exactly_once(store, {**bodies, late: b"late"})
     assert store.open_uploads == 0
 
@@ -273,7 +275,7 @@ def test_an_archived_rollup_is_one_clear_error_when_logs_come_late() -> None:
     run(store, delete=True)
     (key,) = rollups(store)
     store.archive(key)
-    assert run(store, delete=True).packed == 0
+    assert run(store, delete=True).figures.packed == 0
     store.put(log_key(86_000), b"late")
     with pytest.raises(StorageError, match="archive") as refused:
         run(store, delete=True)
@@ -294,7 +296,7 @@ def test_an_original_that_vanishes_makes_it_look_again() -> None:
             store.put(second, b"replaced")
 
     store.before = vanish
-    assert run(store, delete=True).packed == 8
+    assert run(store, delete=True).figures.packed == 8
     assert_exactly_once(store, bodies)
     assert store.open_uploads == 0
 
@@ -312,7 +314,7 @@ def test_another_worker_that_finishes_first_is_noticed_before_publishing() -> No
 
     store.before = overtake
     outcome = run(store, delete=True)
-    assert outcome.packed == 1
+    assert outcome.figures.packed == 1
     assert_exactly_once(store, bodies)
     assert store.open_uploads == 0
 
@@ -396,10 +398,10 @@ def test_etags_that_are_no_md5_are_verified_by_the_digest_taken_on_download() ->
     again = MemoryStore()
     again.objects = dict(store.objects)
     run(store)
-    assert run(store).leftovers == 6
-    assert run(store, delete=True).deleted == 6
+    assert run(store).figures.leftovers == 6
+    assert run(store, delete=True).figures.deleted == 6
     assert_exactly_once(store, bodies)
-    assert run(again, delete=True).deleted == 6
+    assert run(again, delete=True).figures.deleted == 6
     assert_exactly_once(again, bodies)
 
 
@@ -427,7 +429,7 @@ def test_any_target_prefix_works(prefix: str) -> None:
         store.put(key, body)
     task = replace(TASK, group=DayGroup("bucket", prefix, DAY))
     run(store, task)
-    assert run(store, task, delete=True).deleted == 3
+    assert run(store, task, delete=True).figures.deleted == 3
     assert_exactly_once(store, bodies)
 
 
@@ -455,7 +457,7 @@ def test_a_day_that_does_not_fit_the_time_is_done_in_steps() -> None:
     store, bodies = a_day(9)
     task = replace(TASK, max_members=4)
     outcomes = [run(store, task, delete=True) for _ in range(3)]
-    assert [outcome.packed for outcome in outcomes] == [4, 4, 1]
+    assert [outcome.figures.packed for outcome in outcomes] == [4, 4, 1]
     assert [outcome.remaining for outcome in outcomes] == [5, 1, 0]
     assert_exactly_once(store, bodies)
 

@@ -56,16 +56,17 @@ def test_a_giant_day_is_listed_one_window_after_another(
         listed = 0
         passes.append(run(store, delete=delete, pace=Windowed()))
         assert delete is False or listed <= 3
-        assert passes[-1].packed or not passes[-1].remaining
+        assert passes[-1].figures.packed or not passes[-1].remaining
         store.before = no_step
         assert_nothing_lost(store, bodies)
-    assert [one.packed for one in passes if one.packed] == [4] * (count // 4) + ([count % 4] if count % 4 else [])
+    steps = [one.figures.packed for one in passes if one.figures.packed]
+    assert steps == [4] * (count // 4) + ([count % 4] if count % 4 else [])
     assert len(passes) == -(-count // 4)
     assert_exactly_once(store, bodies)
     again = run(store, delete=delete, pace=Windowed())
-    assert (again.packed, again.remaining) == (0, 0)
-    assert again.leftovers == (0 if delete else count)
-    assert run(store, delete=True, pace=Windowed()).deleted == (0 if delete else count)
+    assert (again.figures.packed, again.remaining) == (0, 0)
+    assert again.figures.leftovers == (0 if delete else count)
+    assert run(store, delete=True, pace=Windowed()).figures.deleted == (0 if delete else count)
     assert not [key for key in store.objects if parse_log_key(key)]
     assert_exactly_once(store, bodies)
 
@@ -105,7 +106,7 @@ def test_a_giant_day_of_leftovers_gets_done_window_by_window(monkeypatch: pytest
     run(store)
 
     passes = [run(store, delete=True, pace=Late()) for _ in range(3)]
-    assert [(one.deleted, one.remaining) for one in passes] == [(4, 1), (4, 1), (3, 0)]
+    assert [(one.figures.deleted, one.remaining) for one in passes] == [(4, 1), (4, 1), (3, 0)]
     assert_exactly_once(store, bodies)
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import date
 
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
 from s3_log_roller.rolling.summary import Summary, render_text, size, to_json
 
@@ -16,7 +17,17 @@ def test_a_run_that_did_everything() -> None:
     summary = Summary(deleting=True)
     summary.scanned(ScanOutcome(day_groups=3, requests=7))
     summary.tasks_received = 3
-    summary.rolled(RollOutcome(GROUP, ("k",), 1234, 4_600_000, 1_003_000, 10, 1244, 1244, 5))
+    figures = Figures(
+        rollups=1,
+        packed=1234,
+        bytes_in=4_600_000,
+        bytes_out=1_003_000,
+        leftovers=10,
+        deleted=1244,
+        delete_markers=1244,
+        archived=5,
+    )
+    summary.rolled(RollOutcome(GROUP, figures))
     summary.failed("s3://logs/x/2022-07-01", "s3:PutObject was refused\n\x1b[31m")
     assert render_text(summary) == (
         "1 prefix scanned with 7 requests: 3 day groups found.\n"
@@ -39,7 +50,7 @@ def test_a_second_run_says_that_there_was_nothing_to_do() -> None:
     summary = Summary()
     summary.scanned(ScanOutcome(1, 2))
     summary.tasks_received = 1
-    summary.rolled(RollOutcome(GROUP, leftovers=9))
+    summary.rolled(RollOutcome(GROUP, Figures(leftovers=9)))
     assert render_text(summary) == (
         "1 prefix scanned with 2 requests: 1 day group found.\n"
         "1 day group done.\n"
@@ -80,9 +91,9 @@ def test_a_failure_that_is_made_good_is_none() -> None:
     summary = Summary()
     summary.failed(str(GROUP), "timeout")
     summary.failed(str(OTHER), "timeout")
-    summary.rolled(RollOutcome(GROUP, packed=1))
+    summary.rolled(RollOutcome(GROUP, Figures(packed=1)))
     assert list(summary.failures) == [str(OTHER)]
-    summary.rolled(RollOutcome(OTHER, packed=1, remaining=1))
+    summary.rolled(RollOutcome(OTHER, Figures(packed=1), remaining=1))
     assert summary.exit_code == 3
 
 
@@ -107,7 +118,8 @@ def test_memory_stays_bounded_however_much_fails() -> None:
 def test_json_holds_every_figure() -> None:
     """Names that programs may rely on."""
     summary = Summary(deleting=True, tasks_received=1)
-    summary.rolled(RollOutcome(GROUP, ("k",), 2, 20, 10, 1, 3, 0, 4))
+    figures = Figures(rollups=1, packed=2, bytes_in=20, bytes_out=10, leftovers=1, deleted=3, archived=4)
+    summary.rolled(RollOutcome(GROUP, figures))
     summary.failed("w", "y")
     assert json.loads(json.dumps(to_json(summary))) == {
         "deleting": True,

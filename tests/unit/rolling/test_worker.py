@@ -11,6 +11,7 @@ import pytest
 
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
@@ -99,7 +100,7 @@ def work(queue: Queue, roll, store: OneBucket | None = None, runner=None, **how)
 
 
 def done(task: RollTask) -> RollOutcome:
-    return RollOutcome(task.group, rollups=("r",), packed=2, bytes_in=20, bytes_out=10)
+    return RollOutcome(task.group, Figures(rollups=1, packed=2, bytes_in=20, bytes_out=10), ("r",))
 
 
 def test_a_task_is_acknowledged_last() -> None:
@@ -108,7 +109,7 @@ def test_a_task_is_acknowledged_last() -> None:
 
     def roll(task: RollTask) -> RollOutcome:
         queue.events.append("roll")
-        return RollOutcome(task.group, packed=1, remaining=1)
+        return RollOutcome(task.group, Figures(packed=1), remaining=1)
 
     summary = work(queue, roll)
     assert queue.events == ["roll", "send RollTask", "ack m1"]
@@ -129,7 +130,7 @@ def test_a_failing_task_stays_and_others_go_on() -> None:
     assert queue.events == ["ack m2"]
     assert not any(message.held for message in queue.messages)
     assert summary.failures == {"s3://logs/bad/2022-07-01": "s3:PutObject was refused"}
-    assert (summary.day_groups_done, summary.packed, summary.exit_code) == (1, 2, 3)
+    assert (summary.day_groups_done, summary.figures.packed, summary.exit_code) == (1, 2, 3)
 
 
 def test_a_bug_is_logged_with_its_traceback_and_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,7 +172,7 @@ def test_day_groups_found_on_the_way_are_sent_if_their_day_may_be_touched() -> N
     inside = DayGroup("logs", "p/2022-07-01-x/", date(2022, 6, 30))
     outside = [DayGroup("logs", "p/2022-07-01-x/", day) for day in (TODAY, date(2022, 5, 31))]
     queue = Queue(roll_task())
-    work(queue, lambda task: RollOutcome(task.group, packed=1, nested=frozenset([inside, *outside])))
+    work(queue, lambda task: RollOutcome(task.group, Figures(packed=1), nested=frozenset([inside, *outside])))
     assert queue.sent == [RollTask(inside, WINDOW)]
 
 
@@ -188,7 +189,7 @@ def test_a_refused_acknowledgement_is_a_failure_of_that_task() -> None:
     queue = Queue(roll_task(), roll_task(day=2))
     queue.refuse_acknowledge = True
     summary = work(queue, done)
-    assert summary.packed == 4
+    assert summary.figures.packed == 4
     assert summary.failed_count == 2
 
 

@@ -1,0 +1,78 @@
+"""What a listing shows of a day group: its originals, its rollups, and what lies between."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from s3_log_roller.errors import StorageError
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.rollup.originals import Originals
+from s3_log_roller.store import ListedObject, ReadStore, list_objects
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DayListing:
+    """The originals of a day group, or as many of them as were asked for."""
+
+    originals: Originals
+    """In key order, without the archived ones."""
+    archived: int
+    """Originals in archive tiers."""
+    nested: frozenset[DayGroup]
+    """Day groups of other target prefixes whose keys lie among these."""
+    go_on_after: str | None
+    """The last key listed, if there may be more behind it."""
+
+
+def list_originals(
+    store: ReadStore, group: DayGroup, *, start_after: str, max_keys: int, unreadable: Collection[str]
+) -> DayListing:
+    """List a day group's originals behind `start_after`, of at most `max_keys` keys.
+
+    Originals in archive tiers, and the `unreadable` ones, are counted and left out. Raises `StorageError` for a
+    listing that no S3 gives.
+    """
+    originals = Originals(group)
+    prefix_chars = len(group.target_prefix)
+    archived, first_archived = 0, ""
+    nested = set()
+    last_key, go_on_after = start_after, None
+    for number, entry in enumerate(list_objects(store, group.logs_prefix, start_after)):
+        if number == max_keys:
+            go_on_after = last_key
+            break
+        last_key = entry.key
+        readable = not entry.archived and entry.key not in unreadable
+        try:
+            if readable and originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime):
+                continue
+        except ValueError as error:
+            raise StorageError(f"s3://{store.bucket} does not list as S3 does: {error}") from error
+        key = parse_log_key(entry.key)
+        if key is None:
+            continue
+        if key.target_prefix == group.target_prefix:
+            archived += 1
+            first_archived = first_archived or entry.key
+        else:
+            nested.add(DayGroup(group.bucket, key.target_prefix, key.day))
+    if archived:
+        logger.warning(
+            "archived_originals_skipped",
+            extra={"day_group": str(group), "archived": archived, "first": first_archived},
+        )
+    return DayListing(originals, archived, frozenset(nested), go_on_after)
+
+
+def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
+    """The day group's rollups, in key order."""
+    found = []
+    for entry in list_objects(store, group.rollups_prefix):
+        key = parse_rollup_key(entry.key)
+        if key is not None and key.target_prefix == group.target_prefix:
+            found.append(entry)
+    return found

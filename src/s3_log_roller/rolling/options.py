@@ -1,0 +1,17 @@
+"""How to roll: what a run was asked for, the same for all of its day groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class RollOptions:
+    """What a run does with originals, and how it makes rollups."""
+
+    delete: bool = False
+    """Delete originals once a rollup that holds them was read back and verified."""
+    level: int = DEFAULT_LEVEL
+    """Compression level."""

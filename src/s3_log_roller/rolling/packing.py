@@ -1,0 +1,136 @@
+"""Pack originals into a rollup and publish it: fetch, write and upload at once, in bounded memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import md5
+from itertools import tee
+from typing import Final
+
+from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.fetching import PIECE_BYTES, ranges_of
+from s3_log_roller.rollup.originals import Original, Originals
+from s3_log_roller.rollup.writer import RollupWriter
+from s3_log_roller.store import ListedObject, Store, Upload
+
+_TICK_LOGS: Final = 100
+_TICK_BYTES: Final = 16 << 20
+
+logger = logging.getLogger(__name__)
+
+Tick = Callable[[int, int], None]
+"""Called with how many logs and bytes were packed since the last call; what it raises ends the packing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A rollup that was published, and nobody has read back yet."""
+
+    rollup: ListedObject
+    originals: Originals
+    md5s: dict[str, bytes]
+    """By suffix, of the originals whose ETags are not MD5s, taken while they were downloaded."""
+
+
+def pack(
+    store: Store,
+    originals: Originals,
+    *,
+    others: list[ListedObject],
+    level: int,
+    last_look: Callable[[], object],
+    tick: Tick,
+) -> Packed:
+    """Upload one rollup of the originals under the name that its first member gives it; `others` have theirs.
+
+    `last_look` is called when all that takes time is done, right before every attempt to publish. Whatever is raised,
+    nothing half is visible and the upload is dropped.
+    """
+    group = originals.group
+    writer = RollupWriter(group, originals.content_digest(), level)
+    key = name(originals, others)
+    upload = store.upload(key, originals.total_bytes + 600 * len(originals) + 4096)
+    try:
+        md5s = _Packing(store, group, writer, upload, tick).write(originals)
+        etag = upload.finish(last_look)
+    except BaseException:
+        _abort(upload)
+        raise
+    return Packed(ListedObject(key, etag, writer.bytes_out, 0, archived=False), originals, md5s)
+
+
+def name(originals: Originals, others: list[ListedObject]) -> str:
+    """The key of a rollup of these originals, beside the day's other rollups. Raises `StorageError`."""
+    group = originals.group
+    try:
+        return group.rollup_key(next(iter(originals)).suffix, {rollup.key for rollup in others})
+    except ValueError as error:
+        raise StorageError(f"{group} cannot be rolled up: {error}; move those rollups elsewhere") from error
+
+
+class _Packing:
+    """Writes originals through a writer into an upload."""
+
+    def __init__(self, store: Store, group: DayGroup, writer: RollupWriter, upload: Upload, tick: Tick) -> None:
+        self._store = store
+        self._target_prefix = group.target_prefix
+        self._writer = writer
+        self._upload = upload
+        self._tick = tick
+
+    def write(self, originals: Originals) -> dict[str, bytes]:
+        """Write the whole rollup; returns `Packed.md5s`."""
+        writer, upload = self._writer, self._upload
+        md5s = {}
+        logs = size = 0
+        to_fetch, to_pack = tee(originals)
+        with closing(self._store.fetch(ranges_of(self._target_prefix, to_fetch))) as bodies:
+            for original in to_pack:
+                if original.size <= PIECE_BYTES:
+                    body, digest = next(bodies)
+                    packed = writer.add(original, body, digest)
+                    if packed:
+                        upload.write(packed)
+                else:
+                    digest = self._write_huge(original, bodies)
+                if digest != original.md5:
+                    md5s[original.suffix] = digest
+                logs += 1
+                size += original.size
+                if logs == _TICK_LOGS or size >= _TICK_BYTES:
+                    self._tick(logs, size)
+                    logs = size = 0
+        for packed in writer.finish():
+            upload.write(packed)
+        self._tick(logs, size)
+        return md5s
+
+    def _write_huge(self, original: Original, bodies: Iterator[tuple[bytes, bytes]]) -> bytes:
+        writer, upload = self._writer, self._upload
+        content = md5(usedforsecurity=False)
+        upload.write(writer.begin(original))
+        for _ in range(0, original.size, PIECE_BYTES):
+            body, _ = next(bodies)
+            content.update(body)
+            upload.write(writer.write(body))
+        digest = content.digest()
+        key = self._target_prefix + original.suffix
+        if original.md5 is not None and digest != original.md5 and self._store.etag_is_md5(key):
+            raise StorageError(
+                f"s3://{self._store.bucket}/{key} did not come as its ETag says: damaged on the way, or in the bucket; "
+                "nothing was lost, run again"
+            )
+        upload.write(writer.end(digest))
+        return digest
+
+
+def _abort(upload: Upload) -> None:
+    try:
+        upload.abort()
+    except RollerError as error:
+        # What made us abort is what the user has to hear of; a lifecycle rule removes the parts.
+        logger.warning("upload_not_aborted", extra={"why": str(error)})
