@@ -1,4 +1,4 @@
-"""Today, as only the entry points may ask for it: everything below them is told."""
+"""Today's date. Only the entry points ask for it and pass it down."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, date, datetime
 
 
 def utc_today() -> date:
-    """Today's date where the logs' dates are: in UTC."""
+    """Today's date in UTC, the time zone of the dates in log keys."""
     return datetime.now(UTC).date()

@@ -1,22 +1,22 @@
-"""Everything that can go wrong, as one small tree.
+"""The errors that this program raises on purpose.
 
-Every message is one line that says what failed, on which object, why, and what to do now.
-`RollerError` itself is never raised.
+Each message is one line that says what failed, on which object, why, and what to do now.
+Only the subclasses of `RollerError` are raised, never `RollerError` itself.
 """
 
 from __future__ import annotations
 
 
 class RollerError(Exception):
-    """Base of every error this program raises on purpose."""
+    """Base class of all errors that this program raises on purpose."""
 
 
 class UsageError(RollerError):
-    """The command line, the environment or an event asks for something that cannot be."""
+    """The command line, the environment or an event asks for something impossible."""
 
 
 class MalformedTask(RollerError):
-    """A message that is no task. It is left for the queue's dead-letter queue."""
+    """A message in the queue is not a valid task. It is left for the dead-letter queue."""
 
 
 class QueueError(RollerError):
@@ -24,15 +24,15 @@ class QueueError(RollerError):
 
 
 class CredentialsError(RollerError):
-    """No credentials, expired ones, or a role that may not be assumed."""
+    """Credentials are missing or have expired, or the role cannot be assumed."""
 
 
 class WrongRegion(RollerError):
-    """The bucket is in another region than the worker."""
+    """The bucket is not in the worker's region."""
 
 
 class StorageError(RollerError):
-    """An S3 call failed for good. `code` is S3's own error code, or one of this program's for network faults."""
+    """An S3 call failed, retries included. `code` is S3's error code, or this program's own for a network fault."""
 
     def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
@@ -40,15 +40,15 @@ class StorageError(RollerError):
 
 
 class DayChanged(StorageError):
-    """Another program changed the day group meanwhile: look again, nothing was lost."""
+    """Another program changed the day group meanwhile. Nothing was lost; reconcile lists the day group again."""
 
 
 class ObjectGone(DayChanged):
-    """The object was deleted or replaced since it was listed (404, or 412 on `If-Match`)."""
+    """The object was deleted or replaced after it was listed (404, or 412 on `If-Match`)."""
 
 
 class ObjectArchived(StorageError):
-    """The object is in an archive tier and has to be restored before it can be read."""
+    """The object is in an archive storage class and must be restored before it can be read."""
 
     def __init__(self, message: str, *, key: str) -> None:
         super().__init__(message, code="InvalidObjectState")
@@ -56,16 +56,16 @@ class ObjectArchived(StorageError):
 
 
 class AlreadyExists(DayChanged):
-    """A conditional write found an object under that key (412 on `If-None-Match: *`, or 409)."""
+    """A conditional write found that an object with this key exists (412 on `If-None-Match: *`, or 409)."""
 
 
 class DamagedRollup(RollerError):
-    """A rollup that does not hold what its index, its name or the originals say."""
+    """A rollup's content differs from its index, its name or the originals."""
 
 
 class DeleteRefused(RollerError):
-    """Some originals could not be deleted. The message names the keys and the reasons."""
+    """S3 refused to delete some originals. The message names the keys and the reasons."""
 
 
 class OutOfTime(RollerError):
-    """The deadline came too close; everything unfinished was undone, the task has to run again."""
+    """The deadline came too close. Unfinished uploads were aborted; the task must run again."""

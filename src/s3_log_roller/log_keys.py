@@ -1,4 +1,4 @@
-"""The names of things in a log bucket: log keys, rollup keys, day groups.
+"""The keys of logs and rollups, and the day groups they belong to.
 
 A log key is a target prefix, then `YYYY-MM-DD-hh-mm-ss-UniqueString` with 16 upper-case hexadecimal digits
 (S3 User Guide, "Amazon S3 server access log format", "Log object key format"). The part behind the target prefix
@@ -29,7 +29,7 @@ _ROLLUP_SUFFIX: Final = re.compile(r"rollup-([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9a-
 _ROLLUP_SUFFIX_CHARS: Final = len("rollup-YYYY-MM-DD-hhhhhhhh.tgz")
 
 _ABOVE_DIGITS: Final = ":"
-"""Sorts right behind `9`, so `D-:` is above every log key of the day D and below everything else of that prefix."""
+"""Sorts right after `9`, so `D-:` sorts after every log key of the day D and before every later day of that prefix."""
 
 
 class LogKey(NamedTuple):
@@ -60,12 +60,12 @@ class DayGroup:
 
     @property
     def logs_prefix(self) -> str:
-        """Every log key of the day group starts with it (other keys may, too)."""
+        """What every log key of the day group starts with. Other keys may start with it, too."""
         return f"{self.target_prefix}{self.day}-"
 
     @property
     def rollups_prefix(self) -> str:
-        """Every rollup key of the day group starts with it (other keys may, too)."""
+        """What every rollup key of the day group starts with. Other keys may start with it, too."""
         return f"{self.target_prefix}rollup-{self.day}-"
 
     def rollup_keys(self, first_suffix: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The program's own log: one event a line on standard error, as text or as JSON.
 
 An event is `logger.info("rolled", extra={"bucket": …, "day": …})`: the message names it, everything in `extra` is a
-field. Whatever a field holds, a line stays one line and sends no control sequence to a terminal.
+field. Whatever a field holds, an event stays on one line and sends no control sequences to a terminal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 _NOISY: Final = ("boto3", "botocore", "urllib3", "concurrent")
-"""Libraries whose warnings repeat, with a traceback, what the program says in one line. Their debug lines hold
-signatures, so no verbosity lets them through."""
+"""Libraries that are not heard: their warnings repeat with a traceback what the program says in one line, and their
+debug lines hold signatures."""
 
 
 def printable(text: str) -> str:
@@ -29,7 +29,7 @@ def printable(text: str) -> str:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What the event was given as `extra`."""
+    """The fields that the event was given as `extra`."""
     return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
 
 
@@ -37,7 +37,7 @@ class TextFormatter(logging.Formatter):
     """`rolled bucket=logs day=2022-07-01 members=9`, with the level in front from warnings on."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback, if there is one, follows on lines of its own."""
+        """Return one line. If there is a traceback, it follows on lines of its own."""
         words = [printable(record.getMessage())]
         if record.levelno >= logging.WARNING:
             words.insert(0, record.levelname)
@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, event, and the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, the traceback included."""
+        """Return one line that includes the traceback, if there is one."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -65,7 +65,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what `sys.stderr` is at that moment: progress bars replace it while they are on the screen."""
+    """Writes to what `sys.stderr` is at that moment, because progress lines replace it while they are on the screen."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

@@ -1,4 +1,4 @@
-"""What users write: `s3://` URIs, bucket names, role ARNs."""
+"""Names as users write them: `s3://` URIs, bucket names and role ARNs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
 def check_bucket_name(bucket: str) -> str:
-    """The bucket's name, if it can be one (old us-east-1 names with capitals and underscores included)."""
+    """Return the name if S3 allows it, old us-east-1 names with capitals and underscores included.
+
+    Raises `UsageError`.
+    """
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise UsageError(f"{bucket!r} is no bucket name")
+        raise UsageError(
+            f"{bucket!r} is not a valid bucket name: 3 to 63 characters, lower-case letters, digits, dots and hyphens"
+        )
     return bucket
 
 
@@ -33,7 +38,10 @@ class S3Uri:
 
     @classmethod
     def parse(cls, text: str) -> S3Uri:
-        """Parse the text literally: no percent-decoding, `//` and `?` are part of the prefix."""
+        """Parse the text literally: nothing is percent-decoded, and `//` and `?` are part of the prefix.
+
+        Raises `UsageError`.
+        """
         scheme, separator, rest = text.partition("://")
         if not separator or scheme != "s3":
             raise UsageError(f"{text!r} is not an S3 URI: write s3://bucket/prefix")
@@ -46,24 +54,29 @@ class S3Uri:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role to assume for S3, and the external id its trust policy may ask for."""
+    """A role to assume for S3, with the external id if its trust policy asks for one."""
 
     arn: str
     external_id: str | None = None
 
     @classmethod
     def parse(cls, arn: str, external_id: str | None = None) -> Role:
-        """Parse a role ARN. The form `arn:aws:sts::…:role/…` is read as the iam form it stands for."""
+        """Parse a role ARN. The form `arn:aws:sts::…:role/…` is accepted and becomes the iam form.
+
+        Raises `UsageError`.
+        """
         match = _ROLE.fullmatch(arn)
         if match is None:
-            raise UsageError(f"{arn!r} is no role ARN: write arn:aws:iam::123456789012:role/NAME")
+            raise UsageError(f"{arn!r} is not the ARN of a role: write arn:aws:iam::123456789012:role/NAME")
         if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
-            raise UsageError("the external id is not 2 to 1,224 characters of letters, digits and +=,.@:/-")
+            raise UsageError(
+                "the external id is not valid: it must have 2 to 1,224 characters, only letters, digits and _+=,.@:/-"
+            )
         return cls(f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}", external_id)
 
 
 def merge_prefixes(uris: Iterable[S3Uri]) -> list[S3Uri]:
-    """Leave out what another prefix covers, so that nothing is scanned twice; the order stays."""
+    """Leave out prefixes that another one covers, so that nothing is scanned twice. Keeps the order."""
     unique = dict.fromkeys(uris)
     kept: set[S3Uri] = set()
     cover: S3Uri | None = None

@@ -8,7 +8,7 @@ from typing import Final
 from s3_log_roller.log_output import printable
 
 OUTPUT_BYTES: Final = 1 << 18
-"""Written at a time."""
+"""Output is collected up to this size before it is written."""
 
 
 class Output:
@@ -35,15 +35,15 @@ class Output:
         self._take(data)
 
     def name(self, text: str) -> str:
-        """A name as it is to be written: raw unless on a terminal."""
+        """The name as it should be written: with control characters escaped on a terminal, unchanged elsewhere."""
         return printable(text) if self._is_terminal else text
 
     def line(self, text: str) -> None:
-        """Write a line, as it is."""
+        """Write a line unchanged."""
         self._take(f"{text}\n".encode("utf-8", "surrogateescape"))
 
     def flush(self) -> None:
-        """Everything written is out."""
+        """Hand everything written so far to the operating system."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         self._stream.write(b"".join(waiting))
         self._stream.flush()
