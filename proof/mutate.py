@@ -37,6 +37,8 @@ TIMEOUT_SECONDS = 60
 MAX_BYTES = 3 << 30
 CORE = {
     "rolling/reconcile.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
+    "rollup/stored.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
+    "rollup/matching.py": ["tests/unit/rollup/test_matching.py", "tests/unit/rolling/test_reconcile.py"],
     "rollup/verify.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
     "rollup/reader.py": ["tests/unit/rollup/test_damage.py", "tests/unit/rolling/test_safety.py"],
     "aws/s3/bucket.py": ["tests/unit/aws/s3/test_answers.py"],

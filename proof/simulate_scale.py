@@ -35,7 +35,7 @@ from s3_log_roller.rolling.tasks import RollTask, Window  # noqa: E402
 from s3_log_roller.rolling.worker import _grown  # noqa: E402
 from s3_log_roller.rollup import originals  # noqa: E402
 from s3_log_roller.rollup.index import BLOCK_BYTES, TAIL_BYTES  # noqa: E402
-from s3_log_roller.rollup.verify import _MAX_FIRST_TAIL_BYTES, READ_BYTES  # noqa: E402
+from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES  # noqa: E402
 
 PAGE_KEYS = 1_000
 ORIGINAL_BYTES = originals._RECORD.size
@@ -168,10 +168,10 @@ class Container:
 
 
 def index_read(world: World, members: int) -> tuple[int, int]:
-    """(requests, bytes) of reading the index of a rollup of so many members: `verify.read_index`."""
+    """(requests, bytes) of reading the index of a rollup of so many members: `stored.read_rollup`."""
     index_bytes = members * INDEX_BYTES
     size = int(members * world.log_bytes * world.ratio) + index_bytes
-    reads = [min(size, TAIL_BYTES + size // 16, _MAX_FIRST_TAIL_BYTES)]
+    reads = [min(size, TAIL_BYTES + size // 16, MAX_TAIL_BYTES)]
     if reads[0] < index_bytes:
         reads.append(index_bytes)
     return sum(math.ceil(read / READ_BYTES) for read in reads), sum(reads)
@@ -184,7 +184,7 @@ def memory_mib(world: World, listed: int, loose: int, taken: int, largest_rollup
     looking = 3 * largest_rollup * INDEX_BYTES
     copies = (loose if loose < listed else 0) + (taken if taken < loose else 0)
     blocks = taken * (world.log_bytes + TAR_OVERHEAD_BYTES) / BLOCK_BYTES
-    first_tail = min(_MAX_FIRST_TAIL_BYTES, taken * world.log_bytes * world.ratio / 16)
+    first_tail = min(MAX_TAIL_BYTES, taken * world.log_bytes * world.ratio / 16)
     proving = copies * ORIGINAL_BYTES + taken + 2 * taken * INDEX_BYTES + first_tail + blocks * BLOCK_ENTRY_BYTES
     return BASE_MIB + (tables + max(looking, proving)) / 2**20
 

@@ -11,11 +11,12 @@ from itertools import islice
 from s3_log_roller.errors import DamagedRollup, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import parse_rollup_key
-from s3_log_roller.reading.packed import PackedFile, open_small, read_members, read_tables, read_through
+from s3_log_roller.reading.packed import read_through
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import Group, OnFailure, Stores
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.rollup import FOOTER_BYTES, Footer, NoIndex, read_footer
+from s3_log_roller.rollup.stored import PackedFile, open_packed, read_index
 from s3_log_roller.store import ByteRange, ListedObject
 
 ROLLUPS_AT_A_TIME = 1_000
@@ -78,7 +79,7 @@ def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> 
         for rollup in group.rollups:
             where = location(group.bucket, rollup.key)
             try:
-                file = open_small(stores(group.bucket), rollup)
+                file = open_packed(stores(group.bucket), rollup)
                 for member in _members(file, group.selection):
                     yield where, member
             except DamagedRollup as error:
@@ -89,13 +90,13 @@ def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> 
 
 def _members(file: PackedFile, selection: Selection) -> Iterator[Member]:
     try:
-        tables = read_tables(file)
+        index = read_index(file)
     except NoIndex:
         for member, _, last in read_through(file, lambda name, what: None):
             if last and selection.has(member.name.rpartition("/")[2], member.mtime):
                 yield member
         return
-    for found in read_members(file, tables):
-        name = tables.name_prefix + found.suffix
+    for found in index.members():
+        name = index.name_prefix + found.suffix
         if selection.has(name, found.mtime):
             yield Member(name, found.size, found.mtime)

@@ -14,23 +14,14 @@ from typing import Final, NamedTuple
 from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.packed import (
-    READ_BYTES,
-    MayMatch,
-    PackedFile,
-    Tables,
-    open_small,
-    read_members,
-    read_selected,
-    read_tables,
-    read_through,
-)
+from s3_log_roller.reading.packed import MayMatch, read_selected, read_through
 from s3_log_roller.reading.selection import Selection, suffix_of
 from s3_log_roller.reading.shares import OnFailure, Share, Stores, rescue
 from s3_log_roller.reading.tarball import Member, OnOdd
 from s3_log_roller.reading.tarball import Piece as TarPiece
 from s3_log_roller.rollup import IndexedMember, NoIndex
 from s3_log_roller.rollup.index import DIGEST_BYTES, damaged
+from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore, whole_or_split
 
 MAX_READ_AHEAD: Final = 4
@@ -90,21 +81,19 @@ class Reader:
     def _one(self, file: PackedFile, share: Share, *, ahead: bool = True) -> Iterator[Piece]:
         """The wanted members of a rollup, or of a tarball without an index."""
         try:
-            tables = read_tables(file)
+            index = read_index(file)
         except NoIndex:
             yield from self._through(file, share.selection)
         except DamagedRollup as error:
             raise _blame(file, error) from error
         else:
-            yield from self._indexed(file, tables, share.selection, ahead=ahead)
+            yield from self._indexed(index, share.selection, ahead=ahead)
 
-    def _indexed(
-        self, file: PackedFile, tables: Tables, selection: Selection, *, ahead: bool = True
-    ) -> Iterator[Piece]:
+    def _indexed(self, index: Index, selection: Selection, *, ahead: bool = True) -> Iterator[Piece]:
+        file = index.file
         origin = Origin(file.store.bucket, file.listed.key, is_packed=True, proven=True)
         pieces = read_selected(
-            file,
-            tables,
+            index,
             selection,
             self._odd(file),
             lambda error: self._failed(f"{_blame(file, error)}; its members are left out, the others are not"),
@@ -113,7 +102,7 @@ class Reader:
         )
         try:
             if self._prove:
-                pieces = _proven(pieces, read_members(file, tables), tables.name_prefix)
+                pieces = _proven(pieces, index.members(), index.name_prefix)
             for member, data, last in pieces:
                 yield origin, member, data, last
         except DamagedRollup as error:
@@ -140,18 +129,18 @@ class Reader:
         starts: list[str] = []
         opened = []
         for packed in share.packed:
-            file = open_small(store, packed.listed)
+            file = open_packed(store, packed.listed)
             try:
-                opened.append((file, read_tables(file), packed.skip))
+                opened.append((read_index(file), packed.skip))
             except NoIndex:
                 share = replace(share, through=(*share.through, packed.listed))
             except DamagedRollup as error:
                 self._failed(str(_blame(file, error)))
         ahead = len(opened) <= MAX_READ_AHEAD
-        for file, tables, skip in opened:
-            pieces = self._indexed(file, tables, share.selection, ahead=ahead)
+        for index, skip in opened:
+            pieces = self._indexed(index, share.selection, ahead=ahead)
             sources.append(_without(pieces, skip) if skip else pieces)
-            starts.append(tables.name_prefix + tables.table.blocks[0].suffix)
+            starts.append(index.name_prefix + index.table.first_suffix)
         if share.loose and not self._packed_only and share.group is not None:
             sources.append(self._loose(store, share.group, share.loose))
             starts.append(share.loose[0].key.rpartition("/")[2])
@@ -178,9 +167,9 @@ class Reader:
                 if begun:
                     raise
                 log = logs[done]
-                file, tables = rescue(store, group, log)
+                index = rescue(store, group, log)
                 name = log.key.rpartition("/")[2]
-                yield from self._indexed(file, tables, Selection(names=frozenset({name})))
+                yield from self._indexed(index, Selection(names=frozenset({name})))
                 done += 1
 
 
@@ -202,7 +191,7 @@ class _Contents:
             self._bodies = file.store.fetch(other.whole_range() for other in same)
         self._files.popleft()
         try:
-            return file.with_content(next(self._bodies)[0])
+            return file.with_tail(next(self._bodies)[0])
         except RollerError:
             self._bodies = None
             raise

@@ -1,134 +1,24 @@
-"""One packed file, a rollup or a tarball without an index: its index, and its members as a stream."""
+"""The members of one packed file, a rollup or a tarball without an index, as a stream."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Callable, Iterator
 
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import OnOdd, Piece, gunzip, read_tar
-from s3_log_roller.rollup import (
-    TAIL_BYTES,
-    Block,
-    BlockTable,
-    Footer,
-    IndexedMember,
-    cut,
-    decode_blocks,
-    inflate_block,
-    iter_members,
-    read_footer,
-)
-from s3_log_roller.rollup.index import BLOCK_BYTES, damaged
-from s3_log_roller.rollup.tar import name_prefix
-from s3_log_roller.store import ByteRange, ListedObject, ReadStore, split_range
-
-SMALL_BYTES: Final = 256 << 10
-"""Files up to this size are fetched whole in any case: that takes no longer than their tail alone."""
-READ_BYTES: Final = 4 << 20
-"""Fetched at a time; files up to this size in one request where all of them is wanted."""
-MAX_MEMBERS_SECTION_BYTES: Final = 512 << 20
-"""A million members need 15 MB."""
+from s3_log_roller.rollup import Block, BlockTable, inflate_block
+from s3_log_roller.rollup.index import damaged
+from s3_log_roller.rollup.stored import Index, PackedFile, batches, extent
 
 OnDamage = Callable[[DamagedRollup], None]
 MayMatch = Callable[[bytes], bool]
 """Whether a piece of tar can hold what is looked for; if not, its members need not come out."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackedFile:
-    """A file that can be read piece by piece. Of a small one the `content` is at hand."""
-
-    store: ReadStore
-    listed: ListedObject
-    content: bytes | None = None
-
-    def whole_range(self) -> ByteRange:
-        """What to fetch for `with_content`."""
-        return ByteRange.part(self.listed.key, self.listed.etag, range(self.listed.size))
-
-    def with_content(self, content: bytes) -> PackedFile:
-        """The same file with its content at hand."""
-        return replace(self, content=content)
-
-    def read(self, ranges: Iterable[range], *, ahead: bool = True) -> Iterator[bytes]:
-        """The file's bytes at those ranges, each in one piece; many are fetched at once, unless not `ahead`."""
-        if self.content is not None:
-            for wanted in ranges:
-                yield self.content[wanted.start : wanted.stop]
-            return
-        key, etag = self.listed.key, self.listed.etag
-        parts = (ByteRange.part(key, etag, wanted) for wanted in ranges)
-        for batch in [parts] if ahead else ([part] for part in parts):
-            with closing(self.store.fetch(batch)) as bodies:
-                for body, _ in bodies:
-                    yield body
-
-    def read_all(self) -> Iterator[bytes]:
-        """All of the file, in pieces."""
-        return self.read(split_range(range(self.listed.size), READ_BYTES))
-
-
-def open_small(store: ReadStore, listed: ListedObject) -> PackedFile:
-    """The file, its content at hand if it is small."""
-    file = PackedFile(store, listed)
-    if 0 < listed.size <= SMALL_BYTES:
-        file = file.with_content(b"".join(file.read_all()))
-    return file
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """What a rollup's tail tells: the footer, and where its blocks are."""
-
-    footer: Footer
-    table: BlockTable
-
-    @property
-    def name_prefix(self) -> str:
-        """What the members' names begin with, before the suffix."""
-        return name_prefix(self.table.target_prefix)
-
-    @property
-    def is_split(self) -> bool:
-        """It has more than one block."""
-        return len(self.table.blocks) > 1
-
-
-def read_tables(file: PackedFile) -> Tables:
-    """Read footer and blocks section in one request, or two where the section is long.
-
-    Raises `NoIndex` for a file by another program, `DamagedRollup` for a wrong one.
-    """
-    size = file.listed.size
-    tail = b"".join(file.read([range(max(0, size - TAIL_BYTES), size)])) if size else b""
-    footer = read_footer(tail, size)
-    # A block and the first member of the next one are together above BLOCK_BYTES. Without this bound a small file
-    # could ask for a huge table.
-    if footer.blocks > 2 * (footer.tar_bytes // BLOCK_BYTES + 1):
-        damaged(f"the index claims {footer.blocks} blocks for {footer.tar_bytes} bytes of tar")
-    section = cut(tail, size, footer.blocks_range)
-    if section is None:
-        section = b"".join(file.read([range(footer.blocks_start, footer.footer_start)]))
-    return Tables(footer, decode_blocks(footer, section))
-
-
-def read_members(file: PackedFile, tables: Tables) -> Iterator[IndexedMember]:
-    """The members as the index has them, in key order, decoded as they are taken."""
-    wanted = tables.footer.members_range
-    if len(wanted) > MAX_MEMBERS_SECTION_BYTES:
-        damaged(f"its index claims {len(wanted)} bytes for the names of its members")
-    section = b"".join(file.read(split_range(wanted, READ_BYTES)))
-    return iter_members(tables.footer, section, tables.table.day)
-
-
 def read_selected(
-    file: PackedFile,
-    tables: Tables,
+    index: Index,
     selection: Selection,
     on_odd: OnOdd,
     on_damage: OnDamage,
@@ -140,10 +30,10 @@ def read_selected(
 
     What is damaged is told and left out; the members behind it come all the same.
     """
-    runs = selection.blocks(tables.table, tables.name_prefix)
-    bodies = _Bodies(file, [batch for run in runs for batch in _batches(run)], ahead=ahead)
+    runs = selection.blocks(index.table, index.name_prefix)
+    bodies = _Bodies(index.file, [batch for run in runs for batch in batches(run)], ahead=ahead)
     for run in runs:
-        behind = _block_behind(tables.table, run[-1])
+        behind = _block_behind(index.table, run[-1])
         for span, complete in _spans(run, behind):
             try:
                 pieces = _read_span(bodies, span, on_odd, may_match, complete=complete)
@@ -165,21 +55,6 @@ def _only(pieces: Iterator[Piece], selection: Selection) -> Iterator[Piece]:
         damaged(f"{unfinished.name!r} is longer than the index says")
 
 
-def _batches(run: list[Block]) -> Iterator[list[Block]]:
-    """Neighbouring blocks of up to `READ_BYTES` together."""
-    batch: list[Block] = []
-    for block in run:
-        if batch and _end(block) - batch[0].offset > READ_BYTES:
-            yield batch
-            batch = []
-        batch.append(block)
-    yield batch
-
-
-def _end(block: Block) -> int:
-    return block.offset + block.length
-
-
 def _block_behind(table: BlockTable, last: Block) -> Block | None:
     place = bisect_right(table.blocks, last.offset, key=lambda block: block.offset)
     return table.blocks[place] if place < len(table.blocks) else None
@@ -188,9 +63,9 @@ def _block_behind(table: BlockTable, last: Block) -> Block | None:
 class _Bodies:
     """The packed bytes of blocks, in order; neighbouring blocks share a request."""
 
-    def __init__(self, file: PackedFile, batches: list[list[Block]], *, ahead: bool) -> None:
-        self._batches = iter(batches)
-        self._fetched = file.read((range(batch[0].offset, _end(batch[-1])) for batch in batches), ahead=ahead)
+    def __init__(self, file: PackedFile, runs: list[list[Block]], *, ahead: bool) -> None:
+        self._runs = iter(runs)
+        self._fetched = file.read(map(extent, runs), ahead=ahead)
         self._body = b""
         self._reach = range(0)
 
@@ -206,9 +81,8 @@ class _Bodies:
 
     def _reach_to(self, block: Block) -> None:
         while block.offset not in self._reach:
-            batch = next(self._batches)
+            self._reach = extent(next(self._runs))
             self._body = next(self._fetched)
-            self._reach = range(batch[0].offset, _end(batch[-1]))
 
 
 def _spans(run: list[Block], behind: Block | None) -> Iterator[tuple[list[Block], bool]]:

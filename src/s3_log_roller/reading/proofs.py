@@ -16,11 +16,13 @@ from typing import Final, Literal
 from s3_log_roller.errors import DamagedRollup, RollerError
 from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
-from s3_log_roller.reading.packed import PackedFile, Tables, read_members, read_tables, read_through
+from s3_log_roller.reading.packed import read_through
 from s3_log_roller.reading.shares import Group, Packed, Share, Stores
 from s3_log_roller.reading.tarball import Member, read_tar
-from s3_log_roller.rollup import Block, IndexedMember, NoIndex, Originals, inflate_block
+from s3_log_roller.rollup import Block, NoIndex, Originals, inflate_block
 from s3_log_roller.rollup.index import DIGEST_BYTES
+from s3_log_roller.rollup.matching import match
+from s3_log_roller.rollup.stored import Index, PackedFile, extent, open_packed, read_index
 from s3_log_roller.rollup.verify import verify
 from s3_log_roller.store import ByteRange, ListedObject, ReadStore, list_objects, split_range
 
@@ -63,35 +65,35 @@ def prove(stores: Stores, share: Share) -> Iterator[Proof]:
 
 
 def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where: str) -> Proof:
-    file = PackedFile(store, listed)
+    file = open_packed(store, listed)
     try:
-        tables = read_tables(file)
+        index = read_index(file)
     except NoIndex:
         return _prove_through(file, _list_originals(store, group), where)
-    group = group or DayGroup(store.bucket, tables.table.target_prefix, tables.table.day)
+    group = group or DayGroup(store.bucket, index.table.target_prefix, index.table.day)
     originals = _list_originals(store, group)
     held = bytearray(len(originals))
     odd = bytearray(len(originals))
-    for row, member in _match(originals, read_members(file, tables)):
+    for row, _, member in match(originals, index.members(), lambda member: member.suffix):
         held[row] = 1
         odd[row] = member.etag is not None
     md5s = _read_md5s(store, originals.select(odd))
     if store.bucket == LOCAL and parse_rollup_key(listed.key) is None:
         store = _Alias(listed.key)
-        listed = listed._replace(key=group.rollup_key(tables.table.first_suffix))
+        listed = listed._replace(key=group.rollup_key(index.table.first_suffix))
     try:
         verified = verify(store, group, listed, originals, md5s)
     except DamagedRollup as error:
-        names = tuple(_find_damage(file, tables))
+        names = tuple(_find_damage(index))
         reason = str(error.__cause__ or error)
-        return Proof(where, "damaged", tables.footer.members, reason=reason, damaged=names)
+        return Proof(where, "damaged", index.footer.members, reason=reason, damaged=names)
     right = {original.suffix for original in verified.originals}
     differing = [original.suffix for original in originals.select(held) if original.suffix not in right]
     if differing:
         names = tuple(group.target_prefix.rpartition("/")[2] + suffix for suffix in differing)
         reason = "it holds other bytes than the originals of the same names"
-        return Proof(where, "damaged", tables.footer.members, len(right), reason, names)
-    return Proof(where, "ok", tables.footer.members, len(right))
+        return Proof(where, "damaged", index.footer.members, len(right), reason, names)
+    return Proof(where, "ok", index.footer.members, len(right))
 
 
 class _Alias(LocalFiles):
@@ -113,18 +115,6 @@ def _list_originals(store: ReadStore, group: DayGroup | None) -> Originals:
     return originals
 
 
-def _match(originals: Originals, members: Iterator[IndexedMember]) -> Iterator[tuple[int, IndexedMember]]:
-    """(row of the original, the member of the same name), both in key order."""
-    member = next(members, None) if len(originals) else None
-    for row, original in enumerate(originals):
-        while member is not None and member.suffix < original.suffix:
-            member = next(members, None)
-        if member is None:
-            return
-        if member.suffix == original.suffix:
-            yield row, member
-
-
 def _read_md5s(store: ReadStore, originals: Originals) -> Mapping[str, bytes]:
     """The MD5s of originals whose ETags are none: there is no way but to read them."""
     md5s = {}
@@ -140,26 +130,26 @@ def _read_md5s(store: ReadStore, originals: Originals) -> Mapping[str, bytes]:
     return md5s
 
 
-def _find_damage(file: PackedFile, tables: Tables) -> Iterator[str]:
+def _find_damage(index: Index) -> Iterator[str]:
     """The names of the members that do not come out as the index says; nothing if the index itself is wrong."""
-    members = read_members(file, tables)
-    blocks = tables.table.blocks
+    members = index.members()
+    blocks = index.table.blocks
     starts = [number for number, block in enumerate(blocks) if block.first_header == 0]
     for start, stop in zip(starts, [*starts[1:], len(blocks)], strict=True):
         span = blocks[start:stop]
-        end = blocks[stop].ordinal if stop < len(blocks) else tables.footer.members
+        end = blocks[stop].ordinal if stop < len(blocks) else index.footer.members
         try:
             expected = [next(members) for _ in range(span[0].ordinal, end)]
         except (DamagedRollup, StopIteration):
             return
         right = set()
         try:
-            for found, digest in _digests(file, span):
+            for found, digest in _digests(index.file, span):
                 right.add((found.name, found.size, found.mtime, digest))
         except DamagedRollup:
             pass
         for member in expected:
-            name = tables.name_prefix + member.suffix
+            name = index.name_prefix + member.suffix
             if (name, member.size, member.mtime, member.digest) not in right:
                 yield name
 
@@ -167,7 +157,7 @@ def _find_damage(file: PackedFile, tables: Tables) -> Iterator[str]:
 def _digests(file: PackedFile, span: Iterable[Block]) -> Iterator[tuple[Member, bytes]]:
     """The members that can be read in those blocks, each with the beginning of its MD5."""
     blocks = list(span)
-    bodies = file.read((range(block.offset, block.offset + block.length) for block in blocks), ahead=False)
+    bodies = file.read((extent([block]) for block in blocks), ahead=False)
     tars = (inflate_block(body, block) for body, block in zip(bodies, blocks, strict=True))
     content = md5(usedforsecurity=False)
     for member, data, last in read_tar(tars, lambda name, what: None, whole=False):

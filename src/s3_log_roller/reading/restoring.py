@@ -23,10 +23,10 @@ from typing import Final
 from s3_log_roller.errors import AlreadyExists, DamagedRollup, RollerError, StorageError
 from s3_log_roller.local_files import LOCAL, location
 from s3_log_roller.reading.logs import Origin, Piece, Reader
-from s3_log_roller.reading.packed import READ_BYTES
 from s3_log_roller.reading.parallel import Batch, OpenBuckets
 from s3_log_roller.reading.shares import OnFailure, Stores
 from s3_log_roller.reading.tarball import Member
+from s3_log_roller.rollup.stored import READ_BYTES
 from s3_log_roller.store import ByteRange, Store, split_range
 
 PUTS_IN_FLIGHT: Final = 16

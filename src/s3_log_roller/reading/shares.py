@@ -16,9 +16,10 @@ from typing import Final
 from s3_log_roller.errors import DamagedRollup, DayChanged, RollerError, StorageError
 from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
-from s3_log_roller.reading.packed import READ_BYTES, PackedFile, Tables, open_small, read_members, read_tables
 from s3_log_roller.reading.selection import ABOVE, Selection
 from s3_log_roller.rollup import Block, IndexedMember, NoIndex, Originals
+from s3_log_roller.rollup.matching import match
+from s3_log_roller.rollup.stored import READ_BYTES, Index, open_packed, read_index
 from s3_log_roller.store import ListedObject, Pager, ReadStore, list_objects, list_pages
 from s3_log_roller.uris import S3Uri
 
@@ -31,6 +32,8 @@ Source = S3Uri | str
 """An S3 URI, or the path of a local file."""
 Stores = Callable[[str], ReadStore]
 """Opens a bucket, or gives the one opened before; `LOCAL` stands for this machine's files."""
+_Numbered = tuple[int, IndexedMember]
+"""The number of a rollup, and a member of it."""
 OnFailure = Callable[[str], None]
 """Called with one line on whatever cannot be read; the rest is read all the same."""
 
@@ -223,13 +226,13 @@ def _shares_of_one(store: ReadStore, share: Share, rollup: ListedObject, *, spli
         yield whole
         return
     try:
-        tables = read_tables(PackedFile(store, rollup))
+        index = read_index(open_packed(store, rollup))
     except NoIndex:
         yield whole
         return
     except DamagedRollup as error:
         raise DamagedRollup(f"{location(store.bucket, rollup.key)} is damaged: {error}") from error
-    cuts = _cuts(tables)
+    cuts = _cuts(index)
     for low, behind in zip(["", *cuts], [*cuts, None], strict=True):
         high = share.selection.high if behind is None else _just_below(behind)
         part = share.selection.narrowed(low, high)
@@ -237,11 +240,11 @@ def _shares_of_one(store: ReadStore, share: Share, rollup: ListedObject, *, spli
             yield Share(share.bucket, share.root, share.group, part, (Packed(rollup),))
 
 
-def _cuts(tables: Tables) -> list[str]:
+def _cuts(index: Index) -> list[str]:
     """Suffixes to cut at, each that of the first member in a block."""
     cuts: list[str] = []
     last: Block | None = None
-    for block in tables.table.blocks:
+    for block in index.table.blocks:
         if last is None or (block.offset - last.offset >= SHARE_BYTES and block.first_header == 0):
             if last is not None:
                 cuts.append(block.suffix)
@@ -285,19 +288,13 @@ def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
     return found
 
 
-Indexed = tuple[ListedObject, PackedFile, Tables]
-
-
-def _settle(
-    store: ReadStore, rollups: list[ListedObject], failed: OnFailure
-) -> tuple[list[Indexed], list[ListedObject]]:
+def _settle(store: ReadStore, rollups: list[ListedObject], failed: OnFailure) -> tuple[list[Index], list[ListedObject]]:
     """(rollups with an index, tarballs without one)."""
-    indexed: list[Indexed] = []
+    indexed: list[Index] = []
     through = []
     for rollup in rollups:
-        file = open_small(store, rollup)
         try:
-            indexed.append((rollup, file, read_tables(file)))
+            indexed.append(read_index(open_packed(store, rollup)))
         except NoIndex:
             through.append(rollup)
         except DamagedRollup as error:
@@ -306,7 +303,7 @@ def _settle(
 
 
 def _drop_doubles(
-    indexed: list[Indexed], loose: Originals | None, failed: OnFailure
+    indexed: list[Index], loose: Originals | None, failed: OnFailure
 ) -> tuple[Originals | None, list[Packed]]:
     """What is left of the loose logs without those that are members, and the rollups without what others hold, too.
 
@@ -315,40 +312,46 @@ def _drop_doubles(
     if not indexed:
         return loose, []
     if not loose and len(indexed) == 1:
-        return None, [Packed(indexed[0][0])]
-    held = bytearray(len(loose) if loose else 0)
+        return None, [Packed(indexed[0].file.listed)]
     skips: list[set[str]] = [set() for _ in indexed]
-    rows = enumerate(loose or ())
-    row, original = next(rows, (0, None))
+    members = _note_doubles(
+        merge(*(_numbered(number, index, failed) for number, index in enumerate(indexed)), key=_suffix), skips
+    )
+    kept = None
+    if loose:
+        loose_only = bytearray(b"\1") * len(loose)
+        for row, original, (_, member) in match(loose, members, _suffix):
+            if member.may_hold(original):
+                loose_only[row] = 0
+        kept = loose.select(loose_only)
+    for _ in members:
+        pass  # no loose log is left, but doubles may be
+    return kept, [Packed(index.file.listed, frozenset(skip)) for index, skip in zip(indexed, skips, strict=True)]
+
+
+def _note_doubles(members: Iterable[_Numbered], skips: list[set[str]]) -> Iterator[_Numbered]:
+    """Hand the members on, and note those that a rollup before had with the same size and digest."""
     same_suffix: list[IndexedMember] = []
-    for number, member in merge(
-        *(_numbered(n, file, tables, failed) for n, (_, file, tables) in enumerate(indexed)), key=_suffix
-    ):
-        while original is not None and original.suffix < member.suffix:
-            row, original = next(rows, (0, None))
-        if original is not None and member.may_hold(original):
-            held[row] = 1
+    for number, member in members:
         if same_suffix and same_suffix[0].suffix != member.suffix:
             same_suffix.clear()
         if any((other.size, other.digest) == (member.size, member.digest) for other in same_suffix):
             skips[number].add(member.suffix)
         else:
             same_suffix.append(member)
-    kept = loose.select(bytearray(not one for one in held)) if loose else None
-    packed = [Packed(listed, frozenset(skip)) for (listed, _, _), skip in zip(indexed, skips, strict=True)]
-    return kept, packed
+        yield number, member
 
 
-def _numbered(number: int, file: PackedFile, tables: Tables, failed: OnFailure) -> Iterator[tuple[int, IndexedMember]]:
+def _numbered(number: int, index: Index, failed: OnFailure) -> Iterator[_Numbered]:
     try:
-        for member in read_members(file, tables):
+        for member in index.members():
             yield number, member
     except DamagedRollup as error:
         # Its blocks may be right. What it holds is then read, and what is elsewhere, too, may come twice.
-        failed(f"{location(file.store.bucket, file.listed.key)} is damaged: {error}")
+        failed(f"{location(index.file.store.bucket, index.file.listed.key)} is damaged: {error}")
 
 
-def _suffix(numbered: tuple[int, IndexedMember]) -> str:
+def _suffix(numbered: _Numbered) -> str:
     return numbered[1].suffix
 
 
@@ -359,15 +362,14 @@ def _listed(originals: Originals | None) -> Iterator[ListedObject]:
             yield ListedObject(prefix + original.suffix, original.etag, original.size, original.mtime, archived=False)
 
 
-def rescue(store: ReadStore, group: DayGroup, log: ListedObject) -> tuple[PackedFile, Tables]:
-    """The rollup that holds a loose log by now, which was rolled up and deleted since it was listed."""
+def rescue(store: ReadStore, group: DayGroup, log: ListedObject) -> Index:
+    """The index of the rollup that holds a loose log by now, which was rolled up and deleted since it was listed."""
     suffix = log.key[len(group.target_prefix) :]
     for rollup in list_rollups(store, group):
-        file = open_small(store, rollup)
         try:
-            tables = read_tables(file)
-            if any(member.suffix == suffix for member in read_members(file, tables)):
-                return file, tables
+            index = read_index(open_packed(store, rollup))
+            if any(member.suffix == suffix for member in index.members()):
+                return index
         except DamagedRollup:
             continue
     raise DayChanged(f"{location(store.bucket, log.key)} is gone since it was listed, and is in no rollup of its day")

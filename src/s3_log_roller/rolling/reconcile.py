@@ -33,8 +33,10 @@ from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import pack
 from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.verify import Verified, blaming, read_index, verify
+from s3_log_roller.rollup.stored import blaming, read_rollup
+from s3_log_roller.rollup.verify import Verified, verify
 from s3_log_roller.store import ListedObject, Store
 
 MAX_LOOKS: Final = 20
@@ -161,13 +163,8 @@ class _Reconciler:
         odd = bytearray(len(originals))
         for number, rollup in enumerate(rollups if len(originals) else [], 1):
             with blaming(self._store, rollup):
-                members = read_index(self._store, self._group, rollup).members()
-                member = next(members, None)
-                for row, original in enumerate(originals):
-                    while member is not None and member.suffix < original.suffix:
-                        member = next(members, None)
-                    if member is None:
-                        break
+                members = read_rollup(self._store, self._group, rollup).members()
+                for row, original, member in match(originals, members, lambda member: member.suffix):
                     if not holders[row] and member.may_hold(original):
                         holders[row] = number
                         odd[row] = member.etag is not None

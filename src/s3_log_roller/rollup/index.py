@@ -503,9 +503,7 @@ def _check_footer(footer: Footer, file_size: int) -> None:
     )
     if not possible:
         damaged("the rollup's footer contradicts itself")
-
-
-def cut(tail: bytes, file_size: int, wanted: range) -> bytes | None:
-    """The file's bytes at `wanted` if all of them are in its tail, else None."""
-    start = wanted.start - (file_size - len(tail))
-    return tail[start : start + len(wanted)] if 0 <= start <= len(tail) - len(wanted) else None
+    # A block and the first member of the next one are together above BLOCK_BYTES. Without this bound a small file could
+    # ask for a huge table.
+    if footer.blocks > 2 * (footer.tar_bytes // BLOCK_BYTES + 1):
+        damaged(f"the index claims {footer.blocks} blocks for {footer.tar_bytes} bytes of tar")

@@ -120,11 +120,26 @@ class Originals:
         return len(self._records) // _RECORD.size
 
     def __iter__(self) -> Iterator[Original]:
+        return self._iter_from(0)
+
+    def rows_from(self, suffix: str) -> Iterator[tuple[int, Original]]:
+        """(place in the table, original) of those whose suffix is not below that one, found by halving."""
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            if next(self._iter_from(middle)).suffix < suffix:
+                low = middle + 1
+            else:
+                high = middle
+        return enumerate(self._iter_from(low), low)
+
+    def _iter_from(self, first: int) -> Iterator[Original]:
         day = self._day
         other_etags = self._other_etags
         make = tuple.__new__  # the class's own `__new__` is a Python function, and takes half as long as the rest
         clock, last_minute = "", -1
-        for row, (size, unique, mtime, md5) in enumerate(_RECORD.iter_unpack(self._records)):
+        records = memoryview(self._records)[first * _RECORD.size :]
+        for row, (size, unique, mtime, md5) in enumerate(_RECORD.iter_unpack(records), first):
             second = size & _SECOND_MASK
             size >>= _SECOND_BITS
             minute = second // 60
@@ -147,7 +162,7 @@ class Originals:
         return self._copy(iter(range(min(count, len(self)))))
 
     def content_digest(self) -> bytes:
-        """The SHA-256 that names a rollup of exactly these originals."""
+        """The content digest of a rollup of exactly these originals."""
         content = ContentDigest(self.group.target_prefix)
         for original in self:
             content.add(original.suffix, original.etag, original.size)

@@ -38,7 +38,7 @@ from s3_log_roller.log_keys import parse_log_key
 from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, decode_blocks, read_footer
 from s3_log_roller.rollup.index import encode_blocks, encode_section
-from s3_log_roller.rollup.verify import _MAX_FIRST_TAIL_BYTES, READ_BYTES, read_index
+from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES, read_rollup
 from s3_log_roller.store import ByteRange, ListedObject, Page
 
 
@@ -129,6 +129,9 @@ def test_a_rollup_replaced_or_removed_while_it_is_read_is_looked_at_again(when: 
     """It goes or becomes another while an older run reads it: nothing is deleted on the old one's account."""
     for replaced in (True, False):
         store, bodies = a_day()
+        large = log_key(80_000)
+        bodies[large] = Random(1).randbytes(2 * SMALL_BYTES)  # index and data are read one after the other
+        store.put(large, bodies[large])
         run(store)
         (key,) = rollups(store)
         reads = {"before it is read": 1, "between index and data": 3, "before its leftovers are deleted": 2}[when]
@@ -240,10 +243,10 @@ def test_a_foreign_giant_of_a_rollups_name_is_refused_without_reading_much_of_it
     try:
         with pytest.raises(DamagedRollup, match="does not end with the index of a rollup"):
             run(store, delete=True)
-        assert tracemalloc.get_traced_memory()[1] < 5 * _MAX_FIRST_TAIL_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 5 * MAX_TAIL_BYTES
     finally:
         tracemalloc.stop()
-    assert store.read <= _MAX_FIRST_TAIL_BYTES
+    assert store.read <= MAX_TAIL_BYTES
 
 
 def test_a_long_index_is_read_whole() -> None:
@@ -339,7 +342,7 @@ def test_a_forged_index_with_right_checksums_deletes_nothing() -> None:
     )
     store.put(honest_key, data + members + section + forged_footer.encode())
     rollup = ListedObject(honest_key, store.objects[honest_key].etag, len(store.objects[honest_key].body), 0, False)
-    assert len(list(read_index(store, TASK.group, rollup).members())) == 5
+    assert len(list(read_rollup(store, TASK.group, rollup).members())) == 5
     with pytest.raises(DamagedRollup, match="other content"):
         run(store, delete=True)
     assert set(bodies) < set(store.objects)

@@ -30,7 +30,6 @@ from s3_log_roller.rollup import (
     NoIndex,
     Originals,
     RollupWriter,
-    cut,
     decode_blocks,
     inflate_block,
     iter_members,
@@ -72,8 +71,8 @@ def rollup_of(logs: Sequence[Log], target_prefix: str = "example.com/", pieces: 
 
 def read_index(rollup: bytes) -> tuple[Footer, BlockTable, Iterator[IndexedMember]]:
     footer = read_footer(rollup[-TAIL_BYTES:], len(rollup))
-    table = decode_blocks(footer, cut(rollup, len(rollup), footer.blocks_range) or b"")
-    return footer, table, iter_members(footer, cut(rollup, len(rollup), footer.members_range) or b"", table.day)
+    table = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start])
+    return footer, table, iter_members(footer, rollup[footer.members_start : footer.blocks_start], table.day)
 
 
 def random_body(seed: int, size: int) -> bytes:
