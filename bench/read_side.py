@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 from bench.buckets import Bucket
 from bench.logs import LogSet, generate
@@ -95,7 +96,7 @@ def pack(bucket: Bucket, days: int, logs: int) -> list[str]:
         writer = RollupWriter(originals.group, originals.content_digest(), 6)
         out = [writer.add(one, body, md5(body).digest()) for one, (_, body, _) in zip(originals, day, strict=True)]
         data = b"".join([*out, *writer.finish()])
-        keys.append(originals.group.rollup_key(originals.content_digest()))
+        keys.append(originals.group.rollup_key(day[0][0][len(PREFIX) :]))
         bucket.put(keys[-1], data, day[-1][2], etag=f"{md5(data).hexdigest()}-2")
         day.clear()
 
@@ -122,7 +123,7 @@ def timed(command: str, server: S3Server) -> Timing:
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.monotonic()
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(["bash", "-c", command], env=environment, start_new_session=True, **pipes) as process:
         memory = Memory(process.pid)
         stdout, stderr = process.communicate()

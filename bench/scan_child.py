@@ -10,7 +10,8 @@ from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.producer import find_tasks
-from s3_log_roller.rolling.tasks import ScanTask, Window
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.window import Window
 
 
 def main(bucket: str, prefix: str) -> None:

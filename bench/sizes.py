@@ -7,10 +7,9 @@ from typing import Final
 from bench.logs import FIRST_DAY, LogSet, generate
 from bench.measure import BUCKET, scratch
 from bench.rows import tarball_sizes
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.writer import RollupWriter
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL, RollupWriter
 
 LOGS: Final = 12_000
 MEAN_RECORDS: Final = (7, 4, 3, 2, 1)

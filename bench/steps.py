@@ -22,11 +22,10 @@ from bench.measure import BUCKET, Server
 from s3_log_roller.aws.s3.bucket import S3Bucket
 from s3_log_roller.aws.s3.opening import open_bucket
 from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Credentials, Signer
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.verify import verify
-from s3_log_roller.rollup.writer import RollupWriter
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL, RollupWriter
 from s3_log_roller.store import ByteRange, ListedObject
 
 LOGS: Final = LogSet(logs=20_000)
@@ -67,7 +66,7 @@ def whole_steps(store: S3Bucket, bodies: list[bytes], md5s: list[bytes]) -> dict
 
     def upload() -> None:
         nonlocal uploaded
-        key = GROUP.rollup_key(digest)
+        key = GROUP.rollup_key(next(iter(originals)).suffix)
         started = store.upload(key, len(rollup))
         started.write(rollup)
         uploaded = ListedObject(key, started.finish(), len(rollup), 0, archived=False)

@@ -17,7 +17,6 @@ from typing import Final
 from deflate import crc32, deflate_compress
 
 from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.errors import DamagedRollup, MalformedTask
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
 from s3_log_roller.reading.records import EXTRA, FIELDS, decode_line, parse_record
@@ -33,6 +32,7 @@ from s3_log_roller.rollup.index import (
 )
 from s3_log_roller.rollup.reader import inflate_block
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL
 
 GROUP: Final = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 MIDNIGHT: Final = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -85,7 +85,7 @@ def listing(data: bytes) -> None:
     """A listing is a page or refused; so are the answers to deletes, and errors always have fields or none."""
     with suppress(UnreadableAnswer, ValueError):  # what S3Bucket.list_page catches
         page = parse_page(data)
-        assert all(isinstance(entry.key, str) and isinstance(entry.size, int) for entry in page.objects)
+        assert all(type(entry.key) is str and type(entry.size) is int for entry in page.objects)
     with suppress(UnreadableAnswer):
         answer = parse_delete_answer(data)
         assert isinstance(answer.deleted, set)

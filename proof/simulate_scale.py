@@ -31,7 +31,8 @@ from s3_log_roller.errors import OutOfTime  # noqa: E402
 from s3_log_roller.log_keys import DayGroup  # noqa: E402
 from s3_log_roller.rolling.pace import Pace  # noqa: E402
 from s3_log_roller.rolling.reconcile import MIN_WINDOW_KEYS  # noqa: E402
-from s3_log_roller.rolling.tasks import RollTask, Window  # noqa: E402
+from s3_log_roller.rolling.tasks import RollTask  # noqa: E402
+from s3_log_roller.rolling.window import Window  # noqa: E402
 from s3_log_roller.rolling.worker import _grown  # noqa: E402
 from s3_log_roller.rollup import originals  # noqa: E402
 from s3_log_roller.rollup.index import BLOCK_BYTES, TAIL_BYTES  # noqa: E402

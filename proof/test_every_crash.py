@@ -30,7 +30,8 @@ from tests.support.real_day import RealDay
 
 from s3_log_roller.demo.servers import SeaweedFS
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.tasks import RollTask, Window, encode_task
+from s3_log_roller.rolling.tasks import RollTask, encode_task
+from s3_log_roller.rolling.window import Window
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -22,7 +22,8 @@ from s3_log_roller.aws.s3.transport import Request, Transport
 from s3_log_roller.aws.sqs import SqsQueue
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
 from s3_log_roller.log_keys import DayGroup, parse_log_key
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Window, encode_task
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, encode_task
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import S3Uri
 
 PREFIX = S3Uri("policed", "logs/")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.httpsession import get_cert_path
 from tests.support import faulty_proxy as faults
 from tests.support.fault_table import (
     FAULTS,
@@ -33,7 +34,7 @@ from tests.support.fault_table import (
 from tests.support.faulty_proxy import Exchange, Fault
 from tests.support.real_day import RealDay, opened, reconcile_day
 
-from s3_log_roller.aws.s3 import open_bucket, opening
+from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.demo.servers import REGION, SeaweedFS
 from s3_log_roller.errors import StorageError
 
@@ -240,7 +241,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch
         assert store.list_page("").objects == []
         store.close()
         stranger = open_bucket(session, "bucket", endpoint_url=server.url)
-        object.__setattr__(stranger._transport._wire, "ca_bundle", opening.get_cert_path(True))
+        object.__setattr__(stranger._transport._wire, "ca_bundle", get_cert_path(True))
         with pytest.raises(StorageError, match=r"failed at once: .*AWS_CA_BUNDLE"):
             stranger.list_page("")
         stranger.close()

@@ -16,7 +16,8 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, Window, decode_task
+from s3_log_roller.rolling.tasks import RollTask, decode_task
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import InlineRunner, Worker
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ class TestSeaweedFS:
 
         def upload() -> None:
             upload_id = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
-            parts = [
+            parts: list[Any] = [
                 {
                     "PartNumber": number,
                     "ETag": s3.upload_part(Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=number, Body=body)[
@@ -93,7 +93,7 @@ class TestSeaweedFS:
         """
         etag = s3.put_object(Bucket=bucket, Key="right", Body=b"1")["ETag"]
         s3.put_object(Bucket=bucket, Key="wrong", Body=b"2")
-        objects = [{"Key": key, "ETag": etag} for key in ("right", "wrong", "gone")] + [{"Key": "absent"}]
+        objects: list[Any] = [{"Key": key, "ETag": etag} for key in ("right", "wrong", "gone")] + [{"Key": "absent"}]
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
         assert {entry["Key"] for entry in answer["Deleted"]} == {"right", "absent"}
         reasons = {entry["Key"]: entry["Code"] for entry in answer["Errors"]}
@@ -328,7 +328,7 @@ class TestMinistackS3:
         with pytest.raises(ClientError) as error:
             any_key_s3.put_object(Bucket=any_key_bucket, Key="k", Body=b"2", IfNoneMatch="*")
         assert refusal(error) == ("PreconditionFailed", 412)
-        objects = [{"Key": "k", "ETag": '"00000000000000000000000000000000"'}]
+        objects: list[Any] = [{"Key": "k", "ETag": '"00000000000000000000000000000000"'}]
         answer = any_key_s3.delete_objects(Bucket=any_key_bucket, Delete={"Objects": objects})
         assert [entry["Code"] for entry in answer["Errors"]] == ["PreconditionFailed"]
         assert listed(any_key_s3, any_key_bucket) == ["k"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import md5
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 REGION = "us-west-2"
 
 
-def session_for(server: LocalServer, **changes: str) -> boto3.Session:
-    keys = {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key, "region_name": REGION}
+def session_for(server: LocalServer, **changes: Any) -> boto3.Session:
+    keys: dict[str, Any] = {
+        "aws_access_key_id": server.access_key,
+        "aws_secret_access_key": server.secret_key,
+        "region_name": REGION,
+    }
     return boto3.Session(**(keys | changes))
 
 

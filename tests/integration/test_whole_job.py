@@ -32,7 +32,8 @@ from s3_log_roller.demo.sample_logs import sample_log
 from s3_log_roller.demo.servers import REGION, SeaweedFS
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
-from s3_log_roller.rolling.tasks import RollTask, Window, encode_task
+from s3_log_roller.rolling.tasks import RollTask, encode_task
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from s3_log_roller.demo.servers import SeaweedFS
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.scan import scan
-from s3_log_roller.rolling.tasks import ScanTask, Window
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.window import Window
 
 ONE_PUT = ["ListObjects", "GetObject", "PutRollup", "GetRollup", "DeleteObjects"]
 IN_PARTS = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]

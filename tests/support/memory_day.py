@@ -15,7 +15,8 @@ from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import reconcile
-from s3_log_roller.rolling.tasks import RollTask, Window
+from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.window import Window
 
 TASK = RollTask(DayGroup("bucket", PREFIX, DAY), Window(TODAY))
 
@@ -24,9 +25,9 @@ class Killed(BaseException):
     """The process died: nothing after this runs, not even error handling of ordinary errors."""
 
 
-def a_day(count: int = 9, **options: int) -> tuple[MemoryStore, dict[str, bytes]]:
+def a_day(count: int = 9, *, page_size: int = 1000) -> tuple[MemoryStore, dict[str, bytes]]:
     """A store with that many logs of `DAY`, and their bodies by key."""
-    store = MemoryStore(**options)
+    store = MemoryStore(page_size=page_size)
     bodies = {log_key(n * 97): f"record {n}\n".encode() * (n * n + 1) for n in range(count)}
     for key, body in bodies.items():
         store.put(key, body)

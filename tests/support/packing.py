@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 from tests.support.logs import DAY, PREFIX
 
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import (
     IndexedMember,
@@ -21,6 +20,7 @@ from s3_log_roller.rollup import (
     iter_members,
     read_footer,
 )
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL
 
 DELIVERED = 1_656_652_543
 """2022-07-01 05:15:43 UTC."""

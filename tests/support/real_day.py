@@ -22,7 +22,8 @@ from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.reconcile import reconcile
-from s3_log_roller.rolling.tasks import RollTask, Window
+from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.window import Window
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -69,7 +69,8 @@ def client(server: LocalServer, service: str, **changes: Any) -> Any:
 @pytest.fixture(scope="session")
 def s3(seaweedfs: SeaweedFS) -> S3Client:
     """The administrator's S3 client."""
-    return client(seaweedfs, "s3")
+    made: S3Client = client(seaweedfs, "s3")
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +79,8 @@ def s3_as(seaweedfs: SeaweedFS) -> Callable[[str], S3Client]:
 
     def client_as(policy: str) -> S3Client:
         access_key, secret_key = seaweedfs.credentials(policy)
-        return client(seaweedfs, "s3", aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+        made: S3Client = client(seaweedfs, "s3", aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+        return made
 
     return client_as
 
@@ -116,7 +118,8 @@ def bucket(s3: S3Client, buckets: Iterator[str]) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def any_key_s3(ministack: Ministack) -> S3Client:
     """ministack's S3: ignores signatures and permissions, but keeps any key, and S3's order, and knows its region."""
-    return client(ministack, "s3")
+    made: S3Client = client(ministack, "s3")
+    return made
 
 
 _bucket_numbers = itertools.count(1)
@@ -133,7 +136,8 @@ def any_key_bucket(any_key_s3: S3Client) -> str:
 @pytest.fixture(scope="session")
 def sqs(ministack: Ministack) -> SQSClient:
     """The SQS client."""
-    return client(ministack, "sqs")
+    made: SQSClient = client(ministack, "sqs")
+    return made
 
 
 _queue_numbers = itertools.count(1)

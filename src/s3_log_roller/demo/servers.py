@@ -20,7 +20,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import boto3
 from botocore.config import Config
@@ -196,7 +196,7 @@ class SeaweedFS(LocalServer):
             "s3:PutObject",
         }
     )
-    POLICIES: Final = {
+    POLICIES: ClassVar[dict[str, frozenset[str]]] = {
         "roller": _ROLLER,
         "s3-rollup-bucket-access": _ROLLER,  # as the documentation calls it
         "no-delete": _ROLLER - {"s3:DeleteObject"},

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+import boto3
 import pytest
+from botocore.credentials import Credentials
 
 from s3_log_roller.aws.sessions import Sessions
 from s3_log_roller.errors import CredentialsError
@@ -79,12 +81,18 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
         thread.join()
 
 
+def credentials_of(session: boto3.Session) -> Credentials:
+    credentials = session.get_credentials()
+    assert credentials is not None
+    return credentials
+
+
 def test_a_role_is_assumed_once_under_the_programs_name(sts: Sts) -> None:
     """One AssumeRole per role, with the external id, in the region asked for, with the caller's own key."""
     sessions = Sessions(region="eu-west-1")
     session = sessions.get(ROLE)
     assert sessions.get(ROLE) is session
-    credentials = session.get_credentials().get_frozen_credentials()
+    credentials = credentials_of(session).get_frozen_credentials()
     assert (credentials.access_key, credentials.secret_key, credentials.token) == ("ASIA1", "s1", "t1")
     assert session.region_name == "eu-west-1"
     (request,) = sts.requests
@@ -93,13 +101,13 @@ def test_a_role_is_assumed_once_under_the_programs_name(sts: Sts) -> None:
     assert request["ExternalId"] == "shared-secret"
     assert "AKIABASE" in request["auth"]
     assert "/eu-west-1/sts/" in request["auth"]
-    assert sessions.get().get_credentials().access_key == "AKIABASE"
+    assert credentials_of(sessions.get()).access_key == "AKIABASE"
 
 
 def test_role_credentials_refresh_themselves(sts: Sts) -> None:
     """A run longer than the role's session goes on with fresh credentials."""
     sts.valid_seconds = 60
-    credentials = Sessions().get(ROLE).get_credentials()
+    credentials = credentials_of(Sessions().get(ROLE))
     sts.valid_seconds = 3600
     assert credentials.get_frozen_credentials().access_key == "ASIA2"
     assert credentials.get_frozen_credentials().access_key == "ASIA2"
@@ -126,7 +134,7 @@ def test_a_refused_role_is_one_clear_line(sts: Sts, code: str, words: str) -> No
 def test_a_refusal_in_the_middle_of_the_work_is_clear_too(sts: Sts) -> None:
     """The role was taken away during the run: the same error, not a library's."""
     sts.valid_seconds = 60
-    credentials = Sessions().get(ROLE).get_credentials()
+    credentials = credentials_of(Sessions().get(ROLE))
     sts.error = "AccessDenied"
     with pytest.raises(CredentialsError, match="not allowed"):
         credentials.get_frozen_credentials()

@@ -7,12 +7,12 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from s3_log_roller.aws import sqs as queues
 from s3_log_roller.aws.sqs import SqsQueue
 from s3_log_roller.errors import CredentialsError, QueueError, RollerError, UsageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.queue import InProcessQueue
-from s3_log_roller.rolling.tasks import RollTask, Window, decode_task
+from s3_log_roller.rolling.tasks import RollTask, decode_task, encode_task
+from s3_log_roller.rolling.window import Window
 
 URL = "https://sqs.us-west-2.amazonaws.com/123456789012/rollups"
 
@@ -23,7 +23,7 @@ def task(number: int) -> RollTask:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_messages_the_server_did_not_take_are_sent_again(sqs: tuple[SqsQueue, St
     stub.add_response(
         "send_message_batch",
         {"Successful": entries(1, 2), "Failed": []},
-        {"QueueUrl": URL, "Entries": [{"Id": str(n), "MessageBody": queues.encode_task(task(n))} for n in (1, 2)]},
+        {"QueueUrl": URL, "Entries": [{"Id": str(n), "MessageBody": encode_task(task(n))} for n in (1, 2)]},
     )
     assert queue.send([task(0), task(1), task(2)]) == 3
     stub.assert_no_pending_responses()

@@ -17,11 +17,13 @@ import pytest
 from tests.support.logs import TODAY, log_key
 from tests.support.memory_store import MemoryStore
 
-from s3_log_roller.aws_lambda.handler import Function, ProducerFailed, parse_payload, smaller_step
+from s3_log_roller.aws_lambda.handler import Function, ProducerFailed, smaller_step
+from s3_log_roller.aws_lambda.payload import parse_payload
 from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.errors import OutOfTime, QueueError, StorageError, UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role
 
 WINDOW = Window(TODAY)

@@ -17,7 +17,6 @@ import pytest
 from s3_log_roller import clock
 from s3_log_roller.aws import sqs as queues
 from s3_log_roller.aws.buckets import Buckets
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.cli import main as cli
 from s3_log_roller.cli import options
 from s3_log_roller.errors import StorageError
@@ -26,7 +25,9 @@ from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.queue import InProcessQueue
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Window
+from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.window import Window
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL
 from s3_log_roller.store import ListedObject, Page
 from s3_log_roller.uris import Role
 

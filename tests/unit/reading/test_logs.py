@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import SHARE_BYTES, find_groups, find_shares
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, read_footer
-from s3_log_roller.store import ByteRange, ListedObject, Store
+from s3_log_roller.store import ByteRange, ListedObject, ReadStore, Store
 from s3_log_roller.uris import S3Uri
 
 
@@ -66,7 +67,7 @@ class Reading:
         self.logs: list[tuple[str, bytes]] = []
         self.names: list[str] = []
 
-        def stores(bucket: str) -> Store:
+        def stores(bucket: str) -> ReadStore:
             return LocalFiles() if bucket == LOCAL else store
 
         uris = [S3Uri.parse(source) if "://" in source else source for source in sources or ("s3://bucket/",)]
@@ -462,7 +463,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         Selection.parse("2022-07-02", "2022-07-01", None)
 
 
-def lying_index(**changes: int) -> bytes:
+def lying_index(**changes: Any) -> bytes:
     """A rollup whose footer says something else, its checksum made right."""
     store = MemoryStore()
     put_logs(store, range(9))

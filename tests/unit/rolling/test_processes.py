@@ -16,14 +16,15 @@ from types import ModuleType
 import pytest
 from tests.support.waiting import wait_for
 
-from s3_log_roller.cli.progress import Meter
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.meter import Meter
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.processes import ProcessRunner
 from s3_log_roller.rolling.queue import InProcessQueue
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, Window
+from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import Failed, Worker
 
 IN_CHILD = """
@@ -126,7 +127,7 @@ def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_pa
     program = tmp_path / "parent.py"
     program.write_text(
         "import sys; from functools import partial; from datetime import date; import in_child\n"
-        "from s3_log_roller.rolling.processes import *; from s3_log_roller.cli.progress import Meter\n"
+        "from s3_log_roller.rolling.processes import *; from s3_log_roller.rolling.meter import Meter\n"
         "from s3_log_roller.log_keys import DayGroup; from s3_log_roller.rolling.tasks import RollTask, Window\n"
         "if __name__ == '__main__':\n"
         "    runner = ProcessRunner(1, partial(in_child.make_roll, sys.argv[1]), Meter(1))\n"

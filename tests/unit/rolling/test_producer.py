@@ -9,7 +9,8 @@ import pytest
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.producer import find_tasks
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Window
+from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject, Page
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 

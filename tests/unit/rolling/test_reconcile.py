@@ -31,7 +31,7 @@ from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import MAX_LOOKS, reconcile
-from s3_log_roller.rolling.tasks import Window
+from s3_log_roller.rolling.window import Window
 
 
 @pytest.mark.parametrize("page_size", [1000, 2])
@@ -49,7 +49,7 @@ def test_a_day_becomes_one_rollup_named_by_its_first_member(page_size: int) -> N
 def test_workers_that_take_on_more_or_fewer_logs_want_the_same_name() -> None:
     """So one of them publishes and the other looks again: no log gets into two rollups."""
     store, bodies = a_day()
-    done = []
+    done: list[str] = []
 
     def race(step: str, key: str) -> None:
         if step == "finish" and not done:
@@ -257,7 +257,7 @@ def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None
             run(store, delete=True)
             return super().finish(last_look)
 
-    def upload(key: str, size: int) -> MemoryUpload:
+    def upload(key: str, expected_bytes: int) -> MemoryUpload:
         store.upload = plain_upload  # type: ignore[method-assign]
         store.open_uploads += 1
         return Stormy(store, key)

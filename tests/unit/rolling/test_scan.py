@@ -13,7 +13,8 @@ from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.scan import interleave, scan
-from s3_log_roller.rolling.tasks import ScanTask, Window
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject, Page
 
 CUTOFF = date(2022, 8, 1)

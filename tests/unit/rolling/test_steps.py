@@ -18,8 +18,9 @@ from tests.support.memory_store import no_step
 from s3_log_roller.errors import (
     RollerError,
 )
-from s3_log_roller.log_keys import parse_log_key
+from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling import reconcile as reconcile_module
+from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
 
 
@@ -33,7 +34,7 @@ class Windowed(Pace):
 class Late(Windowed):
     """The same, when the time is over."""
 
-    is_short = True  # type: ignore[assignment]
+    is_short = True
 
 
 @pytest.mark.parametrize("delete", [False, True])
@@ -50,7 +51,7 @@ def test_a_giant_day_is_listed_one_window_after_another(
         nonlocal listed
         listed += step == "list" and "rollup" not in key
 
-    passes = []
+    passes: list[RollOutcome] = []
     while not passes or passes[-1].remaining:
         store.before = note
         listed = 0
@@ -78,7 +79,7 @@ def test_windows_of_keys_that_are_no_logs_are_gone_through(monkeypatch: pytest.M
     for number in range(13):
         store.put(f"{PREFIX}{DAY}-00-00-00-{number}", b"no log")
         store.put(f"{PREFIX}{DAY}-0{number}/{DAY}-00-00-00-0000000000000001", b"nested")
-    found = set()
+    found: set[DayGroup] = set()
     for _ in range(9):
         outcome = run(store, delete=True, pace=Windowed())
         found |= outcome.nested

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from s3_log_roller.errors import MalformedTask, RollerError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, Window, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role
 
 BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9-]{1,20}[a-z0-9]", fullmatch=True)

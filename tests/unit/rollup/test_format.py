@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.packing import pack, prove
 
-from s3_log_roller.aws_lambda.settings import DEFAULT_LEVEL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import (
     TAIL_BYTES,
@@ -35,6 +34,7 @@ from s3_log_roller.rollup import (
     iter_members,
     read_footer,
 )
+from s3_log_roller.rollup.writer import DEFAULT_LEVEL
 
 DAY = date(2022, 7, 1)
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())

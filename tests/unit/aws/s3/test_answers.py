@@ -530,9 +530,7 @@ def test_a_part_that_fails_fails_the_upload(monkeypatch: pytest.MonkeyPatch) -> 
     allow_small_parts(monkeypatch)
     for bad in (1, 3, 6):
         with a_bucket(max_attempts=1) as (client, stored, intruder):
-            intruder.change = lambda call, answer, bad=bad: (  # type: ignore[misc]
-                None if f"partNumber={bad}&" in call.query else answer
-            )
+            intruder.change = lambda call, answer, bad=bad: None if f"partNumber={bad}&" in call.query else answer
             upload = client.upload("key", 1)
             with pytest.raises(StorageError, match="s3:PutObject on s3://bucket/key failed"):  # noqa: PT012
                 upload.write(bytes(5500))
@@ -579,7 +577,7 @@ def test_a_listing_is_asked_for_again_until_it_is_one() -> None:
             intruder.change = first_only(lambda call: True, lambda call, answer, body=body: with_body(body))  # type: ignore[misc]
             assert [entry.key for entry in client.list_page("").objects] == ["00000", "00001"]
             assert client.requests_sent == 2
-            intruder.change = lambda call, answer, body=body: with_body(body)  # type: ignore[misc]
+            intruder.change = lambda call, answer, body=body: with_body(body)
             with pytest.raises(StorageError, match=r"failed after 3 attempts: unreadable listing"):
                 client.list_page("")
 

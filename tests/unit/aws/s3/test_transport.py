@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,7 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **timeouts: float) -> Transport:
+def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **timeouts: Any) -> Transport:
     signer = Signer(origin.partition("//")[2], "us-west-2", lambda: Credentials("a", "s", None))
     wire = Wire(origin, max_attempts=max_attempts, **timeouts)
     return Transport(wire, signer, max_in_flight, jitter=lambda: 0.05)
