@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.support.paths import ROOT
 
-from s3_log_roller.demo.servers import _free_ports
+from s3_log_roller.demo.local_server import free_ports
 
 ARCH = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "")
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -54,7 +54,7 @@ def emulated(
     runtime: Path, unpacked: Path, directory: Path, environment: dict[str, str], timeout_seconds: int = 30
 ) -> Iterator[Emulator]:
     """Run the function with nothing of this Python's own packages, and no /tmp to write to."""
-    port, api_port = _free_ports(2)
+    port, api_port = free_ports(2)
     environment = environment | {
         "AWS_LAMBDA_FUNCTION_NAME": "roller",
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
