@@ -24,7 +24,11 @@ def no_aws_settings_of_the_user() -> Iterator[None]:
     """No credentials, profiles, endpoints, proxies or instance metadata but those that a test sets itself."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.upper().startswith("AWS_") or name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}:
+            if name.upper().startswith(("AWS_", "S3_LOG_ROLLER_")) or name.upper() in {
+                "HTTP_PROXY",
+                "HTTPS_PROXY",
+                "ALL_PROXY",
+            }:
                 patch.delenv(name)
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from argparse import SUPPRESS, Action, ArgumentParser, _SubParsersAction
+from argparse import SUPPRESS, Action, ArgumentParser
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Final
 
 from s3_log_roller.cli import exit_codes
-from s3_log_roller.cli.main import COMMANDS, DESCRIPTION, PROGRAM, build_parser
+from s3_log_roller.cli.parser import COMMANDS, DESCRIPTION, PROGRAM, command_parser
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 _ABOUT_EXIT_CODES: Final = """\
@@ -57,14 +57,6 @@ def exit_codes_page() -> str:
 PAGES: Final[dict[str, Callable[[], str]]] = {"commands.md": commands_page, "exit-codes.md": exit_codes_page}
 
 
-def command_parser(name: str) -> ArgumentParser:
-    """The parser of one command, with all its options."""
-    parser = build_parser([name])
-    (commands,) = (action for action in parser._actions if isinstance(action, _SubParsersAction))
-    command: ArgumentParser = commands.choices[name]
-    return command
-
-
 def _module(name: str) -> ModuleType:
     return import_module(f"s3_log_roller.cli.commands.{name}")
 
@@ -72,7 +64,12 @@ def _module(name: str) -> ModuleType:
 def _command_section(name: str) -> str:
     module = _module(name)
     examples, _, remarks = module.EXAMPLES.removeprefix("examples:\n").partition("\n\n")
-    parts = [f"## {name}", module.DESCRIPTION, *_option_tables(command_parser(name)), f"```\n{_unindent(examples)}```"]
+    parts = [
+        f"## {name}",
+        module.DESCRIPTION,
+        *_option_tables(command_parser(name, {})),
+        f"```\n{_unindent(examples)}```",
+    ]
     parts += [remarks.strip()] if remarks.strip() else []
     parts.append(f"[Exit codes](exit-codes.md#{name})")
     return "\n\n".join(parts) + "\n"

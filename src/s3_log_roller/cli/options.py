@@ -1,4 +1,4 @@
-"""Command line options that commands share, and the validated settings they become."""
+"""Options that commands share, and the validated settings that they become."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
-    """An argparse type: a whole number from `least` up, to `most` if there is one."""
+    """An argparse type: a whole number, `least` or more, and not more than `most`."""
 
     def parse(text: str) -> int:
         number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
@@ -43,83 +43,94 @@ def day(text: str) -> date:
 
 
 def add_prefix_arguments(parser: ArgumentParser) -> None:
-    """What to roll up, as which role, and which days of it."""
+    """Add the options that say what to roll up: prefixes, the role, days."""
     group = parser.add_argument_group("what to roll up")
     group.add_argument(
         "--prefixes",
         nargs="+",
         required=True,
         metavar="s3://BUCKET/PREFIX",
-        help="where the access logs are, any depth",
+        help="where the access logs are; searched at any depth",
     )
-    group.add_argument("--s3-role", metavar="ARN", help="role to assume for S3 (default: your own credentials)")
-    group.add_argument("--external-id", metavar="ID", help="external id that the role's trust policy asks for")
+    group.add_argument(
+        "--s3-role", metavar="ARN", help="role to assume for S3 (default: none, your own credentials are used)"
+    )
+    group.add_argument("--external-id", metavar="ID", help="external id that the trust policy of the role asks for")
     group.add_argument(
         "--min-age-days",
         type=at_least(1),
         default=1,
         metavar="N",
-        help="leave the last N days alone, today among them (UTC; default 1: yesterday and earlier are rolled up)",
+        help="leave the last N days alone, today among them (UTC; default 1: roll up yesterday and earlier days)",
     )
     group.add_argument("--since", type=day, metavar="YYYY-MM-DD", help="first day to roll up")
     group.add_argument("--until", type=day, metavar="YYYY-MM-DD", help="last day to roll up")
 
 
 def add_rolling_arguments(parser: ArgumentParser) -> None:
-    """How to roll up, and what to do with the originals."""
+    """Add the options that say how to roll up, and whether to delete the originals."""
     group = parser.add_argument_group("how to roll up")
     group.add_argument(
-        "--delete", action="store_true", help="delete originals once their rollup was read back and verified"
+        "--delete",
+        action="store_true",
+        help="delete originals after their rollup was read back and verified (default: delete nothing)",
     )
     group.add_argument(
         "--level",
         type=at_least(1, MAX_LEVEL),
         default=DEFAULT_LEVEL,
         metavar="1-12",
-        help=f"compression level (default {DEFAULT_LEVEL})",
+        help=f"compression level; higher is smaller and slower (default {DEFAULT_LEVEL})",
     )
     group.add_argument(
-        "--processes", type=at_least(1, 256), default=1, metavar="N", help="day groups worked on at a time (default 1)"
+        "--processes",
+        type=at_least(1, 256),
+        default=1,
+        metavar="N",
+        help="processes to work with, each on its own day groups (default 1)",
     )
 
 
 def add_connection_arguments(parser: ArgumentParser) -> None:
-    """How to reach AWS."""
+    """Add the options that say how to reach AWS."""
     group = parser.add_argument_group("AWS")
-    group.add_argument("--profile", metavar="NAME", help="profile in ~/.aws/config")
+    group.add_argument("--profile", metavar="NAME", help="profile in ~/.aws/config to use")
     group.add_argument("--region", metavar="NAME", help="region to work in (default: AWS_REGION or the profile's)")
     group.add_argument(
         "--endpoint-url",
         metavar="URL",
-        help="S3-compatible server to use instead of AWS, for S3 alone; AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, "
-        "AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS are honoured as well",
+        help="S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other "
+        "services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS)",
     )
     group.add_argument(
         "--allow-cross-region",
         action="store_true",
-        help="work on buckets in other regions, too, and pay for the traffic",
+        help="also work on buckets in other regions, and pay for the traffic",
     )
     group.add_argument(
         "--max-in-flight",
         type=at_least(1, MAX_IN_FLIGHT),
         metavar="N",
-        help=f"S3 requests in flight at most, all processes together (default 256 each; {MAX_IN_FLIGHT} at most)",
+        help=f"most S3 requests at a time, all processes together (default 256 per process; up to {MAX_IN_FLIGHT})",
     )
 
 
 def add_output_arguments(parser: ArgumentParser) -> None:
-    """What to say, and how."""
+    """Add the options that say what to print."""
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print the final summary as JSON")
-    group.add_argument("--log-format", choices=FORMATS, default="text", help="of the log on standard error")
-    group.add_argument("-v", "--verbose", action="store_true", help="log more")
+    group.add_argument("--json", action="store_true", help="print the summary as JSON")
     group.add_argument(
-        "-q", "--quiet", action="store_true", help="log only warnings and errors, no progress, no summary"
+        "--log-format", choices=FORMATS, default="text", help="format of the log on standard error (default text)"
     )
+    group.add_argument("-v", "--verbose", action="store_true", help="log more, for example retries")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="log only warnings and errors; print no progress and no summary"
+    )
+    group.add_argument("--no-progress", action="store_true", help="print no progress on the terminal")
 
 
 def configure_output(args: Namespace) -> None:
-    """Set logging up as the options say."""
+    """Set up logging as the options say."""
     level = logging.WARNING if args.quiet else logging.DEBUG if args.verbose else logging.INFO
     configure_logging(args.log_format, level)
 
@@ -127,19 +138,21 @@ def configure_output(args: Namespace) -> None:
 def connection_from(args: Namespace) -> Connection:
     """The validated connection settings. Raises `UsageError`."""
     if args.endpoint_url is not None and not _URL.fullmatch(args.endpoint_url):
-        raise UsageError(f"--endpoint-url {args.endpoint_url!r} is no http:// or https:// URL")
+        raise UsageError(
+            f"--endpoint-url {args.endpoint_url!r} is not a valid URL: write http://HOST:PORT or https://HOST"
+        )
     return Connection(args.profile, args.region, args.endpoint_url, args.allow_cross_region, args.max_in_flight)
 
 
 def role_from(args: Namespace) -> Role | None:
-    """The role to assume for S3, if any. Raises `UsageError`."""
+    """The role to assume for S3, or None. Raises `UsageError`."""
     if args.external_id is not None and args.s3_role is None:
-        raise UsageError("--external-id goes with --s3-role")
+        raise UsageError("--external-id needs --s3-role: it is sent when that role is assumed")
     return Role.parse(args.s3_role, args.external_id) if args.s3_role is not None else None
 
 
 def scans_from(args: Namespace, today: date) -> list[ScanTask]:
-    """The prefixes of the command line as scan tasks, each place once. Raises `UsageError`."""
+    """The scan tasks for the prefixes of the command line, without duplicates. Raises `UsageError`."""
     uris = merge_prefixes([S3Uri.parse(text) for text in args.prefixes])
     role = role_from(args)
     window = Window.of_days(today, min_age_days=args.min_age_days, since=args.since, until=args.until)

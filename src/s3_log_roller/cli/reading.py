@@ -60,10 +60,14 @@ def add_processes_argument(parser: ArgumentParser) -> None:
 def add_reading_arguments(parser: ArgumentParser, quiet: str = "log only warnings and errors") -> None:
     """How to reach AWS, and what to log."""
     options.add_connection_arguments(parser)
-    parser.add_argument("--s3-role", metavar="ARN", help="role to assume for S3 (default: your own credentials)")
-    parser.add_argument("--external-id", metavar="ID", help="external id that the role's trust policy asks for")
-    parser.add_argument("--log-format", choices=FORMATS, default="text", help="of the log on standard error")
-    parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.add_argument(
+        "--s3-role", metavar="ARN", help="role to assume for S3 (default: none, your own credentials are used)"
+    )
+    parser.add_argument("--external-id", metavar="ID", help="external id that the trust policy of the role asks for")
+    parser.add_argument(
+        "--log-format", choices=FORMATS, default="text", help="format of the log on standard error (default text)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more, for example retries")
     parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
 
 

@@ -55,7 +55,7 @@ def announce_scan_failure(summary: Summary) -> Callable[[str, RollerError], None
 def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator[None]:
     """Show progress during the `with` block and print the summary at its end, however it ends."""
     try:
-        with show_progress(line, wanted=not args.quiet and args.log_format == "text"):
+        with show_progress(line, wanted=not (args.quiet or args.no_progress) and args.log_format == "text"):
             yield
     except KeyboardInterrupt:
         summary.interrupted = True

@@ -18,8 +18,11 @@ __all__ = ["ACCOUNT", "REGION", "LocalServer", "Ministack", "SeaweedFS", "Server
 
 
 def isolated_environment(*servers: LocalServer) -> dict[str, str]:
-    """This process's environment with none of its own `AWS_*`, leading to the servers; of two keys the first's wins."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """This process's environment without its own `AWS_*` and defaults of options, leading to the servers.
+
+    Of two keys the first server's wins.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_LOG_ROLLER_"))}
     for server in reversed(servers):
         environment |= server.environment()
     return environment

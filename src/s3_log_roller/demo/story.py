@@ -51,13 +51,13 @@ def tell() -> None:
         _require(_etags(before) == _md5s(scenario.everything), "the buckets do not hold what was put into them")
         _say(
             f"{count(len(scenario.past), 'log')} of July 2022, {len(scenario.today)} of today ({now:%Y-%m-%d}, UTC), "
-            f"{len(scenario.no_logs)} objects that are no logs."
+            f"{len(scenario.no_logs)} objects that are not logs."
         )
 
         _headline("Before")
         _say(*render_listing(before))
 
-        _headline("Find the days and queue a task for each; then work the queue off")
+        _headline("Find the days, send a task for each to the queue, then process the tasks")
         _show_roller(stage, PRODUCER)
         _show_roller(stage, WORKER)
 
@@ -73,11 +73,11 @@ def tell() -> None:
         _say(f"Python's tarfile: all {len(scenario.past):,} logs are in the {len(rollups)} rollups, byte for byte.")
         kept = {place: listed for place, listed in after.items() if place not in rollups}
         _require(_etags(kept) == _md5s(scenario.untouched), "what was to be left alone is not as it was")
-        _say(f"All {len(kept)} other objects are as they were: today's logs, and what is no log.")
+        _say(f"All {len(kept)} other objects are as they were: today's logs, and what is not a log.")
         _say("The ordinary tar reads them, too:", "")
         _show_tar(stage, *next(iter(rollups.items())))
 
-        _headline("Again: nothing is left to do")
+        _headline("Run again: nothing is left to do")
         _show_roller(stage, PRODUCER)
         _show_roller(stage, WORKER)
         _require(stage.list_everything() == after, "the second run changed something")

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 
 import pytest
-from docs.write_reference import PAGES, REFERENCE, command_parser
+from docs.write_reference import PAGES, REFERENCE
 from tests.support.paths import ROOT
 
-from s3_log_roller.cli.main import COMMANDS
+from s3_log_roller.aws_lambda.settings import Settings
+from s3_log_roller.cli.environment import OPTIONS, variable
+from s3_log_roller.cli.parser import COMMANDS, command_parser
 from s3_log_roller.rolling.summary import Summary, to_json
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -29,6 +32,21 @@ def test_every_field_of_the_summary_is_documented() -> None:
     assert FIELD.findall(section) == [(name, type_of(value)) for name, value in to_json(Summary()).items()]
 
 
+def test_the_variables_are_documented() -> None:
+    """`docs/reference/settings.md` has every variable that gives an option its default, and no other."""
+    rows = re.findall(
+        r"^\| `(S3_LOG_ROLLER_\w+)` \| `--([\w-]+)`", (REFERENCE / "settings.md").read_text(), re.MULTILINE
+    )
+    assert rows == [(variable(option), option.replace("_", "-")) for option in OPTIONS]
+
+
+def test_the_variables_of_the_lambda_function_are_documented() -> None:
+    """The guide has the variables that the function knows, and no other."""
+    guide = (ROOT / "docs" / "guide" / "on-aws.md").read_text()
+    fields = [f"ROLLUP_{field.name.upper()}" for field in dataclasses.fields(Settings)]
+    assert re.findall(r"^\| `(ROLLUP_\w+)` \|", guide, re.MULTILINE) == fields
+
+
 def type_of(value: object) -> str:
     text = json.dumps(value)
     kinds = {"[": "array", "{": "object", '"': "text", "t": "boolean", "f": "boolean"}
@@ -43,7 +61,7 @@ def test_commands_in_the_documents_exist_with_their_options(page: Path) -> None:
         words = line.replace("\\\n", " ").split()
         if not words or words[0] not in COMMANDS:
             continue
-        options = {option for action in command_parser(words[0])._actions for option in action.option_strings}
+        options = {option for action in command_parser(words[0], {})._actions for option in action.option_strings}
         unknown += [f"{words[0]} {word}" for word in words if re.match(r"--[a-z]", word) and word not in options]
     assert unknown == []
 

@@ -44,6 +44,7 @@ EXIT_CODES: Final = {
     1: "there is no such log, or nothing could be read",
     3: "something could not be read; the rest was written",
 }
+IF_INTERRUPTED: Final = "the output is not complete"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

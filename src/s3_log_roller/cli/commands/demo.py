@@ -1,4 +1,4 @@
-"""`demo`: the whole job on this machine, with servers of its own and made-up logs."""
+"""`demo`: the whole job on this machine, with its own servers and made-up logs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 DESCRIPTION: Final = (
-    "Starts an S3 and an SQS server on this machine, fills buckets with made-up logs, rolls them up over the queue "
-    "with --delete, and proves every log out of the rollups. Needs no account, touches nothing of yours and leaves "
-    "nothing behind."
+    "Starts an S3 server and an SQS server on this machine, fills buckets with made-up logs, rolls them up with "
+    "--delete, and proves that every log is in the rollups. It needs no AWS account, touches nothing of yours and "
+    "leaves nothing behind."
 )
 EXAMPLES: Final = """\
 examples:
@@ -18,15 +18,16 @@ EXIT_CODES: Final = {
     0: "everything came out as promised",
     1: "it did not, or the servers could not be started",
 }
+IF_INTERRUPTED: Final = "its servers are stopped and their files are gone"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The demo has no options; its own log is that of a quiet command."""
+    """Add nothing: the demo has no options. It logs warnings and errors only."""
     parser.set_defaults(quiet=True, verbose=False, log_format="text")
 
 
 def run(args: Namespace) -> int:
-    """Run the demo; whatever it promised and did not keep is an error."""
+    """Run the demo. Raises `DemoFailed` if it does not keep a promise."""
     from s3_log_roller.demo.story import tell
 
     tell()

@@ -46,6 +46,7 @@ EXIT_CODES: Final = {
     1: "nothing was found",
     2: "an error, or something could not be read; as with grep",
 }
+IF_INTERRUPTED: Final = "the output is not complete"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -37,6 +37,7 @@ EXIT_CODES: Final = {
     1: "nothing could be listed; the message says why",
     3: "something could not be read; the rest is listed",
 }
+IF_INTERRUPTED: Final = "the list is not complete"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`policy`: print the least-privilege IAM policy for some prefixes."""
+"""`policy`: print the IAM policy with the least permissions for some prefixes."""
 
 from __future__ import annotations
 
@@ -7,37 +7,45 @@ import re
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
-from s3_log_roller.cli import options
 from s3_log_roller.errors import UsageError
 from s3_log_roller.uris import Role, S3Uri
 
-DESCRIPTION: Final = "Prints the IAM policy with just the actions that rolling these prefixes up takes; calls nothing."
+DESCRIPTION: Final = (
+    "Prints the IAM policy with the least permissions that rolling up these prefixes needs. It makes no request to AWS."
+)
 EXAMPLES: Final = """\
 examples:
   s3-log-roller policy --prefixes s3://my-logs/ > policy.json
   s3-log-roller policy --prefixes s3://my-logs/example.com/ --delete
   s3-log-roller policy --prefixes s3://my-logs/ --queue-arn arn:aws:sqs:us-west-2:123456789012:s3-rollup-us-west-2
   s3-log-roller policy --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
-      what the program itself needs where that role has the policy for the prefixes
+
+With --s3-role alone it is the policy for your own credentials, if that role has the policy for the prefixes.
 """
 EXIT_CODES: Final = {
     0: "the policy was printed",
 }
+IF_INTERRUPTED: Final = "nothing was done"
 
 _QUEUE_ARN: Final = re.compile(r"arn:(aws[a-z-]*):sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}")
 _PARTITION: Final = re.compile(r"aws[a-z-]*")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.add_argument("--prefixes", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="where the logs are")
-    parser.add_argument("--delete", action="store_true", help="allow deleting the originals, too")
-    parser.add_argument("--queue-arn", metavar="ARN", help="allow the producer and worker commands this queue, too")
+    """Add the options of the command."""
     parser.add_argument(
-        "--s3-role", nargs="+", default=[], metavar="ARN", help="allow assuming these roles, which have the S3 actions"
+        "--prefixes", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="where the access logs are"
     )
-    parser.add_argument("--partition", default="aws", metavar="NAME", help="aws (default), aws-cn, aws-us-gov, …")
-    options.add_output_arguments(parser)
+    parser.add_argument("--delete", action="store_true", help="also allow deleting originals")
+    parser.add_argument("--queue-arn", metavar="ARN", help="also allow using this queue (producer and worker)")
+    parser.add_argument("--s3-role", nargs="+", default=[], metavar="ARN", help="also allow assuming these roles")
+    parser.add_argument(
+        "--partition",
+        default="aws",
+        metavar="NAME",
+        help="AWS partition (default aws; others are aws-cn and aws-us-gov)",
+    )
+    parser.set_defaults(quiet=False, verbose=False, log_format="text")
 
 
 def run(args: Namespace) -> int:
@@ -46,11 +54,13 @@ def run(args: Namespace) -> int:
     from s3_log_roller.cli.rolling import print_result
 
     if not args.prefixes and not args.s3_role:
-        raise UsageError("--prefixes or --s3-role is needed: there is nothing to allow (see policy --help)")
+        raise UsageError("say what to allow: --prefixes, --s3-role or both (see s3-log-roller policy --help)")
     if args.queue_arn is not None and not _QUEUE_ARN.fullmatch(args.queue_arn):
-        raise UsageError(f"--queue-arn {args.queue_arn!r} is no ARN of an SQS queue")
+        raise UsageError(
+            f"--queue-arn {args.queue_arn!r} is not the ARN of an SQS queue: write arn:aws:sqs:REGION:123456789012:NAME"
+        )
     if not _PARTITION.fullmatch(args.partition):
-        raise UsageError(f"--partition {args.partition!r} is no partition: aws, aws-cn or aws-us-gov")
+        raise UsageError(f"--partition {args.partition!r} is not a valid partition: write aws, aws-cn or aws-us-gov")
     places = [S3Uri.parse(text) for text in args.prefixes]
     policy = storage_policy(places, delete=args.delete, partition=args.partition)
     policy = with_statements(policy, queue_arn=args.queue_arn, roles={Role.parse(arn).arn for arn in args.s3_role})

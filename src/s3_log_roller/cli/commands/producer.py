@@ -9,7 +9,8 @@ from s3_log_roller import clock
 from s3_log_roller.cli import options
 
 DESCRIPTION: Final = (
-    "Finds every day of access logs under the prefixes, at any depth, and sends a task for each to an SQS queue."
+    "Finds every day of access logs under the prefixes, at any depth, and sends a task for each to an SQS queue, where "
+    "workers take it. It reads listings only and changes nothing in the buckets."
 )
 EXAMPLES: Final = """\
 examples:
@@ -22,18 +23,21 @@ EXIT_CODES: Final = {
     1: "no prefix could be scanned, or the queue did not take the tasks",
     3: "some prefixes could not be scanned; the tasks of the others were sent",
 }
+IF_INTERRUPTED: Final = (
+    "the tasks sent so far are in the queue; run again to send the others, tasks sent twice do no harm"
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.add_argument("--queue-name", required=True, metavar="NAME", help="SQS queue, by name or URL")
+    """Add the options of the command."""
+    parser.add_argument("--queue-name", required=True, metavar="NAME", help="name or URL of the SQS queue")
     options.add_prefix_arguments(parser)
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
 
 
 def run(args: Namespace) -> int:
-    """Send the tasks; the exit code tells whether every prefix was scanned."""
+    """Send the tasks. Return an exit code that says whether every prefix was scanned."""
     connection = options.connection_from(args)
     from s3_log_roller.aws.buckets import Buckets
     from s3_log_roller.aws.sessions import Sessions

@@ -39,6 +39,7 @@ EXIT_CODES: Final = {
     1: "there is no such log, or nothing could be restored",
     3: "some logs could not be restored; the others are in the target",
 }
+IF_INTERRUPTED: Final = "the logs restored so far are in the target; run again to restore the others"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -8,24 +8,29 @@ from typing import Final
 from s3_log_roller import clock
 from s3_log_roller.cli import options
 
-DESCRIPTION: Final = "Finds every day of access logs under the prefixes, at any depth, and rolls it up. Needs no queue."
+DESCRIPTION: Final = (
+    "Finds every day of access logs under the prefixes, at any depth, and rolls it up into a tarball beside the logs, "
+    "a rollup. It does the work of producer and worker in one process and needs no queue."
+)
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller roll --prefixes s3://my-logs/                    roll up, delete nothing
-  s3-log-roller roll --prefixes s3://my-logs/ --delete           and delete the verified originals
+  s3-log-roller roll --prefixes s3://my-logs/                    roll up and delete nothing
+  s3-log-roller roll --prefixes s3://my-logs/ --delete           also delete the originals that were verified
   s3-log-roller roll --prefixes s3://my-logs/ --until 2022-12-31 --processes 4
 
-Running it again is safe at any time: what is in a verified rollup is not packed again.
+Running it again is always safe: logs that are in a rollup already are not packed again. With --delete, the originals in
+earlier rollups (leftovers) are deleted, too, after these rollups were verified.
 """
 EXIT_CODES: Final = {
     0: "every day group that was found is done",
     1: "nothing could be done; the message says why",
     3: "some prefixes or day groups failed, the others are done; run again when it is mended",
 }
+IF_INTERRUPTED: Final = "what is done stays done; run again to go on"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the options of the command."""
     options.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
     options.add_connection_arguments(parser)
@@ -33,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Scan and roll in turns; the exit code tells whether every prefix and day group was done."""
+    """Scan and roll up in turns. Return an exit code that says whether every prefix and day group is done."""
     connection = options.connection_from(args)
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import announce_scan_failure, rolling

@@ -34,6 +34,7 @@ EXIT_CODES: Final = {
     1: "nothing could be verified; the message says why",
     3: "a rollup is damaged or could not be read; all others were verified",
 }
+IF_INTERRUPTED: Final = "only the rollups named above were verified"
 NAMED_MEMBERS: Final = 5
 
 

@@ -1,4 +1,4 @@
-"""`worker`: run the tasks of an SQS queue."""
+"""`worker`: process the tasks of an SQS queue."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from typing import Final
 from s3_log_roller.cli import options
 
 DESCRIPTION: Final = (
-    "Takes tasks from an SQS queue, one day of logs each, and rolls the logs up. Ends when the queue is empty."
+    "Takes tasks from an SQS queue and rolls up the logs of one day and target prefix for each. Ends when the queue is "
+    "empty. Any number of workers can share a queue."
 )
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller worker --queue-name s3-rollup-us-west-2              roll up, delete nothing
-  s3-log-roller worker --queue-name s3-rollup-us-west-2 --delete     and delete the verified originals
-  s3-log-roller worker --queue-name s3-rollup-us-west-2 --forever    keep polling until Ctrl-C or SIGTERM
+  s3-log-roller worker --queue-name s3-rollup-us-west-2              roll up and delete nothing
+  s3-log-roller worker --queue-name s3-rollup-us-west-2 --delete     also delete the originals that were verified
+  s3-log-roller worker --queue-name s3-rollup-us-west-2 --forever    wait for more tasks until Ctrl-C or SIGTERM
 
-The days, buckets and role are the tasks' own. A task that fails stays in the queue, for its redrive policy.
+The tasks say which buckets, days and role they mean. A task that fails stays in the queue. SQS hands it out again, and
+after as many attempts as the redrive policy of the queue allows, moves it to the dead-letter queue.
 """
 EXIT_CODES: Final = {
     0: "every task that was received is done",
     1: "the queue could not be used; the message says why",
     3: "some tasks failed, the others are done; SQS hands the failed ones out again",
 }
+IF_INTERRUPTED: Final = "what is done stays done, unfinished tasks go back to the queue; start a worker again to go on"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.add_argument("--queue-name", required=True, metavar="NAME", help="SQS queue, by name or URL")
+    """Add the options of the command."""
+    parser.add_argument("--queue-name", required=True, metavar="NAME", help="name or URL of the SQS queue")
     how_long = parser.add_mutually_exclusive_group()
     how_long.add_argument("--count", type=options.at_least(1), metavar="N", help="end after N tasks")
-    how_long.add_argument("--forever", action="store_true", help="keep polling (default: end when the queue is empty)")
+    how_long.add_argument(
+        "--forever", action="store_true", help="wait for more tasks when the queue is empty (default: end)"
+    )
     options.add_rolling_arguments(parser)
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
 
 
 def run(args: Namespace) -> int:
-    """Work the queue off; the exit code tells whether every task was done."""
+    """Process the queue's tasks. Return an exit code that says whether every task is done."""
     connection = options.connection_from(args)
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.aws.sqs import SqsQueue
