@@ -34,8 +34,8 @@ test-all: check
 # Each part runs, whatever became of those before it; survivors among the mutants are for a person to judge.
 prove: .venv/.dev-installed
 	@failed=; \
-	for proof in "pytest -m slow -rs" "python proof/mutate.py" "python proof/scale_here.py logs" \
-	    "python proof/scale_here.py scan"; do \
+	for proof in "pytest -m slow -rs" "python -m proof.mutate" "python -m proof.scale_here logs" \
+	    "python -m proof.scale_here scan"; do \
 	    echo "== $$proof"; $(BIN)/$$proof || failed="$$failed; $$proof"; \
 	done; \
 	[ -z "$$failed" ] || { echo "Not as it should be$$failed" >&2; exit 1; }

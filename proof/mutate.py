@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Break the safety core one place at a time and see whether the tests notice.
 
-    .venv/bin/python proof/mutate.py                      every line, broken in one way
-    .venv/bin/python proof/mutate.py --all                every line, in every way this knows
-    .venv/bin/python proof/mutate.py verify.py            one file
+    .venv/bin/python -m proof.mutate                      every line, broken in one way
+    .venv/bin/python -m proof.mutate --all                every line, in every way this knows
+    .venv/bin/python -m proof.mutate rollup/verify.py     one file
 
 Each mutant is a copy of `src` in a temporary directory with one change in one file; the tests that guard the file run
 on it until one fails. What no test notices is printed as SURVIVED, with the change. Survivors that are known to be
@@ -181,11 +180,12 @@ def _run_tests(directory: str, tests: list[str]) -> NoReturn:
             os.dup2(nowhere.fileno(), stream)
     os.chdir(ROOT)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))  # a loop that never ends may also grow
-    sys.path.insert(0, directory)
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(directory) / "hypothesis")
     code = 1
     with suppress(BaseException):
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]))
+        code = int(
+            pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-o", f"pythonpath={directory} .", *tests])
+        )
     os._exit(code != 0)
 
 

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Scale, measured on one machine: real logs through the whole system, and the scan of a bucket too large to exist.
 
-    .venv/bin/python proof/scale_here.py logs [--logs 1000000] [--processes 2]
-    .venv/bin/python proof/scale_here.py scan [--keys 1000000000]
+    .venv/bin/python -m proof.scale_here logs [--logs 1000000] [--processes 2]
+    .venv/bin/python -m proof.scale_here scan [--keys 1000000000]
 
 `logs`: producer, an SQS server (ministack), workers, an S3 server in memory (bench/s3_server.py). Half of the logs are
 in day groups of a thousand, half in a single one. Afterwards every rollup is read with Python's `tarfile` and every
@@ -25,15 +24,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
+from bench.logs import LogSet, generate
+from bench.measure import Server
+
+from s3_log_roller.demo.servers import Ministack, isolated_environment
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-
-import boto3  # noqa: E402
-from bench.logs import LogSet, generate  # noqa: E402
-from bench.measure import Server  # noqa: E402
-
-from s3_log_roller.demo.servers import Ministack, isolated_environment  # noqa: E402
-
 REGION = "us-east-1"
 """Where the S3 server says that its buckets are."""
 QUEUE = "scale"

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """What ten billion logs a day come to: an event simulation on the program's own step rules.
 
-    .venv/bin/python proof/simulate_scale.py                          the tables of docs/evidence/scale.md
-    .venv/bin/python proof/simulate_scale.py --logs 1e9 --groups 5000 --concurrency 50 --rate 2000
+    .venv/bin/python -m proof.simulate_scale                          the tables of docs/evidence/scale.md
+    .venv/bin/python -m proof.simulate_scale --logs 1e9 --groups 5000 --concurrency 50 --rate 2000
 
 A day's logs become one roll task per day group. The program's own code decides how large a window is and how much a
 step takes on (`pace.Pace`), what is sent again after it ran short (`lambda_handler.smaller_step`) and what after it
@@ -17,26 +16,22 @@ import argparse
 import heapq
 import math
 import random
-import sys
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import date
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "src")]
-
-from s3_log_roller.aws.s3.bucket import PART_BYTES  # noqa: E402
-from s3_log_roller.aws_lambda.handler import RESERVE_S, RESERVE_SHARE, smaller_step  # noqa: E402
-from s3_log_roller.errors import OutOfTime  # noqa: E402
-from s3_log_roller.log_keys import DayGroup  # noqa: E402
-from s3_log_roller.rolling.pace import Pace  # noqa: E402
-from s3_log_roller.rolling.reconcile import MIN_WINDOW_KEYS  # noqa: E402
-from s3_log_roller.rolling.tasks import RollTask  # noqa: E402
-from s3_log_roller.rolling.window import Window  # noqa: E402
-from s3_log_roller.rolling.worker import _grown  # noqa: E402
-from s3_log_roller.rollup import originals  # noqa: E402
-from s3_log_roller.rollup.index import BLOCK_BYTES, TAIL_BYTES  # noqa: E402
-from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES  # noqa: E402
+from s3_log_roller.aws.s3.bucket import PART_BYTES
+from s3_log_roller.aws_lambda.handler import RESERVE_S, RESERVE_SHARE, smaller_step
+from s3_log_roller.errors import OutOfTime
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.reconcile import MIN_WINDOW_KEYS
+from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.window import Window
+from s3_log_roller.rolling.worker import _grown
+from s3_log_roller.rollup import originals
+from s3_log_roller.rollup.index import BLOCK_BYTES, TAIL_BYTES
+from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES
 
 PAGE_KEYS = 1_000
 ORIGINAL_BYTES = originals._RECORD.size
