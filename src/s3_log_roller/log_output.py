@@ -2,6 +2,9 @@
 
 An event is `logger.info("rolled", extra={"bucket": …, "day": …})`: the message names it, everything in `extra` is a
 field. Whatever a field holds, an event stays on one line and sends no control sequences to a terminal.
+
+The field `sentence` tells an event to people: the text format shows it alone, in place of the name and the fields;
+JSON leaves it out.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any, Final, Literal, TextIO
 LogFormat = Literal["text", "json"]
 FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
 
+SENTENCE: Final = "sentence"
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 _NOISY: Final = ("boto3", "botocore", "urllib3", "concurrent")
 """Libraries that are not heard: their warnings repeat with a traceback what the program says in one line, and their
@@ -38,10 +42,15 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line. If there is a traceback, it follows on lines of its own."""
-        words = [printable(record.getMessage())]
+        fields = fields_of(record)
+        sentence = fields.pop(SENTENCE, None)
+        if sentence is not None:
+            words = [printable(sentence)]
+        else:
+            words = [printable(record.getMessage())]
+            words += [f"{name}={_text_value(value)}" for name, value in fields.items()]
         if record.levelno >= logging.WARNING:
             words.insert(0, record.levelname)
-        words += [f"{name}={_text_value(value)}" for name, value in fields_of(record).items()]
         line = " ".join(words)
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
@@ -59,6 +68,7 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         line |= fields_of(record)
+        line.pop(SENTENCE, None)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

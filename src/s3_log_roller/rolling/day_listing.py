@@ -27,6 +27,11 @@ class DayListing:
     go_on_after: str | None
     """The last key listed, if there may be more behind it."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no log at all, in no tier."""
+        return not (len(self.originals) or self.archived or self.nested or self.go_on_after)
+
 
 def list_originals(
     store: ReadStore, group: DayGroup, *, start_after: str, max_keys: int, unreadable: Collection[str]

@@ -9,39 +9,40 @@ anywhere: running again always converges. The order of the steps is what makes t
 2. Originals that are members of a rollup are leftovers and are not packed again.
 3. Fetch, pack and upload the others; publish only if the key is free and no other rollup of the day appeared.
 4. Verify: read the rollup back and prove every member.
-5. Only if deleting: delete what verified rollups hold, and check the answer for every key.
+5. Prove leftovers in the same way where the rollup that holds them is young: a process may have been killed between
+   publishing it and reading it back, and damage is told of by every run that sees it.
+6. Only if deleting: delete what verified rollups hold, and check the answer for every key.
 """
 
 from __future__ import annotations
 
 import logging
-from array import array
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from operator import and_
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged, ObjectArchived, OutOfTime, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
-from s3_log_roller.rolling.day_listing import list_originals, list_rollups
+from s3_log_roller.rolling.day_listing import DayListing, list_originals, list_rollups
 from s3_log_roller.rolling.deleting import delete_verified
-from s3_log_roller.rolling.fetching import read_md5s
 from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.leftovers import Leftovers, find_leftovers, is_young
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import pack
 from s3_log_roller.rolling.tasks import RollTask
-from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.stored import blaming, read_rollup
+from s3_log_roller.rollup.stored import Index, blaming, read_rollup
 from s3_log_roller.rollup.verify import Verified, verify
 from s3_log_roller.store import ListedObject, Store
 
 MAX_LOOKS: Final = 20
 MIN_WINDOW_KEYS: Final = 10_000
 """Listed at a time where there is a deadline, at least: ten requests."""
+PROOFS_PER_LOG: Final = 2
+"""Members that are read back and proven in the time that packing one log takes."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def reconcile(
         raise StorageError(f"{task.group} is not over yet: today is {today} (UTC); nothing was touched")
     if "\0" in task.group.target_prefix:
         raise StorageError(f"{task.group} has a NUL in its target prefix, which no tarball can hold: untouched")
-    reconciler = _Reconciler(store, task, options, pace or Pace(), on_progress or (lambda logs, size: None))
+    reconciler = _Reconciler(store, task, options, today, pace or Pace(), on_progress or (lambda logs, size: None))
     looks = 0
     while looks < MAX_LOOKS:
         try:
@@ -87,12 +88,15 @@ def reconcile(
 class _Reconciler:
     """One day group, looked at until it is at its end state."""
 
-    def __init__(self, store: Store, task: RollTask, options: RollOptions, pace: Pace, on_progress: Progress) -> None:
+    def __init__(
+        self, store: Store, task: RollTask, options: RollOptions, today: date, pace: Pace, on_progress: Progress
+    ) -> None:
         self.unreadable: set[str] = set()
         self._store = store
         self._group = task.group
         self._task = task
         self._options = options
+        self._today = today
         self._pace = pace
         self._on_progress = on_progress
         self._done = Figures()
@@ -102,6 +106,8 @@ class _Reconciler:
         self._rollups: list[str] = []
         self._remaining = 0
         self._nested: set[DayGroup] = set()
+        self._proven: set[str] = set()
+        """Keys of the rollups that were read back and proven."""
 
     def outcome(self) -> RollOutcome:
         """What was done, and what the last look saw."""
@@ -129,7 +135,7 @@ class _Reconciler:
             self._seen += Figures(archived=listing.archived)
             self._nested |= listing.nested
             start_after = listing.go_on_after
-            packed = self._settle(listing.originals)
+            packed = self._settle(listing)
             if start_after is None:
                 return
             if packed or (self._pace.is_short and self._done.deleted > deleted_before):
@@ -138,37 +144,40 @@ class _Reconciler:
             if self._pace.is_short:
                 raise OutOfTime(f"{self._group} has more logs than can be looked through in the time there is")
 
-    def _settle(self, originals: Originals) -> bool:
+    def _settle(self, listing: DayListing) -> bool:
         """Pack those that no rollup has and delete the others; whether there was something to pack."""
         rollups = list_rollups(self._store, self._group)
-        holders, odd = self._find_holders(originals, rollups)
-        loose = originals.select(bytearray(not holder for holder in holders)) if any(holders) else originals
-        self._seen += Figures(leftovers=len(originals) - len(loose))
+        seen_none = listing.is_empty and not self._seen.archived and not self._nested
+        if seen_none and not rollups and not self._done.deleted:
+            raise StorageError(
+                f"{self._group} has neither logs nor rollups, although a scan found logs: they expired or were moved "
+                "before they were rolled up, or the server does not list what it has; look there before you run again"
+            )
+        indexes = self._read_indexes(rollups) if len(listing.originals) else []
+        loose, found = find_leftovers(self._store, listing.originals, indexes)
+        self._seen += Figures(leftovers=len(listing.originals) - len(loose))
         if len(loose):
             self._roll_up(loose, rollups)
-        if self._options.delete:
-            for number, rollup in enumerate(rollups, 1):
-                mine = bytearray(holder == number for holder in holders)
-                if any(mine):
-                    mine_odd = originals.select(bytearray(map(and_, mine, odd)))
-                    self._delete_leftovers(rollup, originals.select(mine), mine_odd)
+        for leftovers in found:
+            if self._options.delete or self._is_to_be_proven(leftovers):
+                self._prove(leftovers)
         return len(loose) > 0
 
-    def _find_holders(self, originals: Originals, rollups: list[ListedObject]) -> tuple[array[int], bytearray]:
-        """For every original the number, from 1, of the rollup whose index has it as a member, or 0; and whether its
-        ETag is not an MD5 there."""
-        if not rollups:
-            return array("I"), bytearray()
-        holders = array("I", bytes(4 * len(originals)))
-        odd = bytearray(len(originals))
-        for number, rollup in enumerate(rollups if len(originals) else [], 1):
+    def _read_indexes(self, rollups: list[ListedObject]) -> list[Index]:
+        indexes = []
+        for rollup in rollups:
             with blaming(self._store, rollup):
-                members = read_rollup(self._store, self._group, rollup).members()
-                for row, original, member in match(originals, members, lambda member: member.suffix):
-                    if not holders[row] and member.may_hold(original):
-                        holders[row] = number
-                        odd[row] = member.etag is not None
-        return holders, odd
+                indexes.append(read_rollup(self._store, self._group, rollup))
+        return indexes
+
+    def _is_to_be_proven(self, leftovers: Leftovers) -> bool:
+        """Young rollups are proven by every run, once, and where there is a deadline only if that fits."""
+        rollup = leftovers.rollup
+        return (
+            is_young(rollup, self._today)
+            and rollup.key not in self._proven
+            and leftovers.index.footer.members <= PROOFS_PER_LOG * self._pace.allowance(None)
+        )
 
     def _roll_up(self, loose: Originals, rollups: list[ListedObject]) -> None:
         """Pack as many of the originals as the time left allows, verify the rollup and, if deleting, delete them."""
@@ -203,19 +212,15 @@ class _Reconciler:
         if list_rollups(self._store, self._group) != rollups:
             raise DayChanged(f"another rollup of {self._group} appeared meanwhile")
 
-    def _delete_leftovers(self, rollup: ListedObject, leftovers: Originals, odd: Originals) -> None:
-        """Delete originals that an earlier run packed but did not delete, after proving that rollup.
-
-        Those whose ETags are not MD5s are read once more: what the index says of them proves nothing.
-        """
-        verified = verify(self._store, self._group, rollup, leftovers, read_md5s(self._store, odd))
-        self._delete(verified)
-        if len(verified.originals) != len(leftovers):
-            raise DamagedRollup(
-                f"s3://{self._store.bucket}/{rollup.key} holds other bytes than "
-                f"{len(leftovers) - len(verified.originals)} originals of the same names; those were not deleted: "
-                "compare them by hand"
-            )
+    def _prove(self, leftovers: Leftovers) -> None:
+        """Prove that a rollup holds the leftovers and, if deleting, delete those it does hold."""
+        verified = leftovers.prove()
+        self._proven.add(leftovers.rollup.key)
+        self._seen += Figures(leftovers_proven=len(verified.originals))
+        if self._options.delete:
+            self._delete(verified)
+        if (unlike := leftovers.unlike(verified)) is not None:
+            raise unlike
 
     def _delete(self, verified: Verified) -> None:
         figures, refused = delete_verified(self._store, verified)

@@ -109,6 +109,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "bytes_in": figures.bytes_in,
         "bytes_out": figures.bytes_out,
         "leftovers": figures.leftovers,
+        "leftovers_proven": figures.leftovers_proven,
         "originals_deleted": figures.deleted,
         "delete_markers": figures.delete_markers,
         "archived_skipped": sum(summary.archived.values()),
@@ -159,15 +160,27 @@ def _work_lines(summary: Summary) -> list[str]:
     if figures.deleted:
         lines.append(f"{count(figures.deleted, 'original')} deleted.")
     if figures.leftovers:
-        kept = "" if summary.deleting else "; --delete removes them"
-        lines.append(f"{count(figures.leftovers, 'original')} were in earlier rollups already{kept}.")
+        lines.append(_leftovers_line(figures.leftovers, figures.leftovers_proven, deleting=summary.deleting))
     return lines
+
+
+def _leftovers_line(leftovers: int, proven: int, *, deleting: bool) -> str:
+    """What is known of the originals that need not be packed, and from what."""
+    if proven == leftovers:
+        proof = ", and this run proved it"
+    elif proven:
+        proof = f"; this run proved that of {proven:,} of them and did not read the other rollups back"
+    else:
+        proof = "; this run did not read those rollups back (s3-log-roller verify does)"
+    kept = "" if deleting else ". --delete removes them"
+    return f"{count(leftovers, 'original')} {'was' if leftovers == 1 else 'were'} in rollups already{proof}{kept}."
 
 
 def _nothing_to_do(summary: Summary) -> str:
     if summary.tasks_received:
-        idle = summary.day_groups_done and not (summary.figures.packed or summary.figures.deleted or summary.archived)
-        return "Nothing to do: every log of these days is in a verified rollup already." if idle else ""
+        figures = summary.figures
+        idle = summary.day_groups_done and not (figures.packed or figures.deleted or summary.archived)
+        return "Nothing to do: every log of these days is in a rollup already." if idle else ""
     if summary.prefixes_scanned:
         return "" if summary.day_groups_found else "Nothing to do: no logs of the days asked for under these prefixes."
     return "Nothing to do: the queue is empty."

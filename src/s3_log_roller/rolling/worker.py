@@ -15,6 +15,7 @@ from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.producer import OpenStore, find_tasks
 from s3_log_roller.rolling.queue import Delivery, TaskQueue
 from s3_log_roller.rolling.scan import no_deadline
+from s3_log_roller.rolling.sentences import describe
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task
 
@@ -280,5 +281,6 @@ def _log_outcome(outcome: RollOutcome) -> None:
     fields |= {name: number for name, number in optional.items() if number}
     if outcome.rollups:
         fields["rollups"] = " ".join(outcome.rollups)
+    fields["sentence"] = describe(outcome)
     event = "rolled" if figures.packed else "nothing_new"
     logger.log(logging.WARNING if figures.archived else logging.INFO, event, extra=fields)

@@ -37,9 +37,17 @@ def verify(
     nothing else. Raises `DamagedRollup` if anything in the rollup is not as its index, its name and its content digest
     say.
     """
-    proven = bytearray(len(originals))
     with blaming(store, rollup):
-        members = _prove(read_rollup(store, group, rollup))
+        index = read_rollup(store, group, rollup)
+    return verify_index(index, originals, downloaded_md5s)
+
+
+def verify_index(index: Index, originals: Originals, downloaded_md5s: Mapping[str, bytes]) -> Verified:
+    """As `verify`, for a rollup whose index was read; what of the file is at hand already is not read again."""
+    rollup = index.file.listed
+    proven = bytearray(len(originals))
+    with blaming(index.file.store, rollup):
+        members = _prove(index)
         for row, original, (member, md5) in match(originals, members, _suffix):
             proven[row] = original.size == member.size and md5 == downloaded_md5s.get(member.suffix, original.md5)
         for _ in members:

@@ -121,9 +121,7 @@ def test_roll_does_both_and_deletes_nothing_unasked(world: World, capsys: pytest
         "1 day group done.\n"
         "1 rollup written and verified: 9 logs, 33.0 kB packed into 8.0 kB (4.1 times smaller).\n"
     )
-    assert output.err == (
-        "rolled bucket=logs target_prefix=web/ day=2022-07-01 members=9 bytes_in=33000 bytes_out=8000 rollups=k\n"
-    )
+    assert output.err == ("s3://logs/web/2022-07-01: 9 logs rolled up into k, 33.0 kB packed into 8.0 kB\n")
 
 
 def test_json_is_all_there_is_on_standard_output(world: World, capsys: pytest.CaptureFixture[str]) -> None:

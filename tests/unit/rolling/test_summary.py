@@ -6,6 +6,7 @@ from datetime import date
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
+from s3_log_roller.rolling.sentences import describe
 from s3_log_roller.rolling.summary import Summary, render_text, size, to_json
 
 GROUP = DayGroup("logs", "web/", date(2022, 7, 1))
@@ -23,6 +24,7 @@ def test_a_run_that_did_everything() -> None:
         bytes_in=4_600_000,
         bytes_out=1_003_000,
         leftovers=10,
+        leftovers_proven=10,
         deleted=1244,
         delete_markers=1244,
         archived=5,
@@ -34,7 +36,7 @@ def test_a_run_that_did_everything() -> None:
         "1 day group done.\n"
         "1 rollup written and verified: 1,234 logs, 4.6 MB packed into 1.0 MB (4.6 times smaller).\n"
         "1,244 originals deleted.\n"
-        "10 originals were in earlier rollups already.\n"
+        "10 originals were in rollups already, and this run proved it.\n"
         "Warning: 5 archived originals skipped and left alone: s3://logs/web/2022-07-01 (5). "
         "Restore them (aws s3api restore-object) and run again to roll them up.\n"
         "Warning: 1,244 deletes in s3://logs only wrote delete markers (the bucket is versioned): "
@@ -54,8 +56,9 @@ def test_a_second_run_says_that_there_was_nothing_to_do() -> None:
     assert render_text(summary) == (
         "1 prefix scanned with 2 requests: 1 day group found.\n"
         "1 day group done.\n"
-        "9 originals were in earlier rollups already; --delete removes them.\n"
-        "Nothing to do: every log of these days is in a verified rollup already.\n"
+        "9 originals were in rollups already; this run did not read those rollups back (s3-log-roller verify does). "
+        "--delete removes them.\n"
+        "Nothing to do: every log of these days is in a rollup already.\n"
     )
     assert summary.exit_code == 0
 
@@ -136,6 +139,7 @@ def test_json_holds_every_figure() -> None:
         "bytes_in": 20,
         "bytes_out": 10,
         "leftovers": 1,
+        "leftovers_proven": 0,
         "originals_deleted": 3,
         "delete_markers": 0,
         "archived_skipped": 4,
@@ -149,3 +153,26 @@ def test_sizes_read_well() -> None:
     """Decimal units, never `1,000 kB`."""
     sizes = (0, 999, 1000, 999_949, 999_950, 4.6e9, 3e15)
     assert [size(n) for n in sizes] == ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "4.6 GB", "3,000.0 TB"]
+
+
+def test_what_was_not_proven_is_not_called_proven() -> None:
+    """Leftovers of rollups that were read back in part: the line says how many."""
+    summary = Summary(tasks_received=1)
+    summary.rolled(RollOutcome(GROUP, Figures(leftovers=9, leftovers_proven=4)))
+    text = render_text(summary)
+    assert "9 originals were in rollups already; this run proved that of 4 of them and did not read the other" in text
+    assert "verified" not in text
+
+
+def test_an_outcome_is_a_sentence_for_people() -> None:
+    """What the log says of a day group, in the text format."""
+    new = Figures(rollups=1, packed=1234, bytes_in=4_600_000, bytes_out=1_003_000, deleted=1234)
+    old = Figures(leftovers=9, archived=1)
+    assert describe(RollOutcome(GROUP, new, ("web/rollup-2022-07-01-1d07e68f.tgz",))) == (
+        "s3://logs/web/2022-07-01: 1,234 logs rolled up into rollup-2022-07-01-1d07e68f.tgz, 4.6 MB packed "
+        "into 1.0 MB; 1,234 originals deleted"
+    )
+    assert describe(RollOutcome(GROUP, old)) == (
+        "s3://logs/web/2022-07-01: nothing new; 9 originals were in rollups already, not read back by this run; "
+        "1 archived original skipped"
+    )
