@@ -5,7 +5,25 @@ output "function_name" {
 
 output "function_role_arn" {
   description = "The role that roles in other accounts have to trust (`trusted_role_arns` of bucket-access)."
-  value       = aws_iam_role.function.arn
+  value       = local.function_role_arn
+}
+
+output "function_policies" {
+  description = "What the function's role has to allow, as JSON documents; for the role that `function_role_arn` names."
+  value       = concat([local.function_policy], local.s3_policies)
+}
+
+output "kms_key_policy_statements" {
+  description = "What the policy of `kms_key_arn` has to allow besides the account itself, as JSON."
+  value = jsonencode([{
+    Effect    = "Allow"
+    Principal = { Service = "logs.${local.region}.amazonaws.com" }
+    Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    Resource  = "*"
+    Condition = {
+      ArnEquals = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${data.aws_caller_identity.current.account_id}:log-group:/aws/lambda/${var.name}" }
+    }
+  }])
 }
 
 output "queue_url" {
@@ -21,6 +39,11 @@ output "dead_letter_queue_url" {
 output "dead_letter_queue_arn" {
   description = "The source of `aws sqs start-message-move-task`."
   value       = aws_sqs_queue.dead_letters.arn
+}
+
+output "failed_payloads_queue_url" {
+  description = "Where payloads go that failed as a whole or could not be delivered."
+  value       = aws_sqs_queue.failed_payloads.url
 }
 
 output "log_group_name" {

@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 _BUCKET: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]")
 _ROLE: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}):role/([\w+=,.@/-]+)", re.ASCII)
+_ROLES: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}|\*):role/([\w+=,.@/-]+)", re.ASCII)
+_ACCOUNT: Final = re.compile(r"[0-9]{12}", re.ASCII)
 _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
@@ -73,6 +75,37 @@ class Role:
                 "the external id is not valid: it must have 2 to 1,224 characters, only letters, digits and _+=,.@:/-"
             )
         return cls(f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}", external_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RolePattern:
+    """One role, or the roles of one name in every account: `arn:aws:iam::*:role/NAME`."""
+
+    arn: str
+
+    @classmethod
+    def parse(cls, text: str) -> RolePattern:
+        """Parse the ARN of a role; its account may be `*`."""
+        match = _ROLES.fullmatch(text)
+        if match is None:
+            raise UsageError(
+                f"{text!r} is not the ARN of a role: write arn:aws:iam::123456789012:role/NAME, "
+                "or arn:aws:iam::*:role/NAME for the role of that name in every account"
+            )
+        return cls(f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}")
+
+    def covers(self, role: Role) -> bool:
+        """Whether the role is one of these."""
+        before, _, after = self.arn.partition("*")
+        fields = role.arn.split(":")
+        return role.arn == self.arn or (bool(after) and role.arn == f"{before}{fields[4]}{after}")
+
+
+def check_account(account: str) -> str:
+    """The id of an AWS account, 12 digits. Raises `UsageError` for anything else."""
+    if not _ACCOUNT.fullmatch(account):
+        raise UsageError(f"{account!r} is not the id of an AWS account: 12 digits")
+    return account
 
 
 def merge_prefixes(uris: Iterable[S3Uri]) -> list[S3Uri]:

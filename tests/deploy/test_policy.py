@@ -12,15 +12,26 @@ from typing import Any, ClassVar
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.iam import enforcing
 from tests.support.paths import ROOT
 from tests.support.sample_bucket import members, put_logs
 from tests.support.servers import client
 
-from s3_log_roller.aws.policy import QUEUEING, storage_policy, with_statements
+from s3_log_roller.aws.policy import (
+    PARTS_OF_AN_UPLOAD,
+    QUEUEING,
+    Grant,
+    policies_for,
+    queue_statement,
+    roles_statement,
+)
 from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.aws.s3.transport import Request, Transport
 from s3_log_roller.aws.sqs import SqsQueue
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
+from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, encode_task
 from s3_log_roller.rolling.window import Window
@@ -30,12 +41,26 @@ PREFIX = S3Uri("policed", "logs/")
 ACTIONS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject")
 
 
+UNKNOWN_TO_THE_SERVER = ("Null", "Bool")
+"""Operators on S3's own condition keys, which SeaweedFS 4.48 takes for absent. `enforcing` stands in for it there."""
+
+
 def document(without: str = "") -> dict[str, Any]:
-    """The policy for deleting, or what is left of it without one action."""
-    policy = storage_policy([PREFIX], delete=True)
+    """The policy for deleting as the server can enforce it, or what is left of it without one action."""
+    policy = whole_policy()
     for statement in policy["Statement"]:
         statement["Action"] = [action for action in statement["Action"] if action != without]
+        statement["Condition"] = {
+            operator: tests
+            for operator, tests in statement.get("Condition", {}).items()
+            if operator not in UNKNOWN_TO_THE_SERVER
+        }
     policy["Statement"] = [statement for statement in policy["Statement"] if statement["Action"]]
+    return policy
+
+
+def whole_policy() -> dict[str, Any]:
+    (policy,) = policies_for([PREFIX], Grant(delete=True))
     return policy
 
 
@@ -70,9 +95,10 @@ def s3(policed: SeaweedFS) -> Iterator[Any]:
 
 
 def run(
-    policed: SeaweedFS, identity: str, *arguments: str, queues: Sequence[Ministack] = ()
+    policed: SeaweedFS, identity: str, *arguments: str, queues: Sequence[Ministack] = (), endpoint: str = ""
 ) -> subprocess.CompletedProcess[str]:
     environment = isolated_environment(*queues, policed)
+    environment["AWS_ENDPOINT_URL_S3"] = endpoint or policed.endpoint
     environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"] = policed.credentials(identity)
     command = [sys.executable, str(ROOT / "main.py"), *arguments, "--quiet"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -83,9 +109,9 @@ def session(policed: SeaweedFS, identity: str) -> boto3.Session:
     return boto3.Session(access_key, secret_key, region_name=REGION)
 
 
-def begin_upload_and_abort(policed: SeaweedFS, identity: str) -> None:
+def begin_upload_and_abort(policed: SeaweedFS, identity: str, endpoint: str = "") -> None:
     """A rollup of several parts that is dropped, as when time runs short."""
-    store = open_bucket(session(policed, identity), PREFIX.bucket, endpoint_url=policed.endpoint)
+    store = open_bucket(session(policed, identity), PREFIX.bucket, endpoint_url=endpoint or policed.endpoint)
     upload = store.upload("logs/rollup-2022-07-01-00000000.tgz", 30_000_000)
     upload.write(Random(1).randbytes(20_000_000))
     upload.abort()
@@ -121,6 +147,56 @@ def test_it_opens_nothing_beside_the_prefix(uri: str, policed: SeaweedFS, s3: An
     result = run(policed, "exact", "roll", "--prefixes", uri)
     assert result.returncode == 1
     assert "s3:ListBucket" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("action", "key"),
+    [
+        ("s3:PutObject", "logs/index.html"),
+        ("s3:PutObject", "logs/2022-07-01-05-15-43-42117B9A70B0F1BA"),
+        ("s3:PutObject", "logs/rollup-2022-07-01-e26daa03.tgz.old"),
+        ("s3:DeleteObject", "logs/rollup-2022-07-01-e26daa03.tgz"),
+        ("s3:DeleteObject", "logs/index.html"),
+        ("s3:DeleteObject", "other/2022-07-01-05-15-43-42117B9A70B0F1BA"),
+    ],
+)
+def test_stolen_credentials_write_rollups_and_delete_logs_only(
+    action: str, key: str, policed: SeaweedFS, s3: Any
+) -> None:
+    """With the roller's credentials no log can be forged and no rollup deleted."""
+    s3.put_object(Bucket=PREFIX.bucket, Key=key, Body=b"mine")
+    thief = session(policed, "exact").client("s3", endpoint_url=policed.endpoint)
+    call = thief.put_object if action == "s3:PutObject" else thief.delete_object
+    with pytest.raises(ClientError, match="AccessDenied"):
+        call(Bucket=PREFIX.bucket, Key=key)
+    assert s3.get_object(Bucket=PREFIX.bucket, Key=key)["Body"].read() == b"mine"
+
+
+def test_every_request_meets_the_conditions(policed: SeaweedFS, s3: Any) -> None:
+    """Enforced as S3 documents it, the whole policy with its conditions lets every step through."""
+    keys = put_logs(s3, PREFIX.bucket, PREFIX.prefix, days=2, logs=10)
+    with FaultyProxy(policed.port, enforcing([whole_policy()])) as proxy:
+        result = run(policed, "exact", "roll", "--prefixes", str(PREFIX), "--delete", endpoint=proxy.url)
+        begin_upload_and_abort(policed, "exact", proxy.url)
+    assert result.returncode == 0, result.stderr
+    assert sorted(members(s3, PREFIX.bucket, PREFIX.prefix)) == sorted(keys)
+    assert s3.list_objects_v2(Bucket=PREFIX.bucket, Prefix="logs/2")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("number", range(len(whole_policy()["Statement"])))
+def test_none_of_its_statements_is_unused(number: int, policed: SeaweedFS, s3: Any) -> None:
+    """Without any one of them a step is refused, and the error names the action."""
+    put_logs(s3, PREFIX.bucket, PREFIX.prefix, days=1, logs=3)
+    policy = whole_policy()
+    missing = policy["Statement"].pop(number)
+    with FaultyProxy(policed.port, enforcing([policy])) as proxy:
+        if missing.get("Condition") == PARTS_OF_AN_UPLOAD:
+            with pytest.raises(StorageError, match="s3:PutObject"):
+                begin_upload_and_abort(policed, "exact", proxy.url)
+            return
+        result = run(policed, "exact", "roll", "--prefixes", str(PREFIX), "--delete", endpoint=proxy.url)
+    assert result.returncode in (1, 3)
+    assert missing["Action"][-1] in result.stderr
 
 
 def test_tasks_for_places_outside_of_it_fail_alone_and_touch_nothing(
@@ -161,7 +237,7 @@ def test_every_call_the_program_makes_is_in_the_policy(
     sqs.create_queue(QueueName="recorded", Attributes={"VisibilityTimeout": "3"})
     made = set(record(policed, ministack, monkeypatch))
     role = policed.role_arn("exact")
-    policy = with_statements(storage_policy([PREFIX], delete=True), queue_arn="arn", roles=[role])
+    (policy,) = policies_for([PREFIX], Grant(delete=True), [queue_statement("arn"), roles_statement([role])])
     allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
     assert made == allowed
     assert set(QUEUEING) <= allowed

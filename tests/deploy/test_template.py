@@ -17,7 +17,7 @@ from tests.support.sample_bucket import members, put_logs
 from tests.support.servers import client
 from tests.support.waiting import wait_for
 
-from s3_log_roller.aws.policy import storage_policy
+from s3_log_roller.aws.policy import Grant, policies_for
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS
 from s3_log_roller.uris import S3Uri
 
@@ -69,7 +69,8 @@ class Stack:
         code = self.clients["s3"]
         code.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
         code.upload_file(str(zip_path), "code", "function.zip")
-        policy = json.dumps(storage_policy([S3Uri.parse(prefix)], delete=True))
+        (document,) = policies_for([S3Uri.parse(prefix)], Grant(delete=True))
+        policy = json.dumps(document)
         arn = self.clients["iam"].create_policy(PolicyName="logs", PolicyDocument=policy)["Policy"]["Arn"]
         parameters = {
             "CodeBucket": "code",

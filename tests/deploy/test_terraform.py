@@ -18,7 +18,7 @@ from tests.support.emulator import ARCH
 from tests.support.paths import ROOT
 from tests.support.servers import client
 
-from s3_log_roller.aws.policy import storage_policy
+from s3_log_roller.aws.policy import MAX_POLICY_CHARS, Grant, policies_for, policy_chars
 from s3_log_roller.demo.servers import REGION, Ministack
 from s3_log_roller.uris import S3Uri
 
@@ -74,7 +74,7 @@ def test_the_modules_are_formatted() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [".", "bucket-access", "examples/single-account", "examples/many-accounts"])
+@pytest.mark.parametrize("module", [".", "modules/bucket-access", "examples/single-account", "examples/many-accounts"])
 def test_the_modules_and_examples_are_valid(module: str, modules: Path) -> None:
     """Each can be planned as it stands."""
     terraform = Terraform(modules / module)
@@ -83,7 +83,7 @@ def test_the_modules_and_examples_are_valid(module: str, modules: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [".", "bucket-access"])
+@pytest.mark.parametrize("module", [".", "modules/bucket-access"])
 def test_the_modules_pass_their_own_tests(module: str, modules: Path) -> None:
     """tests/*.tftest.hcl: safe defaults, exact payloads and policies, wrong values refused."""
     terraform = Terraform(modules / module)
@@ -91,26 +91,43 @@ def test_the_modules_pass_their_own_tests(module: str, modules: Path) -> None:
     assert ", 0 failed." in terraform.run("test", "-no-color").stdout
 
 
+def applied_policies(modules: Path, uris: list[str], *, delete: bool) -> list[dict[str, Any]]:
+    """What modules/bucket-policy makes of these prefixes."""
+    terraform = Terraform(modules / "modules" / "bucket-policy")
+    terraform.run("init", "-input=false", "-backend=false")
+    values = {"prefixes": uris, "delete": delete, "account_id": ACCOUNT}
+    (terraform.directory / "terraform.tfvars.json").write_text(json.dumps(values))
+    terraform.run("apply", "-auto-approve")
+    return [json.loads(policy) for policy in json.loads(terraform.run("output", "-json", "policies").stdout)]
+
+
 @pytest.mark.parametrize("delete", [False, True])
 def test_the_module_and_the_policy_command_agree(delete: bool, modules: Path) -> None:
     """Both allow exactly the same, wildcards in prefixes and covered prefixes included."""
-    terraform = Terraform(modules / "bucket-policy")
-    uris = ["s3://logs-b/x$y/", "s3://logs-a/b*", "s3://logs-a/a?/", "s3://logs-a/a?/b/", "s3://logs-c"]
-    terraform.run("init", "-input=false", "-backend=false")
-    terraform.run("apply", "-auto-approve", f"-var=prefixes={json.dumps(uris)}", f"-var=delete={json.dumps(delete)}")
-    statements = json.loads(terraform.run("output", "-json", "statements").stdout)
-    assert [simplified(one) for one in statements] == [
-        simplified(one) for one in storage_policy([S3Uri.parse(uri) for uri in uris], delete=delete)["Statement"]
-    ]
+    uris = ["s3://logs-b/x$y/", "s3://logs-a/b*", "s3://logs-a/a?/", "s3://logs-a/a?/b/", "s3://logs-c", "s3://logs-d/"]
+    printed = policies_for(map(S3Uri.parse, uris), Grant(delete, account=ACCOUNT))
+    assert granted(applied_policies(modules, uris, delete=delete)) == granted(printed)
 
 
-def simplified(statement: dict[str, Any]) -> dict[str, Any]:
-    """Without what means nothing: an empty condition, a list of one."""
-    conditions = {
-        operator: {key: [values] if isinstance(values, str) else values for key, values in tests.items()}
-        for operator, tests in (statement.get("Condition") or {}).items()
+@pytest.mark.parametrize("prefix", ["", "team-{}/"])
+def test_many_buckets_take_policies_that_fit(prefix: str, modules: Path) -> None:
+    """Forty buckets fit the ten policies that a role can have, each in 6,144 characters, and nothing is left out."""
+    uris = [f"s3://acme-prod-team-{n}-access-logs-us-east-1-{ACCOUNT}/{prefix.format(n)}" for n in range(40)]
+    policies = applied_policies(modules, uris, delete=True)
+    assert len(policies) <= 10
+    assert all(policy_chars(policy) <= MAX_POLICY_CHARS for policy in policies)
+    assert granted(policies) == granted(policies_for(map(S3Uri.parse, uris), Grant(delete=True, account=ACCOUNT)))
+
+
+def granted(policies: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """Each action on each resource, and its condition."""
+    return {
+        (action, resource, json.dumps(statement.get("Condition"), sort_keys=True))
+        for policy in policies
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
     }
-    return statement | {"Condition": conditions}
 
 
 FORGOTTEN_OF_ALARMS = frozenset(
@@ -140,6 +157,7 @@ def planned_changes(terraform: Terraform) -> dict[str, set[str]]:
     return changes
 
 
+ACCOUNT = "123456789012"
 ENDPOINTS = ("cloudwatch", "iam", "lambda", "logs", "scheduler", "sqs", "sts")
 
 

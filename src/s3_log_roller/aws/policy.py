@@ -1,18 +1,29 @@
-"""The least-privilege IAM policies: exactly the actions the program makes, on exactly the places it works on.
+"""The least-privilege IAM policies: exactly the actions the program makes, on exactly the keys it works on.
 
-The facts behind them: service authorization reference of Amazon S3 (`s3:ListBucket` has the condition key `s3:prefix`)
-and the IAM User Guide (`${*}` is a literal `*`).
+Whoever steals credentials with such a policy can neither change nor delete a rollup, nor overwrite anything: rollups
+are written only under their own names and only where nothing is, and only keys that end like logs are deleted, each
+with the ETag it was proven with.
+
+The facts behind it: S3 User Guide, "Enforce conditional writes" and "Enforce conditional deletes" (`s3:if-none-match`,
+`s3:if-match`; parts of an upload are exempted by `s3:ObjectCreationOperation`); service authorization reference of
+Amazon S3 (`s3:ListBucket` has the condition key `s3:prefix`); IAM User Guide (`${*}` is a literal `*`; quotas).
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
+from s3_log_roller.errors import UsageError
 from s3_log_roller.uris import S3Uri
 
-ROLLING: Final = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
+READING: Final = ("s3:AbortMultipartUpload", "s3:GetObject")
+LISTING: Final = "s3:ListBucket"
+WRITING: Final = "s3:PutObject"
 DELETING: Final = "s3:DeleteObject"
 """With an ETag, as the program deletes, it needs s3:GetObject as well."""
 QUEUEING: Final = (
@@ -23,40 +34,102 @@ QUEUEING: Final = (
     "sqs:ReceiveMessage",
     "sqs:SendMessage",
 )
-"""Of the command line's producer and worker."""
+"""What the command line's producer and worker call."""
+
+LOG_NAME: Final = "20??-??-??-??-??-??-????????????????"
+ROLLUP_DAY: Final = "20??-??-??-"
+ROLLUP_DIGEST: Final = "????????.tgz"
+
+IF_NOTHING_IS_THERE: Final = {"Null": {"s3:if-none-match": "false"}}
+PARTS_OF_AN_UPLOAD: Final = {"Bool": {"s3:ObjectCreationOperation": "false"}}
+IF_UNCHANGED: Final = {"Null": {"s3:if-match": "false"}}
+
+MAX_POLICY_CHARS: Final = 6_144
+"""A managed policy holds no more; white space does not count (IAM quotas)."""
 
 _LOG_START: Final = "2000-01-01-00-00-00-"
 _LOG_START_PATTERN: Final = re.compile(
     r"20\d\d-(0[0-9]|1[0-2])-([0-2]\d|3[01])-([01]\d|2[0-3])(-[0-5]\d){2}-.*", re.DOTALL
 )
-_DAY_CHARS: Final = len("2000-01-01-")
+
+Statement = dict[str, Any]
+Policy = dict[str, Any]
 
 
-def storage_policy(places: Iterable[S3Uri], *, delete: bool, partition: str = "aws") -> dict[str, Any]:
-    """What rolling up the logs under these places takes; for the program itself or for the role it assumes."""
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What holds for every statement about a bucket."""
+
+    delete: bool = False
+    partition: str = "aws"
+    account: str | None = None
+    """The account that the buckets have to belong to, by its 12 digits."""
+
+
+def policies_for(places: Iterable[S3Uri], grant: Grant, others: Sequence[Statement] = ()) -> list[Policy]:
+    """The policies that together allow rolling up the logs under these places, and the other statements.
+
+    Each fits a managed policy. Raises `UsageError` where a single bucket's prefixes, or the other statements, do not.
+    """
     by_bucket: dict[str, list[str]] = {}
     for place in places:
-        by_bucket.setdefault(place.bucket, []).extend(key_prefixes(place.prefix))
-    actions = [*ROLLING, DELETING] if delete else [*ROLLING]
-    statements: list[dict[str, Any]] = []
+        by_bucket.setdefault(place.bucket, []).append(place.prefix)
+    policies: list[Policy] = []
+    statements: list[Statement] = list(others)
+    together: dict[str, list[str]] = {}
     for bucket, prefixes in sorted(by_bucket.items()):
-        arn = f"arn:{partition}:s3:::{bucket}"
-        patterns = [f"{_literal(prefix)}*" for prefix in without_covered(prefixes)]
-        statements.append(_allow(["s3:ListBucket"], [arn]) | {"Condition": {"StringLike": {"s3:prefix": patterns}}})
-        statements.append(_allow(sorted(actions), [f"{arn}/{pattern}" for pattern in patterns]))
-    return _policy(statements)
+        together[bucket] = prefixes
+        grown = [*others, *storage_statements(together, grant)]
+        if statements and policy_chars(_policy(grown)) > MAX_POLICY_CHARS:
+            policies.append(_policy(statements))
+            others, together = (), {bucket: prefixes}
+            grown = storage_statements(together, grant)
+        statements = grown
+    policies.append(_policy(statements))
+    for policy in policies:
+        _check_size(policy)
+    return policies
 
 
-def with_statements(
-    policy: dict[str, Any], *, queue_arn: str | None = None, roles: Iterable[str] = ()
-) -> dict[str, Any]:
-    """The policy and, on top, using that queue and assuming those roles."""
-    statements = list(policy["Statement"])
-    if queue_arn is not None:
-        statements.append(_allow([*QUEUEING], [queue_arn]))
-    if arns := sorted(roles):
-        statements.append(_allow(["sts:AssumeRole"], arns))
-    return _policy(statements)
+def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: Grant) -> list[Statement]:
+    """What rolling up the logs under these prefixes takes. Buckets share statements as far as they can."""
+    listed: dict[tuple[str, ...], list[str]] = {}
+    keys, rollups, logs = [], [], []
+    for bucket, asked in prefixes_by_bucket.items():
+        arn = f"arn:{grant.partition}:s3:::{bucket}"
+        prefixes = without_covered(asked)
+        covering = without_covered(chain.from_iterable(map(key_prefixes, prefixes)))
+        listed.setdefault(tuple(f"{_literal(prefix)}*" for prefix in covering), []).append(arn)
+        keys += [f"{arn}/{_literal(prefix)}*" for prefix in covering]
+        rollups += [f"{arn}/{pattern}" for prefix in prefixes for pattern in _rollup_patterns(prefix)]
+        logs += [f"{arn}/{pattern}" for prefix in prefixes for pattern in _log_patterns(prefix)]
+    statements = [
+        _allow([LISTING], arns, {} if patterns == ("*",) else {"StringLike": {"s3:prefix": list(patterns)}}, grant)
+        for patterns, arns in listed.items()
+    ]
+    statements += [
+        _allow([*READING], keys, {}, grant),
+        _allow([WRITING], rollups, IF_NOTHING_IS_THERE, grant),
+        _allow([WRITING], rollups, PARTS_OF_AN_UPLOAD, grant),
+    ]
+    if grant.delete:
+        statements.append(_allow([DELETING], logs, IF_UNCHANGED, grant))
+    return statements if keys else []
+
+
+def queue_statement(queue_arn: str) -> Statement:
+    """What using that queue takes."""
+    return {"Effect": "Allow", "Action": [*QUEUEING], "Resource": [queue_arn]}
+
+
+def roles_statement(arns: Iterable[str]) -> Statement:
+    """What assuming those roles takes."""
+    return {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": sorted(arns)}
+
+
+def policy_chars(policy: Policy) -> int:
+    """The characters that IAM counts."""
+    return len(json.dumps(policy, separators=(",", ":"), ensure_ascii=False))
 
 
 def key_prefixes(prefix: str) -> list[str]:
@@ -66,11 +139,8 @@ def key_prefixes(prefix: str) -> list[str]:
     on into the time of day (`logs/2022-07-01-05`) asks for that whole day.
     """
     found = [prefix]
-    for split in range(len(prefix)):
-        target_prefix, started = prefix[:split], prefix[split:]
-        if _LOG_START_PATTERN.fullmatch(started + _LOG_START[len(started) :]):
-            day = started[:_DAY_CHARS]
-            found += [f"{target_prefix}rollup-{day}", target_prefix + day]
+    for target_prefix, day in _dated(prefix):
+        found += [f"{target_prefix}rollup-{day}", target_prefix + day]
     return without_covered(found)
 
 
@@ -83,13 +153,48 @@ def without_covered(prefixes: Iterable[str]) -> list[str]:
     return kept
 
 
+def _rollup_patterns(prefix: str) -> Iterator[str]:
+    """What matches the keys of rollups under the prefix, and of those whose days the prefix asks for."""
+    yield f"{_literal(prefix)}*rollup-{ROLLUP_DAY}{ROLLUP_DIGEST}"
+    for target_prefix, day in _dated(prefix):
+        yield _literal(f"{target_prefix}rollup-{day}") + ROLLUP_DAY[len(day) :] + ROLLUP_DIGEST
+
+
+def _log_patterns(prefix: str) -> Iterator[str]:
+    """What matches the keys of logs under the prefix, and of those whose days the prefix asks for."""
+    yield f"{_literal(prefix)}*{LOG_NAME}"
+    for target_prefix, day in _dated(prefix):
+        yield _literal(target_prefix + day) + LOG_NAME[len(day) :]
+
+
+def _dated(prefix: str) -> Iterator[tuple[str, str]]:
+    """Where a log's name may begin inside the prefix: the target prefix before it, and the day as far as it goes."""
+    for split in range(len(prefix)):
+        target_prefix, started = prefix[:split], prefix[split:]
+        if _LOG_START_PATTERN.fullmatch(started + _LOG_START[len(started) :]):
+            yield target_prefix, started[: len(ROLLUP_DAY)]
+
+
 def _literal(text: str) -> str:
     return re.sub(r"[*?$]", lambda match: f"${{{match[0]}}}", text)
 
 
-def _allow(actions: list[str], resources: list[str]) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+def _allow(actions: list[str], resources: list[str], condition: dict[str, Any], grant: Grant) -> Statement:
+    condition = dict(condition)
+    if grant.account is not None:
+        condition["StringEquals"] = {"aws:ResourceAccount": grant.account}
+    statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return statement | {"Condition": condition} if condition else statement
 
 
-def _policy(statements: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": statements}
+def _policy(statements: Sequence[Statement]) -> Policy:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _check_size(policy: Policy) -> None:
+    if (chars := policy_chars(policy)) > MAX_POLICY_CHARS:
+        what = ", ".join(policy["Statement"][0]["Resource"][:1])
+        raise UsageError(
+            f"the statements for {what} take {chars:,} characters, but a managed policy holds {MAX_POLICY_CHARS:,}: "
+            "name fewer, shorter prefixes (a prefix covers everything below it)"
+        )

@@ -12,7 +12,7 @@ from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window, parse_day
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 
-_PAYLOAD: Final = frozenset({"prefixes", "s3_role", "external_id", "min_age_days", "since", "until"})
+_PAYLOAD: Final = frozenset({"prefixes", "s3_role", "external_id", "min_age_days", "since", "until", "schedule"})
 
 
 def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -> list[ScanTask]:
@@ -23,7 +23,7 @@ def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -
     prefixes = fields.get("prefixes")
     if not isinstance(prefixes, list) or not prefixes or not all(isinstance(text, str) for text in prefixes):
         raise UsageError("the payload's 'prefixes' is no list of s3://bucket/prefix")
-    for name in ("s3_role", "external_id", "since", "until"):
+    for name in ("s3_role", "external_id", "since", "until", "schedule"):
         if not isinstance(fields.get(name, ""), str):
             raise UsageError(f"the payload's {name!r} is no text")
     if "external_id" in fields and "s3_role" not in fields:

@@ -1,64 +1,155 @@
-"""The printed policy covers exactly the prefixes asked for."""
+"""The printed policy covers exactly the prefixes asked for, and what IAM can express of the program's promises."""
 
 from __future__ import annotations
 
 import json
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.iam import allows
 
-from s3_log_roller.aws.policy import key_prefixes, storage_policy, with_statements
+from s3_log_roller.aws.policy import (
+    MAX_POLICY_CHARS,
+    Grant,
+    key_prefixes,
+    policies_for,
+    policy_chars,
+    queue_statement,
+    roles_statement,
+)
 from s3_log_roller.cli.main import main
+from s3_log_roller.errors import UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.uris import S3Uri
 
+LOG = "2022-07-21-23-59-58-0123456789ABCDEF"
+ROLLUP = "rollup-2022-07-21-0a1b2c3d.tgz"
+IF_NOTHING_IS_THERE = {"s3:if-none-match": "*", "s3:ObjectCreationOperation": "true"}
+IF_UNCHANGED = {"s3:if-match": "d41d8cd98f00b204e9800998ecf8427e"}
+ACCOUNT = "123456789012"
 
-def statements(*uris: str, delete: bool = False) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = storage_policy([S3Uri.parse(uri) for uri in uris], delete=delete)["Statement"]
-    return found
+
+def policy(*uris: str, delete: bool = False, account: str | None = None) -> dict[str, Any]:
+    (one,) = policies_for([S3Uri.parse(uri) for uri in uris], Grant(delete, account=account))
+    return one
+
+
+def may(policy: dict[str, Any], action: str, key: str, **context: str) -> bool:
+    return allows([policy], action, f"arn:aws:s3:::my-logs/{key}", context)
 
 
 def test_a_policy_as_a_whole() -> None:
-    """Listing is bound to the prefix, reading and writing to the keys under it, deleting is left out."""
-    assert statements("s3://my-logs/example.com/") == [
+    """Five statements: list, read, write what is new, write parts of it, delete what is unchanged."""
+    arn = "arn:aws:s3:::my-logs"
+    rollups = [f"{arn}/example.com/*rollup-20??-??-??-????????.tgz"]
+    logs = [f"{arn}/example.com/*20??-??-??-??-??-??-????????????????"]
+    owner = {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
+    assert policy("s3://my-logs/example.com/", delete=True, account=ACCOUNT)["Statement"] == [
         {
             "Effect": "Allow",
             "Action": ["s3:ListBucket"],
-            "Resource": ["arn:aws:s3:::my-logs"],
-            "Condition": {"StringLike": {"s3:prefix": ["example.com/*"]}},
+            "Resource": [arn],
+            "Condition": {"StringLike": {"s3:prefix": ["example.com/*"]}} | owner,
         },
         {
             "Effect": "Allow",
-            "Action": ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
-            "Resource": ["arn:aws:s3:::my-logs/example.com/*"],
+            "Action": ["s3:AbortMultipartUpload", "s3:GetObject"],
+            "Resource": [f"{arn}/example.com/*"],
+            "Condition": owner,
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": rollups,
+            "Condition": {"Null": {"s3:if-none-match": "false"}} | owner,
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": rollups,
+            "Condition": {"Bool": {"s3:ObjectCreationOperation": "false"}} | owner,
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:DeleteObject"],
+            "Resource": logs,
+            "Condition": {"Null": {"s3:if-match": "false"}} | owner,
         },
     ]
 
 
-def test_deleting_is_allowed_only_when_asked_for() -> None:
-    """`--delete` adds s3:DeleteObject and nothing else."""
-    without, with_delete = statements("s3://my-logs/"), statements("s3://my-logs/", delete=True)
-    assert with_delete[1].pop("Action") == sorted([*without[1].pop("Action"), "s3:DeleteObject"])
-    assert without == with_delete
+class TestStolenCredentials:
+    """What somebody who has the worker's credentials can and cannot do with them."""
+
+    POLICY = policy("s3://my-logs/a/", delete=True, account=ACCOUNT)
+
+    def may(self, action: str, key: str, **context: str) -> bool:
+        return may(self.POLICY, action, key, **{"aws:ResourceAccount": ACCOUNT} | context)
+
+    def test_nothing_that_is_there_can_be_overwritten(self) -> None:
+        """A write without If-None-Match is refused, under a rollup's name, too."""
+        assert self.may("s3:PutObject", f"a/{ROLLUP}", **IF_NOTHING_IS_THERE)
+        assert not self.may("s3:PutObject", f"a/{ROLLUP}", **{"s3:ObjectCreationOperation": "true"})
+        if_match = {"s3:if-match": "e", "s3:ObjectCreationOperation": "true"}
+        assert not self.may("s3:PutObject", f"a/{ROLLUP}", **if_match)
+
+    def test_parts_of_an_upload_need_no_condition(self) -> None:
+        """They cannot have one (CreateMultipartUpload, UploadPart); completing the upload can and must."""
+        assert self.may("s3:PutObject", f"a/{ROLLUP}", **{"s3:ObjectCreationOperation": "false"})
+
+    @pytest.mark.parametrize("key", [f"a/{LOG}", "a/index.html", f"a/{ROLLUP}.old", "a/rollup-2022.tgz", f"b/{ROLLUP}"])
+    def test_only_rollups_can_be_written(self, key: str) -> None:
+        """No log can be forged, and nothing be left beside them."""
+        assert not self.may("s3:PutObject", key, **IF_NOTHING_IS_THERE)
+
+    @pytest.mark.parametrize("key", [f"a/{ROLLUP}", "a/index.html", "a/b/other.tgz", f"b/{LOG}"])
+    def test_nothing_but_logs_can_be_deleted(self, key: str) -> None:
+        """Rollups least of all."""
+        assert not self.may("s3:DeleteObject", key, **IF_UNCHANGED)
+
+    def test_a_log_can_be_deleted_only_by_its_etag(self) -> None:
+        """A delete that does not say what it deletes is refused."""
+        assert self.may("s3:DeleteObject", f"a/b/{LOG}", **IF_UNCHANGED)
+        assert not self.may("s3:DeleteObject", f"a/b/{LOG}")
+
+    @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"])
+    def test_a_bucket_of_another_account_is_out_of_reach(self, action: str) -> None:
+        """Somebody who registers the bucket's name anew gets and gives nothing."""
+        context = IF_NOTHING_IS_THERE | IF_UNCHANGED | {"aws:ResourceAccount": "999999999999"}
+        for key in (f"a/{LOG}", f"a/{ROLLUP}"):
+            assert not self.may(action, key, **context)
+
+    def test_without_delete_nothing_can_be_deleted(self) -> None:
+        """s3:DeleteObject is there only when asked for."""
+        assert not may(policy("s3://my-logs/a/"), "s3:DeleteObject", f"a/{LOG}", **IF_UNCHANGED)
+
+
+def test_no_owner_is_asked_for_unless_given() -> None:
+    """The condition would refuse everything where the account is not known."""
+    assert "aws:ResourceAccount" not in json.dumps(policy("s3://my-logs/"))
+
+
+def test_a_whole_bucket_needs_no_condition_on_listing() -> None:
+    """HeadBucket has no prefix, so a condition on it would refuse it."""
+    assert allows([policy("s3://my-logs/")], "s3:ListBucket", "arn:aws:s3:::my-logs")
+    assert not allows([policy("s3://my-logs/a/")], "s3:ListBucket", "arn:aws:s3:::my-logs", {"s3:prefix": "b/"})
 
 
 def test_a_covered_prefix_is_left_out() -> None:
     """A prefix inside another one needs no patterns of its own; buckets stay apart."""
-    found = statements("s3://b-1/a/b", "s3://b-1/a", "s3://b-2/a")
-    assert [one["Resource"] for one in found] == [
-        ["arn:aws:s3:::b-1"],
-        ["arn:aws:s3:::b-1/a*"],
-        ["arn:aws:s3:::b-2"],
-        ["arn:aws:s3:::b-2/a*"],
-    ]
+    read = policy("s3://b-1/a/b", "s3://b-1/a", "s3://b-2/a")["Statement"][1]
+    assert read["Resource"] == ["arn:aws:s3:::b-1/a*", "arn:aws:s3:::b-2/a*"]
 
 
 def test_wildcards_in_a_prefix_are_literal() -> None:
     """A `*` in a prefix must not open what lies beside it."""
-    assert statements("s3://my-logs/a*?$/")[1]["Resource"] == ["arn:aws:s3:::my-logs/a${*}${?}${$}/*"]
+    granted = policy("s3://my-logs/a*?$/")
+    assert granted["Statement"][1]["Resource"] == ["arn:aws:s3:::my-logs/a${*}${?}${$}/*"]
+    assert may(granted, "s3:GetObject", f"a*?$/{LOG}")
+    assert not may(granted, "s3:GetObject", f"abcd/{LOG}")
 
 
 @pytest.mark.parametrize(
@@ -80,21 +171,57 @@ def test_a_prefix_that_ends_in_a_date_covers_its_rollups(prefix: str, expected: 
     assert key_prefixes(prefix) == expected
 
 
-@given(st.sampled_from(["", "logs/", "logs-", "a2022-", "2", "20/"]), st.integers(0, 40))
-def test_every_key_a_run_touches_is_covered(target_prefix: str, cut: int) -> None:
-    """Whatever part of a log key the prefix is, the whole day's logs and its rollups may be read and written."""
-    key = f"{target_prefix}2022-07-21-23-59-58-0123456789ABCDEF"
+@given(st.sampled_from(["", "logs/", "logs-", "a2022-", "2", "20/", "a*b/"]), st.integers(0, 44))
+def test_everything_a_run_does_is_covered(target_prefix: str, cut: int) -> None:
+    """Whatever part of a log key the prefix is, that whole day's logs and rollups may be handled."""
+    key = f"{target_prefix}{LOG}"
     log = parse_log_key(key)
     assert log is not None
     group = DayGroup("my-logs", log.target_prefix, log.day)
-    (*_, objects) = statements(f"s3://my-logs/{key[:cut]}")
-    for touched in (key, group.logs_prefix + "00-00-00-AB", group.rollups_prefix + "0a1b2c3d.tgz"):
-        assert any(fnmatchcase(f"arn:aws:s3:::my-logs/{touched}", pattern) for pattern in objects["Resource"])
+    granted = policy(f"s3://my-logs/{key[:cut]}", delete=True)
+    other = group.logs_prefix + "00-00-00-0123456789ABCDEF"
+    for original in (key, other):
+        assert may(granted, "s3:GetObject", original)
+        assert may(granted, "s3:DeleteObject", original, **IF_UNCHANGED)
+    rollup = group.rollup_key(key)
+    assert may(granted, "s3:GetObject", rollup)
+    assert may(granted, "s3:PutObject", rollup, **IF_NOTHING_IS_THERE)
+    assert not may(granted, "s3:DeleteObject", rollup, **IF_UNCHANGED)
+    for prefix in (group.logs_prefix, group.rollups_prefix, key[:cut]):
+        assert allows([granted], "s3:ListBucket", "arn:aws:s3:::my-logs", {"s3:prefix": prefix})
+
+
+def realistic(number: int) -> Iterator[S3Uri]:
+    for bucket in range(number):
+        yield S3Uri(f"acme-prod-team-{bucket:02}-access-logs-us-east-1-123456789012", f"AWSLogs/team-{bucket:02}/")
+
+
+@pytest.mark.parametrize(("buckets", "policies"), [(5, 1), (20, 3), (40, 6)])
+def test_many_buckets_take_several_policies(buckets: int, policies: int) -> None:
+    """Each of them fits a managed policy, and together they allow everything that was asked for."""
+    others = [queue_statement("arn:queue"), roles_statement(["r1"])]
+    made = policies_for(realistic(buckets), Grant(True, account=ACCOUNT), others)
+    assert len(made) == policies
+    assert all(policy_chars(policy) <= MAX_POLICY_CHARS for policy in made)
+    for uri in realistic(buckets):
+        arn, owner = f"arn:aws:s3:::{uri.bucket}", {"aws:ResourceAccount": ACCOUNT}
+        assert allows(made, "s3:ListBucket", arn, owner | {"s3:prefix": uri.prefix})
+        assert allows(made, "s3:PutObject", f"{arn}/{uri.prefix}{ROLLUP}", owner | IF_NOTHING_IS_THERE)
+        assert not allows(made, "s3:ListBucket", arn, owner | {"s3:prefix": "AWSLogs/"})
+    assert made[0]["Statement"][:2] == others
+    assert sum("sqs" in json.dumps(policy) for policy in made) == 1
+
+
+def test_what_fits_no_policy_is_refused_with_the_numbers() -> None:
+    """A hundred prefixes of one bucket cannot be split."""
+    places = [S3Uri("my-logs", f"some/where/rather/far/down/the/tree/{number}/") for number in range(100)]
+    with pytest.raises(UsageError, match=r"arn:aws:s3:::my-logs take 29,933 characters, .* holds 6,144"):
+        policies_for(places, Grant())
 
 
 def test_queue_and_roles_are_added() -> None:
     """The queue's actions are on that queue, sts:AssumeRole on those roles; no action holds a wildcard."""
-    policy = with_statements(storage_policy([], delete=False), queue_arn="arn:queue", roles=["r2", "r1"])
+    (policy,) = policies_for([], Grant(), [queue_statement("arn:queue"), roles_statement(["r2", "r1"])])
     queue, roles = policy["Statement"]
     assert queue["Resource"] == ["arn:queue"]
     assert "*" not in str(queue["Action"])
@@ -103,14 +230,44 @@ def test_queue_and_roles_are_added() -> None:
 
 def test_the_command_prints_the_policy_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """Its output can be handed to `aws iam create-policy` as it is."""
-    assert main(["policy", "--prefixes", "s3://my-logs/", "--delete", "--partition", "aws-cn"]) == 0
+    arguments = ["--prefixes", "s3://my-logs/", "--delete", "--partition", "aws-cn", "--expected-bucket-owner", ACCOUNT]
+    assert main(["policy", *arguments]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed == storage_policy([S3Uri("my-logs", "")], delete=True, partition="aws-cn")
+    assert [printed] == policies_for([S3Uri("my-logs", "")], Grant(True, "aws-cn", ACCOUNT))
+
+
+def test_a_role_may_be_named_for_all_accounts(capsys: pytest.CaptureFixture[str]) -> None:
+    """One role name in many accounts needs one line."""
+    assert main(["policy", "--s3-role", "arn:aws:iam::*:role/access"]) == 0
+    (statement,) = json.loads(capsys.readouterr().out)["Statement"]
+    assert statement["Resource"] == ["arn:aws:iam::*:role/access"]
+
+
+def test_the_command_prints_one_of_several_policies(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --part it says how many there are: the first alone would not do."""
+    arguments = ["policy", "--prefixes", *map(str, realistic(20)), "--delete"]
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "this takes 3 policies" in printed.err
+    parts = []
+    for number in ("1", "2", "3"):
+        assert main([*arguments, "--part", number]) == 0
+        parts.append(json.loads(capsys.readouterr().out))
+    assert parts == policies_for(realistic(20), Grant(True))
+    assert main([*arguments, "--part", "4"]) == 2
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--prefixes", "my-logs"], ["--prefixes", "s3://my-logs/", "--queue-arn", "q"], ["--s3-role", "admin"]],
+    [
+        [],
+        ["--prefixes", "my-logs"],
+        ["--prefixes", "s3://my-logs/", "--queue-arn", "q"],
+        ["--s3-role", "admin"],
+        ["--s3-role", "arn:aws:iam::*:role/*"],
+        ["--prefixes", "s3://my-logs/", "--expected-bucket-owner", "me"],
+    ],
 )
 def test_wrong_arguments_are_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed that might be taken for a policy."""

@@ -6,7 +6,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.80"
+      version = ">= 5.80, < 7.0"
     }
   }
 }
@@ -66,7 +66,7 @@ module "eu_central_1" {
 
 # In the other account; one role there serves every region.
 module "shop_access" {
-  source    = "../../bucket-access"
+  source    = "../../modules/bucket-access"
   providers = { aws = aws.shop_account }
 
   trusted_role_arns = [module.us_west_2.function_role_arn, module.eu_central_1.function_role_arn]

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 from s3_log_roller.errors import UsageError
-from s3_log_roller.uris import Role, S3Uri
+from s3_log_roller.uris import RolePattern, S3Uri, check_account
 
 DESCRIPTION: Final = (
     "Prints the IAM policy with the least permissions that rolling up these prefixes needs. It makes no request to AWS."
@@ -19,7 +19,9 @@ examples:
   s3-log-roller policy --prefixes s3://my-logs/example.com/ --delete
   s3-log-roller policy --prefixes s3://my-logs/ --queue-arn arn:aws:sqs:us-west-2:123456789012:s3-rollup-us-west-2
   s3-log-roller policy --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
+  s3-log-roller policy --prefixes s3://my-logs-01/ s3://my-logs-02/ … s3://my-logs-40/ --part 2 > policy-2.json
 
+Many buckets need several policies; without --part an error says how many.
 With --s3-role alone it is the policy for your own credentials, if that role has the policy for the prefixes.
 """
 EXIT_CODES: Final = {
@@ -38,7 +40,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--delete", action="store_true", help="also allow deleting originals")
     parser.add_argument("--queue-arn", metavar="ARN", help="also allow using this queue (producer and worker)")
-    parser.add_argument("--s3-role", nargs="+", default=[], metavar="ARN", help="also allow assuming these roles")
+    parser.add_argument(
+        "--s3-role",
+        nargs="+",
+        default=[],
+        metavar="ARN",
+        help="also allow assuming these roles; with * for the account, the role of that name in every account",
+    )
+    parser.add_argument(
+        "--expected-bucket-owner",
+        metavar="ACCOUNT",
+        help="allow all of it only while the buckets belong to this account (12 digits)",
+    )
+    parser.add_argument("--part", type=int, metavar="N", help="which of several policies to print, from 1")
     parser.add_argument(
         "--partition",
         default="aws",
@@ -50,7 +64,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the policy."""
-    from s3_log_roller.aws.policy import storage_policy, with_statements
+    from s3_log_roller.aws.policy import Grant, policies_for, queue_statement, roles_statement
     from s3_log_roller.cli.rolling import print_result
 
     if not args.prefixes and not args.s3_role:
@@ -61,8 +75,23 @@ def run(args: Namespace) -> int:
         )
     if not _PARTITION.fullmatch(args.partition):
         raise UsageError(f"--partition {args.partition!r} is not a valid partition: write aws, aws-cn or aws-us-gov")
+    owner = None if args.expected_bucket_owner is None else check_account(args.expected_bucket_owner)
     places = [S3Uri.parse(text) for text in args.prefixes]
-    policy = storage_policy(places, delete=args.delete, partition=args.partition)
-    policy = with_statements(policy, queue_arn=args.queue_arn, roles={Role.parse(arn).arn for arn in args.s3_role})
-    print_result(json.dumps(policy, indent=2) + "\n")
+    others = [] if args.queue_arn is None else [queue_statement(args.queue_arn)]
+    if args.s3_role:
+        others.append(roles_statement({RolePattern.parse(arn).arn for arn in args.s3_role}))
+    policies = policies_for(places, Grant(args.delete, args.partition, owner), others)
+    print_result(json.dumps(policies[_part(args.part, len(policies))], indent=2) + "\n")
     return 0
+
+
+def _part(number: int | None, policies: int) -> int:
+    """The index of the policy to print. Raises `UsageError` if the user has to choose first."""
+    if number is None and policies > 1:
+        raise UsageError(
+            f"this takes {policies} policies, since IAM allows 6,144 characters in each: print all of them with "
+            f"--part 1 to --part {policies}, and attach all of them to the same role"
+        )
+    if number is not None and not 1 <= number <= policies:
+        raise UsageError(f"--part {number} does not exist: there are {policies} policies, numbered from 1")
+    return (number or 1) - 1

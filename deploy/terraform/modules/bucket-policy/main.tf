@@ -1,0 +1,99 @@
+# The IAM policies for rolling up the logs under some prefixes, with the statements that `s3-log-roller policy` prints:
+# rollups are written only where nothing is, and only what ends like a log is deleted, each by its ETag.
+
+locals {
+  places = [for uri in var.prefixes : regex("^s3://(?P<bucket>[^/]+)/?(?P<prefix>.*)$", uri)]
+  by_bucket = {
+    for place in local.places : place.bucket => place.prefix...
+  }
+  # Without prefixes that another one covers; `*`, `?` and `$` are meant literally.
+  starts = {
+    for bucket, prefixes in local.by_bucket : bucket => [
+      for prefix in sort(distinct(prefixes)) :
+      replace(replace(replace(prefix, "$", "$${$}"), "*", "$${*}"), "?", "$${?}")
+      if !anytrue([for other in prefixes : other != prefix && startswith(prefix, other)])
+    ]
+  }
+  arns = { for bucket in keys(local.starts) : bucket => "arn:${var.partition}:s3:::${bucket}" }
+  # What one bucket adds to each statement.
+  adds = {
+    for bucket, starts in local.starts : bucket => {
+      listed  = jsonencode(starts)
+      keys    = [for start in starts : "${local.arns[bucket]}/${start}*"]
+      rollups = [for start in starts : "${local.arns[bucket]}/${start}*rollup-20??-??-??-????????.tgz"]
+      logs    = [for start in starts : "${local.arns[bucket]}/${start}*20??-??-??-??-??-??-????????????????"]
+    }
+  }
+  owner = var.account_id == null ? {} : { StringEquals = { "aws:ResourceAccount" = var.account_id } }
+}
+
+# How many policies it takes. Buckets with the same prefixes come one after the other, since they share statements. A
+# policy takes the buckets that begin within the same stretch, so it is longer than that by one bucket at most.
+locals {
+  max_chars = 6144 # of a managed policy, without white space (IAM quotas)
+  fixed     = 900  # of the statements around the lists, with room for the first ListBucket
+
+  ordered = values({ for bucket, add in local.adds : "${add.listed} ${bucket}" => bucket })
+  chars = [
+    for index, bucket in local.ordered :
+    length(jsonencode([local.adds[bucket].keys, local.adds[bucket].rollups, local.adds[bucket].rollups, var.delete ? local.adds[bucket].logs : []])) +
+    (index > 0 && local.adds[bucket].listed == local.adds[local.ordered[max(0, index - 1)]].listed
+    ? length(local.arns[bucket]) + 3 : length(local.arns[bucket]) + length(jsonencode(local.starts[bucket])) + 2 * length(local.starts[bucket]) + 220)
+  ]
+  stretch = max(1, local.max_chars - local.fixed - max(0, local.chars...))
+  parts   = [for index in range(length(local.ordered)) : floor(sum(concat([0], slice(local.chars, 0, index))) / local.stretch)]
+  together = [
+    for part in distinct(local.parts) : [for index, bucket in local.ordered : bucket if local.parts[index] == part]
+  ]
+}
+
+locals {
+  statements = [
+    for buckets in local.together : concat(
+      [
+        for listed in distinct([for bucket in buckets : local.adds[bucket].listed]) : {
+          Effect   = "Allow"
+          Action   = ["s3:ListBucket"]
+          Resource = [for bucket in buckets : local.arns[bucket] if local.adds[bucket].listed == listed]
+          Condition = merge(local.owner, listed == jsonencode([""]) ? {} : {
+            StringLike = {
+              "s3:prefix" = [for start in distinct(flatten([for bucket in buckets : local.starts[bucket] if local.adds[bucket].listed == listed])) : "${start}*"]
+            }
+          })
+        }
+      ],
+      [
+        {
+          Effect    = "Allow"
+          Action    = ["s3:AbortMultipartUpload", "s3:GetObject"]
+          Resource  = flatten([for bucket in buckets : local.adds[bucket].keys])
+          Condition = local.owner
+        },
+        {
+          Effect    = "Allow"
+          Action    = ["s3:PutObject"]
+          Resource  = flatten([for bucket in buckets : local.adds[bucket].rollups])
+          Condition = merge(local.owner, { Null = { "s3:if-none-match" = "false" } })
+        },
+        {
+          Effect    = "Allow"
+          Action    = ["s3:PutObject"]
+          Resource  = flatten([for bucket in buckets : local.adds[bucket].rollups])
+          Condition = merge(local.owner, { Bool = { "s3:ObjectCreationOperation" = "false" } })
+        },
+      ],
+      !var.delete ? [] : [{
+        Effect    = "Allow"
+        Action    = ["s3:DeleteObject"]
+        Resource  = flatten([for bucket in buckets : local.adds[bucket].logs])
+        Condition = merge(local.owner, { Null = { "s3:if-match" = "false" } })
+      }],
+    )
+  ]
+  policies = [
+    for statements in local.statements : jsonencode({
+      Version   = "2012-10-17"
+      Statement = [for statement in statements : { for name, value in statement : name => value if name != "Condition" || length(value) > 0 }]
+    })
+  ]
+}
