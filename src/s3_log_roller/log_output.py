@@ -3,8 +3,8 @@
 An event is `logger.info("rolled", extra={"bucket": …, "day": …})`: the message names it, everything in `extra` is a
 field. Whatever a field holds, an event stays on one line and sends no control sequences to a terminal.
 
-The field `sentence` tells an event to people: the text format shows it alone, in place of the name and the fields;
-JSON leaves it out.
+The field `sentence` tells the event to people. The text format shows it instead of the name and the
+fields, JSON leaves it out.
 """
 
 from __future__ import annotations
@@ -38,20 +38,18 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class TextFormatter(logging.Formatter):
-    """`rolled bucket=logs day=2022-07-01 members=9`, with the level in front from warnings on."""
+    """The event's sentence, or `rolled bucket=logs members=9`, with the level in front from warnings on."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line. If there is a traceback, it follows on lines of its own."""
         fields = fields_of(record)
         sentence = fields.pop(SENTENCE, None)
-        if sentence is not None:
-            words = [printable(sentence)]
-        else:
-            words = [printable(record.getMessage())]
-            words += [f"{name}={_text_value(value)}" for name, value in fields.items()]
-        if record.levelno >= logging.WARNING:
-            words.insert(0, record.levelname)
-        line = " ".join(words)
+        if sentence is None:
+            sentence = " ".join(
+                [record.getMessage(), *(f"{name}={_text_value(value)}" for name, value in fields.items())]
+            )
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        line = level + printable(sentence)
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -13,6 +13,20 @@ from s3_log_roller.errors import UsageError
 logger = logging.getLogger(__name__)
 
 _BUCKET: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]")
+_SEVERAL: Final = re.compile(r"[,;]\s*s3://")
+_AWS_HOST: Final = r"s3[a-z0-9.-]*\.amazonaws\.com(?:\.cn)?"
+_OTHER_FORMS: Final = tuple(
+    map(
+        re.compile,
+        (
+            r"arn:aws[a-z-]*:s3:::(.+)",
+            r"S3://(.+)",
+            rf"https?://{_AWS_HOST}/(.+)",
+            rf"https?://([a-z0-9.-]+)\.{_AWS_HOST}/?(.*)",
+        ),
+    )
+)
+"""Other ways to name a bucket and a prefix: ARNs, and URLs with the bucket in the path or in the host."""
 _ROLE: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}):role/([\w+=,.@/-]+)", re.ASCII)
 _ROLES: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}|\*):role/([\w+=,.@/-]+)", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[0-9]{12}", re.ASCII)
@@ -25,9 +39,7 @@ def check_bucket_name(bucket: str) -> str:
     Raises `UsageError`.
     """
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise UsageError(
-            f"{bucket!r} is not a valid bucket name: 3 to 63 characters, lower-case letters, digits, dots and hyphens"
-        )
+        raise UsageError(f"{bucket!r} is not a valid bucket name: {_advice_on_bucket(bucket)}")
     return bucket
 
 
@@ -46,7 +58,9 @@ class S3Uri:
         """
         scheme, separator, rest = text.partition("://")
         if not separator or scheme != "s3":
-            raise UsageError(f"{text!r} is not an S3 URI: write s3://bucket/prefix")
+            raise UsageError(f"{text!r} is not an S3 URI: write {_probable_uri(text)}")
+        if _SEVERAL.search(rest):
+            raise UsageError(f"{text!r} holds several URIs: separate them by spaces")
         bucket, _, prefix = rest.partition("/")
         return cls(check_bucket_name(bucket), prefix)
 
@@ -115,8 +129,34 @@ def merge_prefixes(uris: Iterable[S3Uri]) -> list[S3Uri]:
     cover: S3Uri | None = None
     for uri in sorted(unique, key=lambda uri: (uri.bucket, uri.prefix)):
         if cover is not None and uri.bucket == cover.bucket and uri.prefix.startswith(cover.prefix):
-            logger.info("prefix_merged", extra={"prefix": str(uri), "into": str(cover)})
+            sentence = f"{uri} is left out, because {cover} covers it"
+            logger.info("prefix_merged", extra={"prefix": str(uri), "into": str(cover), "sentence": sentence})
         else:
             cover = uri
             kept.add(uri)
     return [uri for uri in unique if uri in kept]
+
+
+def _advice_on_bucket(bucket: str) -> str:
+    if "*" in bucket:
+        return "* stands for nothing in a bucket's name: name each bucket"
+    if bucket.startswith("arn:"):
+        return f"write the name alone, s3://{bucket.rpartition(':')[2]}/"
+    return "3 to 63 characters, lower-case letters, digits, dots and hyphens"
+
+
+def _probable_uri(text: str) -> str:
+    """The URI that somebody meant who wrote an ARN or a URL of S3, or the general form."""
+    for form in _OTHER_FORMS:
+        if match := form.fullmatch(text):
+            return f"s3://{'/'.join(match.groups())}"
+    return "s3://BUCKET/PREFIX"
+
+
+def describe_empty(uri: S3Uri) -> str:
+    """What to say of a prefix under which there is no object at all: what may be wrong with it."""
+    text = f"there is no object at all under {uri}"
+    for sign in "*?":
+        if sign in uri.prefix:
+            return f"{text}: {sign} is an ordinary character there, and a prefix covers all that begins with it"
+    return f"{text}: check its spelling"

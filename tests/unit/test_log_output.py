@@ -19,7 +19,14 @@ def test_text_is_the_event_and_its_fields() -> None:
     """What people read and grep: `rolled bucket=… day=…`, the level only where it matters."""
     line = TextFormatter().format(record(logging.INFO, "rolled", bucket="logs", day="2022-07-01", members=9))
     assert line == "rolled bucket=logs day=2022-07-01 members=9"
-    assert TextFormatter().format(record(logging.ERROR, "failed", why="no access")) == 'ERROR failed why="no access"'
+    assert TextFormatter().format(record(logging.ERROR, "failed", why="no access")) == 'error: failed why="no access"'
+
+
+def test_text_is_a_sentence_where_there_is_one() -> None:
+    """Names in it are escaped like fields."""
+    gone = record(logging.WARNING, "gone", key="a\n", sentence="a\n is gone")
+    assert TextFormatter().format(gone) == r"warning: a\n is gone"
+    assert "sentence" not in json.loads(JsonFormatter().format(gone))
 
 
 def test_no_field_breaks_a_line_or_reaches_the_terminal() -> None:

@@ -209,4 +209,7 @@ class SqsDelivery:
         try:
             self._queue.change_visibility(self._receipt, seconds)
         except Exception as error:
-            logger.warning("heartbeat_failed", extra={"message_id": self.message_id, "why": str(error)})
+            sentence = f"SQS may hand out a running task again, because its message could not be kept back: {error}"
+            logger.warning(
+                "heartbeat_failed", extra={"message_id": self.message_id, "why": str(error), "sentence": sentence}
+            )

@@ -45,7 +45,8 @@ def announce_scan_failure(summary: Summary) -> Callable[[str, RollerError], None
     """What to do about a prefix that cannot be scanned: say so, and go on with the others."""
 
     def announce(what: str, error: RollerError) -> None:
-        logger.error("scan_failed", extra={"prefix": what, "why": str(error)})
+        sentence = f"{what} could not be scanned: {error}"
+        logger.error("scan_failed", extra={"prefix": what, "why": str(error), "sentence": sentence})
         summary.scan_failed(what, error)
 
     return announce
@@ -54,9 +55,11 @@ def announce_scan_failure(summary: Summary) -> Callable[[str, RollerError], None
 @contextmanager
 def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator[None]:
     """Show progress during the `with` block and print the summary at its end, however it ends."""
+    finished = False
     try:
         with show_progress(line, wanted=not (args.quiet or args.no_progress) and args.log_format == "text"):
             yield
+        finished = True
     except KeyboardInterrupt:
         summary.interrupted = True
         raise
@@ -64,7 +67,7 @@ def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator
         if args.json:
             print_result(json.dumps(to_json(summary), indent=2) + "\n")
         elif not args.quiet:
-            print_result(render_text(summary))
+            print_result(render_text(summary, finished=finished))
 
 
 @contextmanager

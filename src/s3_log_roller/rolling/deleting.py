@@ -26,7 +26,11 @@ def delete_verified(store: Store, verified: Verified) -> tuple[Figures, DeleteRe
 def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
     """Every key goes to the log, the first few into the error."""
     for failure in failures:
-        logger.error("delete_refused", extra={"bucket": bucket, "key": failure.key, "why": failure.reason})
+        sentence = f"s3://{bucket}/{failure.key} was not deleted: {failure.reason}"
+        logger.error(
+            "delete_refused",
+            extra={"bucket": bucket, "key": failure.key, "why": failure.reason, "sentence": sentence},
+        )
     named = "; ".join(f"{failure.key}: {failure.reason}" for failure in failures[:_NAMED_FAILURES])
     more = f"; and {len(failures) - _NAMED_FAILURES} more, see the log" if len(failures) > _NAMED_FAILURES else ""
     return DeleteRefused(

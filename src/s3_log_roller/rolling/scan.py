@@ -17,6 +17,7 @@ from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.store import Pager, ReadStore, list_pages
+from s3_log_roller.uris import S3Uri, describe_empty
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def scan(
 
     Returns where to go on if less than `reserve_s` seconds were left after a page.
     """
+    uri = S3Uri(store.bucket, task.prefix)
     pager = Pager(store.bucket, task.prefix, task.start_after)
     last_key = task.start_after
     requests = 0
@@ -64,13 +66,19 @@ def scan(
             yield group
         if not in_order and not warned:
             # SeaweedFS lists `a/x` before `a-x`. Within a folder, all that skipping needs, its order is S3's.
-            logger.warning("listing_not_in_key_order", extra={"bucket": store.bucket, "prefix": task.prefix})
+            sentence = f"the server does not list {uri} in the order of keys; no log is missed"
+            logger.warning(
+                "listing_not_in_key_order",
+                extra={"bucket": store.bucket, "prefix": task.prefix, "sentence": sentence},
+            )
             warned = True
         pager.skip_to(after_day(last_key))
         last_key = pager.start_after
         # Behind an empty page no key says where to go on: then the time has to do.
         if not pager.ended and not pager.continuation_token and time_left_s() < reserve_s:
             return ScanOutcome(found, requests, pager.start_after)
+    if not last_key:
+        logger.warning("nothing_under_prefix", extra={"prefix": str(uri), "sentence": describe_empty(uri)})
     return ScanOutcome(found, requests)
 
 

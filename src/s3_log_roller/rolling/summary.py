@@ -80,10 +80,13 @@ class Summary:
         return ERROR if nothing_scanned else SOME_FAILED
 
 
-def render_text(summary: Summary) -> str:
-    """The summary for people: a few lines, the news first, warnings and failures last."""
+def render_text(summary: Summary, *, finished: bool = True) -> str:
+    """The summary for people: a few lines, the news first, warnings and failures last.
+
+    A run that an error ended is not `finished`: nobody knows whether there was anything to do.
+    """
     lines = [_scan_line(summary), *_work_lines(summary)]
-    if not summary.failed_count and not summary.interrupted:
+    if finished and not summary.failed_count and not summary.interrupted:
         lines.append(_nothing_to_do(summary))
     lines += [*_warnings(summary), *_failure_lines(summary)]
     if summary.interrupted:

@@ -238,6 +238,8 @@ class Worker:
         extra = {"what": what, "why": failed.why}
         if failed.traceback:
             extra["traceback"] = failed.traceback
+        else:
+            extra["sentence"] = f"{what}: {failed.why}"
         logger.error("failed", extra=extra)
         self._summary.failed(what, failed.why)
 

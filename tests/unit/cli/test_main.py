@@ -20,7 +20,7 @@ from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli
 from s3_log_roller.cli import options
 from s3_log_roller.cli.parser import COMMANDS, parse
-from s3_log_roller.errors import StorageError
+from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
@@ -146,8 +146,21 @@ def test_one_bad_prefix_is_exit_code_3_and_the_others_are_done(
     assert len(world.rolled) == 1
     output = capsys.readouterr()
     assert output.out.endswith("1 failed:\n  s3://gone/a/: the bucket s3://gone does not exist\n")
-    assert 'ERROR scan_failed prefix=s3://gone/a/ why="the bucket s3://gone does not exist"\n' in output.err
+    assert "error: s3://gone/a/ could not be scanned: the bucket s3://gone does not exist\n" in output.err
     assert run("producer --queue-name q --prefixes s3://gone/") == 1
+
+
+def test_a_queue_that_cannot_be_read_is_not_called_empty(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue that is missing, or a receive that is denied: one error, and no word of there being nothing to do."""
+
+    def receive(wait_seconds: int) -> None:
+        raise QueueError("sqs:ReceiveMessage on queue q: the queue does not exist")
+
+    monkeypatch.setattr(world.queue, "receive", receive)
+    assert run("worker --queue-name https://sqs.us-west-2.amazonaws.com/1/q") == 1
+    assert capsys.readouterr() == ("", "s3-log-roller: sqs:ReceiveMessage on queue q: the queue does not exist\n")
 
 
 def test_count_ends_a_worker(world: World) -> None:
@@ -197,7 +210,7 @@ PREFIX = "--prefixes s3://logs/"
         ("rolll", "there is no command 'rolll': did you mean roll?"),
         ("x", "there is no command 'x' (see s3-log-roller --help)"),
         ("roll", "the following arguments are required: --prefixes"),
-        ("roll --prefixes http://logs/", "'http://logs/' is not an S3 URI: write s3://bucket/prefix"),
+        ("roll --prefixes http://logs/", "'http://logs/' is not an S3 URI: write s3://BUCKET/PREFIX"),
         ("roll --prefixes s3://", "'' is not a valid bucket name"),
         (f"roll {PREFIX} --s3-role me", "'me' is not the ARN of a role"),
         (f"roll {PREFIX} --external-id x1", "--external-id needs --s3-role"),

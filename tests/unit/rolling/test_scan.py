@@ -121,6 +121,17 @@ def test_a_scan_short_of_time_says_where_to_go_on() -> None:
     assert found == everything
 
 
+@pytest.mark.parametrize(
+    ("keys", "warned"), [([], True), (["web/robots.txt"], False), (logs("web/", "2022-07-01", 3), False)]
+)
+def test_a_prefix_with_nothing_at_all_under_it_is_told_of(
+    keys: list[str], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be a typo; a prefix with objects but without logs is none."""
+    run(Listing(keys), "web/")
+    assert [record.message for record in caplog.records] == ["nothing_under_prefix"] * warned
+
+
 def test_a_server_that_lists_out_of_order_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     """What it lists is found all the same (SeaweedFS puts `a/x` before `a-x`), with a warning."""
 
