@@ -1,6 +1,7 @@
 # make demo      sets everything up and shows the whole job against servers on this machine
 # make test      sets everything up, then runs every check and every test
-# make test-all  the same with the tests that take long
+# make quick     the checks and the tests that need no server, in half a minute: what one runs while working
+# make test-all  that, with the tests that take long
 # make prove     what docs/evidence/reliability.md and docs/evidence/scale.md tell of: the long proofs, all in a row; takes hours
 # make fuzz      hostile input for one parser: make fuzz TARGET=listing SECONDS=300
 # make lambda    builds the zips of the AWS Lambda function into dist/
@@ -8,6 +9,7 @@
 # make docs-reference  writes the pages of docs/reference that follow from the program's options
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
 # make check     the linters and the type checker only
+# make dist      builds what is released on PyPI into dist/
 # make install   the program alone, into .venv
 # make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)
 # make clean     removes what the above made
@@ -27,6 +29,10 @@ demo: .venv/.demo-installed
 
 test: check
 	$(BIN)/pytest
+
+# Two at once: on one core it takes longer, but is right.
+quick: check
+	$(BIN)/pytest -n 2 tests/unit
 
 test-all: check
 	$(BIN)/pytest -m "" -rs
@@ -71,12 +77,25 @@ lambda: .venv/.created
 	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip
 	$(BIN)/python deploy/build_lambda.py --arch x86_64 --output dist/s3-log-roller-lambda-x86_64.zip
 
-check: .venv/.dev-installed
+dist: .venv/.created
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+
+check: .venv/.dev-installed workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	@! grep -nE '://|^-|file:' requirements/*.lock || { echo "requirements/*.lock: versions and hashes only" >&2; exit 1; }
+
+workflows: .venv/.dev-installed .venv/.actionlint-tried
+	$(BIN)/zizmor --offline --quiet .github
+	@if [ -x $(BIN)/actionlint ]; then echo $(BIN)/actionlint; $(BIN)/actionlint; \
+	    else echo "actionlint is not installed, so the workflows were checked by zizmor only" >&2; fi
+
+# What pip installs downloads the program from GitHub. Machines that cannot reach GitHub go without.
+.venv/.actionlint-tried: requirements/actionlint.lock .venv/.created
+	@$(BIN)/uv pip install -qq --python $(BIN)/python --require-hashes -r $< 2>/dev/null || true
+	@touch $@
 
 install: .venv/.runtime-installed
 	@echo "Installed: $(BIN)/s3-log-roller"
@@ -118,4 +137,5 @@ lock: .venv/.created
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
 	$(COMPILE) --extra bench -o requirements/bench.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group lambda -o requirements/lambda.lock
+	$(COMPILE) --group workflows -o requirements/actionlint.lock
 	@! grep -nE '://|^-|file:' requirements/*.lock
