@@ -71,11 +71,16 @@ class S3Server:
         self.options = options
         self.intercept = intercept
         self.url = ""
-        self.connections = 0
+        self.open_connections: set[Connection] = set()
         self.max_connections = 0
         self._tokens = options.burst
         self._tokens_at = time.monotonic()
         self._cpu_at_reset_s = _cpu_s()
+
+    @property
+    def connections(self) -> int:
+        """Open at the moment."""
+        return len(self.open_connections)
 
     def answer(self, call: Call) -> bytes:
         """The answer to a call, control requests and the rate limit included."""
@@ -156,12 +161,16 @@ class Connection(asyncio.Protocol):
         """Called by the event loop."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         server = self._server
-        server.connections += 1
+        server.open_connections.add(self)
         server.max_connections = max(server.max_connections, server.connections)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
-        self._server.connections -= 1
+        self._server.open_connections.discard(self)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
@@ -306,10 +315,16 @@ def serving(
     try:
         yield server
     finally:
-        loop.call_soon_threadsafe(listening.close)
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(_close, listening, server)
+        loop.call_soon_threadsafe(loop.call_soon, loop.stop)  # when the connections have gone
         thread.join()
         loop.close()
+
+
+def _close(listening: asyncio.Server, server: S3Server) -> None:
+    listening.close()
+    for connection in list(server.open_connections):
+        connection.abort()
 
 
 async def _serve(server: S3Server, port: int, tls: Path | None) -> None:
