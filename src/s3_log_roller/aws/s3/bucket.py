@@ -47,8 +47,10 @@ _MD5: Final = re.compile(r"[0-9a-f]{32}")
 class S3Bucket:
     """`store.Store` on S3 and its likes."""
 
-    def __init__(self, bucket: str, base_path: str, transport: Transport) -> None:
+    def __init__(self, bucket: str, base_path: str, transport: Transport, region: str = "") -> None:
         self.bucket = bucket
+        self.region = region
+        """Where the bucket is; empty if nobody knows."""
         self._base_path = base_path
         self._transport = transport
         self._etags_are_md5 = False

@@ -61,9 +61,10 @@ def open_bucket(
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
     wire = _wire(session, client, f"{parts.scheme}://{host}")
-    signer = Signer(host, bucket_region or client.meta.region_name, credentials)
+    region = bucket_region or client.meta.region_name
+    signer = Signer(host, region, credentials)
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
-    return S3Bucket(bucket, parts.path.rstrip("/") + "/", transport)
+    return S3Bucket(bucket, parts.path.rstrip("/") + "/", transport, region)
 
 
 def _user_agent() -> str:
