@@ -23,6 +23,7 @@ PAGES: Final = (
     "README.md",
     "docs/guide/start.md",
     "docs/guide/your-bucket.md",
+    "docs/guide/plan.md",
     "docs/guide/deleting-safely.md",
 )
 

@@ -206,7 +206,7 @@ PREFIX = "--prefixes s3://logs/"
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("", "name a command: roll, producer, worker"),
+        ("", "name a command: roll, plan, producer"),
         ("rolll", "there is no command 'rolll': did you mean roll?"),
         ("x", "there is no command 'x' (see s3-log-roller --help)"),
         ("roll", "the following arguments are required: --prefixes"),

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 from s3_log_roller import clock
-from s3_log_roller.cli import options
+from s3_log_roller.cli import options, planning
 
 DESCRIPTION: Final = (
     "Finds every day of access logs under the prefixes, at any depth, and rolls it up into a tarball beside the logs, "
@@ -16,6 +16,7 @@ EXAMPLES: Final = """\
 examples:
   s3-log-roller roll --prefixes s3://my-logs/                    roll up and delete nothing
   s3-log-roller roll --prefixes s3://my-logs/ --delete           also delete the originals that were verified
+  s3-log-roller roll --prefixes s3://my-logs/ --delete --dry-run   say what that would do, cost and save
   s3-log-roller roll --prefixes s3://my-logs/ --until 2022-12-31 --processes 4
 
 Running it again is always safe: logs that are in a rollup already are not packed again. With --delete, the originals in
@@ -33,12 +34,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
     options.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="change nothing: print the plan, as `plan` does")
+    planning.add_plan_arguments(parser, "the plan, with --dry-run")
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
 
 
 def run(args: Namespace) -> int:
     """Scan and roll up in turns. Return an exit code that says whether every prefix and day group is done."""
+    if args.dry_run:
+        return planning.show(planning.plan_from(args), args)
     connection = options.connection_from(args)
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import announce_scan_failure, rolling

@@ -1,0 +1,130 @@
+"""What `plan` and `roll --dry-run` share: from the options to a plan, and to where it is shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+from argparse import ArgumentParser, Namespace
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from s3_log_roller import clock
+from s3_log_roller.cli import options
+from s3_log_roller.errors import RollerError
+
+if TYPE_CHECKING:
+    from s3_log_roller.aws.buckets import Buckets
+    from s3_log_roller.planning.inventory import Inventory
+    from s3_log_roller.planning.plan import Plan, Terms
+    from s3_log_roller.planning.prices import Prices
+    from s3_log_roller.rolling.tasks import ScanTask
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_KEEP_DAYS: Final = 365
+DEFAULT_MEMORY_MB: Final = 1_769
+"""Of the deployment in deploy/."""
+
+
+def add_plan_arguments(parser: ArgumentParser, title: str = "the plan") -> None:
+    """Add the options that say what the plan reckons with."""
+    group = parser.add_argument_group(title)
+    group.add_argument("--measure", action="store_true", help="read some logs to learn how well they compress")
+    group.add_argument(
+        "--keep-days",
+        type=options.at_least(1, 36_500),
+        default=DEFAULT_KEEP_DAYS,
+        metavar="N",
+        help=f"how long the logs are kept (default {DEFAULT_KEEP_DAYS})",
+    )
+    group.add_argument("--prices", metavar="FILE", help="prices to use instead of those in the package")
+    group.add_argument(
+        "--lambda-memory",
+        type=options.at_least(128, 10_240),
+        default=DEFAULT_MEMORY_MB,
+        metavar="MB",
+        help=f"memory of the Lambda function that would do it (default {DEFAULT_MEMORY_MB})",
+    )
+
+
+def plan_from(args: Namespace) -> Plan:
+    """Take the inventory and make the plan. Prefixes that cannot be listed are in its `failures`."""
+    from s3_log_roller.aws.buckets import Buckets
+    from s3_log_roller.planning.plan import Terms, make_plan
+
+    connection = options.connection_from(args)
+    today = clock.utc_today()
+    scans = options.scans_from(args, today)
+    prices = _read_prices(args.prices)
+    terms = Terms(
+        today=today,
+        window=scans[0].window,
+        prefixes=tuple(f"s3://{scan.bucket}/{scan.prefix}" for scan in scans),
+        delete=args.delete,
+        level=args.level,
+        keep_days=args.keep_days,
+        lambda_memory_mb=args.lambda_memory,
+    )
+    failures: dict[str, str] = {}
+    inventories = []
+    with closing(Buckets(connection)) as buckets:
+        for scan in scans:
+            try:
+                inventories.append(_take(buckets, scan, terms, wants_measuring=args.measure))
+            except RollerError as error:
+                what = f"s3://{scan.bucket}/{scan.prefix}"
+                logger.error("plan_failed", extra={"prefix": what, "why": str(error)})
+                failures[what] = str(error)
+    return make_plan(terms, inventories, _prices_of(inventories, prices), failures=failures)
+
+
+def show(plan: Plan, args: Namespace) -> int:
+    """Print the plan as the options say; the exit code tells whether every prefix could be planned."""
+    from s3_log_roller.cli.rolling import print_result
+
+    if args.json:
+        from s3_log_roller.planning.document import to_json
+
+        print_result(json.dumps(to_json(plan), indent=2) + "\n")
+    elif not args.quiet:
+        from s3_log_roller.cli.plan_view import WIDTH, render_plan
+
+        is_terminal = sys.stdout.isatty()
+        colours = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        width = shutil.get_terminal_size().columns if is_terminal else WIDTH
+        print_result(render_plan(plan, width=width, colours=colours))
+    if not plan.failures:
+        return 0
+    return 3 if plan.inventories else 1
+
+
+def _take(buckets: Buckets, scan: ScanTask, terms: Terms, *, wants_measuring: bool) -> Inventory:
+    from s3_log_roller.planning.inventory import measure, take_inventory
+
+    with buckets.lease(scan.bucket, scan.role) as store:
+        found = take_inventory(store, scan.prefix, scan.window)
+        found.region = store.region
+        if wants_measuring:
+            measure(store, found, terms.level)
+    return found
+
+
+def _read_prices(path: str | None) -> Prices | None:
+    from s3_log_roller.planning.prices import read_prices
+
+    return read_prices(path) if path else None
+
+
+def _prices_of(inventories: list[Inventory], given: Prices | None) -> dict[str, Prices]:
+    """The prices for each region of these buckets that there are some for."""
+    from s3_log_roller.planning.prices import shipped_prices
+
+    found = {}
+    for region in {inventory.region for inventory in inventories}:
+        prices = given if given is not None and given.hold_in(region) else shipped_prices(region)
+        if prices is not None:
+            found[region] = prices
+    return found

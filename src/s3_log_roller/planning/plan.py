@@ -1,0 +1,214 @@
+"""The plan: what a run would do, what it costs, and what it saves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import reduce
+from operator import add
+
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.planning.costs import Keeping, Objects, RunCost, keep_in, run_cost
+from s3_log_roller.planning.inventory import MIN_BILLED_BYTES, Day, Inventory
+from s3_log_roller.planning.places import Place, place_of
+from s3_log_roller.planning.prices import STANDARD, Prices
+from s3_log_roller.planning.requests import Requests, day_requests, lambda_seconds, sum_requests
+from s3_log_roller.planning.sizes import Measured, model_bytes, sum_measured
+from s3_log_roller.rolling.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the user asked for, and what the plan reckons with."""
+
+    today: date
+    window: Window
+    prefixes: tuple[str, ...]
+    delete: bool
+    level: int
+    keep_days: int
+    """How long the logs are kept; for the verdict."""
+    lambda_memory_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDay:
+    """A day group, and what a run will do with it."""
+
+    found: Day
+    rollup_bytes: int
+    """Estimated size of its new rollup; 0 where there is nothing to pack."""
+    requests: Requests
+    lambda_s: float
+
+    @property
+    def group(self) -> DayGroup:
+        """Whose it is."""
+        return self.found.group
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums over some day groups."""
+
+    day_groups: int
+    logs: int
+    bytes: int
+    leftovers: int
+    late: int
+    archived: int
+    to_pack: int
+    rollups: int
+    """New ones."""
+    rollup_bytes: int
+    """Of the new ones, estimated."""
+    requests: Requests
+    lambda_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """In USD."""
+
+    run: RunCost
+    now: float
+    """A month in S3 Standard, as it is."""
+    then: float
+    """A month in S3 Standard after the run."""
+    as_they_are: tuple[Keeping, ...]
+    """By storage class: originals and rollups that are there."""
+    rolled_up: tuple[Keeping, ...]
+    """By storage class: rollups old and new, and no originals."""
+
+    @property
+    def pays_back_months(self) -> float | None:
+        """When the run has earned what it cost; None if never."""
+        saving = self.now - self.then
+        return self.run.total / saving if saving > 0 else None
+
+    def __add__(self, other: Money) -> Money:
+        return Money(
+            self.run + other.run,
+            self.now + other.now,
+            self.then + other.then,
+            _add_by_class(self.as_they_are, other.as_they_are),
+            _add_by_class(self.rolled_up, other.rolled_up),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything there is to say before a run."""
+
+    terms: Terms
+    days: tuple[PlannedDay, ...]
+    inventories: tuple[Inventory, ...]
+    measured: Measured
+    total: Figures
+    prices: Mapping[str, Prices]
+    """By region."""
+    money: Money | None
+    """None where there are no prices for one of the regions."""
+    failures: Mapping[str, str]
+    """Prefixes that could not be listed, and why."""
+
+    @property
+    def own_requests(self) -> Requests:
+        """Requests that planning took."""
+        return Requests(sum(found.lists for found in self.inventories), sum(found.gets for found in self.inventories))
+
+    @property
+    def unpriced(self) -> list[str]:
+        """Regions of these buckets that there are no prices for."""
+        return sorted({found.region for found in self.inventories} - self.prices.keys())
+
+    def places(self) -> dict[Place, list[PlannedDay]]:
+        """The days by where they lie."""
+        found: dict[Place, list[PlannedDay]] = {}
+        for day in self.days:
+            found.setdefault(place_of(day.group), []).append(day)
+        return found
+
+
+def make_plan(
+    terms: Terms,
+    inventories: Sequence[Inventory],
+    prices: Mapping[str, Prices],
+    *,
+    failures: Mapping[str, str] | None = None,
+) -> Plan:
+    """Work out the plan from what was found."""
+    by_place: dict[Place, Measured] = {}
+    for found in inventories:
+        for place, one in found.measured.items():
+            by_place[place] = by_place.get(place, Measured()) + one
+    measured = sum_measured(by_place.values())
+    days = {
+        id(found): [_plan_day(terms, day, by_place.get(place_of(day.group), measured)) for day in found.days]
+        for found in inventories
+    }
+    money = [
+        _money(terms, found, days[id(found)], prices[found.region]) for found in inventories if found.region in prices
+    ]
+    all_days = tuple(day for found in inventories for day in days[id(found)])
+    return Plan(
+        terms,
+        all_days,
+        tuple(inventories),
+        measured,
+        sum_figures(all_days, scan_lists=sum(found.scan_lists for found in inventories)),
+        prices,
+        reduce(add, money) if len(money) == len(inventories) and money else None,
+        failures or {},
+    )
+
+
+def sum_figures(days: Sequence[PlannedDay], *, scan_lists: int = 0) -> Figures:
+    """The sums over these days, and the LISTs that find them."""
+    found = [day.found for day in days]
+    return Figures(
+        day_groups=len(days),
+        logs=sum(day.logs for day in found),
+        bytes=sum(day.bytes for day in found),
+        leftovers=sum(day.leftovers for day in found),
+        late=sum(day.late for day in found),
+        archived=sum(day.archived for day in found),
+        to_pack=sum(day.to_pack for day in found),
+        rollups=sum(day.rollup_bytes > 0 for day in days),
+        rollup_bytes=sum(day.rollup_bytes for day in days),
+        requests=sum_requests(day.requests for day in days) + Requests(list=scan_lists),
+        lambda_s=sum(day.lambda_s for day in days),
+    )
+
+
+def _plan_day(terms: Terms, day: Day, measured: Measured) -> PlannedDay:
+    to_pack = 0 if day.problem else day.to_pack
+    rollup_bytes = round(measured.factor * model_bytes(to_pack, day.bytes - day.leftover_bytes))
+    requests = day_requests(day, rollup_bytes, delete=terms.delete, today=terms.today)
+    return PlannedDay(day, rollup_bytes, requests, lambda_seconds(day, requests, terms.lambda_memory_mb))
+
+
+def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], prices: Prices) -> Money:
+    total = sum_figures(days, scan_lists=found.scan_lists)
+    old = _rollups([rollup.size for day in (*found.days, *found.settled) for rollup in day.rollups])
+    new = _rollups([day.rollup_bytes for day in days if day.rollup_bytes])
+    originals = Objects(total.logs, total.bytes, sum(day.found.billed_bytes for day in days))
+    lambda_gb_s = total.lambda_s * terms.lambda_memory_mb / 1024
+    return Money(
+        run_cost(prices, total.requests, lambda_gb_s, total.day_groups),
+        keep_in(prices, STANDARD, originals + old).monthly,
+        keep_in(prices, STANDARD, old + new if terms.delete else originals + old + new).monthly,
+        tuple(keep_in(prices, name, originals + old) for name in prices.storage_gb_month),
+        tuple(keep_in(prices, name, old + new) for name in prices.storage_gb_month),
+    )
+
+
+def _rollups(sizes: Sequence[int]) -> Objects:
+    return Objects(len(sizes), sum(sizes), sum(max(size, MIN_BILLED_BYTES) for size in sizes))
+
+
+def _add_by_class(ours: tuple[Keeping, ...], theirs: tuple[Keeping, ...]) -> tuple[Keeping, ...]:
+    """The sums for the classes that both regions have."""
+    by_class = {keeping.storage_class: keeping for keeping in theirs}
+    return tuple(one + by_class[one.storage_class] for one in ours if one.storage_class in by_class)

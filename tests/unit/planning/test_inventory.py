@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from tests.support.logs import log_key
+from tests.support.memory_day import put_logs, roll
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.planning.inventory import CountedStore, Inventory, take_inventory
+from s3_log_roller.rolling.scan import scan
+from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.window import Window
+
+WINDOW = Window(date(2022, 7, 10))
+DAY = date(2022, 7, 1)
+
+
+def figures(found: Inventory) -> list[tuple[str, str, int, int, int, int]]:
+    return [
+        (day.group.target_prefix, str(day.group.day), day.logs, day.leftovers, day.late, day.archived)
+        for day in found.days
+    ]
+
+
+def test_everything_is_counted_once_and_in_its_place() -> None:
+    """Logs by day group; archived ones, days that are too young or not asked for, and other objects apart."""
+    store = MemoryStore()
+    put_logs(store, range(3), "a/", DAY)
+    put_logs(store, range(4), "a/", date(2022, 7, 10))
+    put_logs(store, range(5), "a/", date(2022, 6, 1))
+    put_logs(store, range(2), "a/2022-07-01-0/", DAY)  # its keys lie among those of a/
+    store.put("a/about.txt", b"")
+    store.put("a/2022-02-30-00-00-00-0123456789ABCDEF", b"")
+    store.archive(log_key(1, "a/", DAY))
+    found = take_inventory(store, "", Window(date(2022, 7, 10), since=date(2022, 7, 1)))
+    assert figures(found) == [("a/", "2022-07-01", 2, 0, 0, 1), ("a/2022-07-01-0/", "2022-07-01", 2, 0, 0, 0)]
+    assert (found.young, found.outside, found.others) == (4, 5, 2)
+    kept = [log_key(0, "a/", DAY), log_key(2, "a/", DAY)]
+    assert found.days[0].bytes == sum(len(store.objects[key].body) for key in kept)
+    assert [day.billed_bytes for day in found.days] == [2 * 128 * 1024] * 2
+
+
+def test_leftovers_and_late_logs_are_told_apart() -> None:
+    """By the indexes of the rollups; only those are read."""
+    store = MemoryStore()
+    put_logs(store, range(10), "a/", DAY)
+    roll(store, "a/", DAY, delete=False)
+    put_logs(store, range(10, 13), "a/", DAY)
+    fetched: list[str] = []
+    store.before = lambda step, key: fetched.append(key) if step == "fetch" else None
+    found = take_inventory(store, "a/", WINDOW)
+    assert figures(found) == [("a/", "2022-07-01", 13, 10, 3, 0)]
+    assert {key.rpartition("/")[2][:6] for key in fetched} == {"rollup"}
+    assert found.gets == len(fetched) == found.days[0].index_gets
+
+
+def test_days_that_are_done_are_remembered_for_their_size() -> None:
+    """A day whose originals are gone has a rollup that is paid for."""
+    store = MemoryStore()
+    put_logs(store, range(10), "a/", DAY)
+    roll(store, "a/", DAY, delete=True)
+    found = take_inventory(store, "", WINDOW)
+    assert (found.days, found.gets) == ([], 0)
+    assert [len(day.rollups) for day in found.settled] == [1]
+
+
+@pytest.mark.parametrize("prefix", ["a/2022-07", "a/2022-07-01", "a/2022-07-01-00-00-0"])
+def test_a_prefix_that_goes_on_into_the_date(prefix: str) -> None:
+    """Its rollups lie elsewhere, and a run takes the whole day: so does the inventory."""
+    store = MemoryStore()
+    put_logs(store, range(70), "a/", DAY)
+    roll(store, "a/", DAY, delete=False)
+    put_logs(store, range(70, 75), "a/", DAY)
+    assert figures(take_inventory(store, prefix, WINDOW)) == [("a/", "2022-07-01", 75, 70, 5, 0)]
+
+
+def test_a_damaged_rollup_is_told_and_the_rest_is_planned() -> None:
+    """A run would fail on that day alone."""
+    store = MemoryStore()
+    put_logs(store, range(3), "a/", DAY)
+    put_logs(store, range(3), "b/", DAY)
+    store.put("a/rollup-2022-07-01-0123abcd.tgz", b"no tarball")
+    found = take_inventory(store, "", WINDOW)
+    assert figures(found)[1] == ("b/", "2022-07-01", 3, 0, 0, 0)
+    assert "a/rollup-2022-07-01-0123abcd.tgz is damaged" in found.days[0].problem
+
+
+@pytest.mark.parametrize("page_size", [1, 3, 7, 1000])
+@pytest.mark.parametrize("logs", [1, 6, 7, 8, 21])
+def test_the_pages_of_a_scan_are_foreseen_exactly(page_size: int, logs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the pages end with: a log, a rollup, or something else."""
+    monkeypatch.setattr("s3_log_roller.planning.inventory.KEYS_A_PAGE", page_size)
+    store = MemoryStore(page_size=page_size)
+    for prefix in ("a/", "b/", "b/2022-07-01-0/"):
+        for day in (1, 2, 3):
+            put_logs(store, range(logs), prefix, date(2022, 7, day))
+    for number in range(5):
+        store.put(f"a/rollup-2022-07-02-0000000{number}.tgz", b"")
+        store.put(f"c/{number}", b"")
+    counted = CountedStore(store)
+    for _ in scan(counted, ScanTask(store.bucket, "", WINDOW)):
+        pass
+    assert take_inventory(store, "", WINDOW).scan_lists == counted.lists
