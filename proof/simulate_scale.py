@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from s3_log_roller.aws.s3.bucket import PART_BYTES
+from s3_log_roller.aws.s3.uploads import PART_BYTES
 from s3_log_roller.aws_lambda.handler import RESERVE_S, RESERVE_SHARE, smaller_step
 from s3_log_roller.errors import OutOfTime
 from s3_log_roller.log_keys import DayGroup

@@ -17,8 +17,7 @@ import pytest
 from tests.support.logs import log_key
 from tests.support.real_day import reconcile_day
 
-from s3_log_roller.aws.s3 import bucket as s3_bucket
-from s3_log_roller.aws.s3 import open_bucket
+from s3_log_roller.aws.s3 import open_bucket, uploads
 from s3_log_roller.demo.servers import REGION
 from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
 
@@ -43,7 +42,7 @@ def test_the_known_race_is_rare_and_loses_nothing(
     from bench.s3_server import ServerOptions, serving
 
     if part_bytes is not None:
-        monkeypatch.setattr(s3_bucket, "PART_BYTES", part_bytes)
+        monkeypatch.setattr(uploads, "PART_BYTES", part_bytes)
         monkeypatch.setattr(s3_api, "MIN_PART_BYTES", 1)
     rng = random.Random(late_logs)
     races = doubled = 0

@@ -28,7 +28,8 @@ from s3_log_roller.aws.policy import (
     roles_statement,
 )
 from s3_log_roller.aws.s3 import open_bucket
-from s3_log_roller.aws.s3.transport import Request, Transport
+from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.sqs import SqsQueue
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
 from s3_log_roller.errors import StorageError

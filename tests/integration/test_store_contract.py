@@ -14,7 +14,7 @@ import pytest
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.aws.s3 import open_bucket
-from s3_log_roller.aws.s3.bucket import PART_BYTES
+from s3_log_roller.aws.s3.uploads import PART_BYTES
 from s3_log_roller.demo.servers import LocalServer
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError, WrongRegion
 from s3_log_roller.store import ByteRange, ListedObject, Store

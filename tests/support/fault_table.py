@@ -11,8 +11,7 @@ from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
 from tests.support.logs import TODAY, log_key
 from tests.support.real_day import RealDay, opened, reconcile_day
 
-from s3_log_roller.aws.s3 import bucket as s3_bucket
-from s3_log_roller.aws.s3 import opening
+from s3_log_roller.aws.s3 import opening, uploads
 from s3_log_roller.demo.servers import SeaweedFS
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
@@ -60,7 +59,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     monkeypatch.setattr(opening, "CONNECT_TIMEOUT_S", 1)
     monkeypatch.setattr(opening, "READ_TIMEOUT_S", 1)
-    monkeypatch.setattr(s3_bucket, "PART_BYTES", 5 << 20)  # the smallest that S3 takes
+    monkeypatch.setattr(uploads, "PART_BYTES", 5 << 20)  # the smallest that S3 takes
 
 
 def only(operation: str, fault: Fault, times: int, *, after: int = 0) -> Plan:

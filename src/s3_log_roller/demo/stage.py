@@ -17,8 +17,10 @@ from urllib.parse import quote
 
 import boto3
 
+from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Credentials, Signer
-from s3_log_roller.aws.s3.transport import Request, Transport, Wire
+from s3_log_roller.aws.s3.transport import Transport
+from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.demo.scenario import BUCKETS, Place
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
 

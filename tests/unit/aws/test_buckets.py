@@ -11,7 +11,8 @@ from bench.s3_server import serving
 from s3_log_roller.aws.buckets import MAX_IDLE, Buckets, Connection
 from s3_log_roller.aws.s3 import S3Bucket
 from s3_log_roller.aws.s3.signing import Credentials, Signer
-from s3_log_roller.aws.s3.transport import Transport, Wire
+from s3_log_roller.aws.s3.transport import Transport
+from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.demo.servers import REGION
 from s3_log_roller.store import ByteRange
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3_log_roller.aws.s3.transport import Request
+from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.xml import parse_fields
 from s3_log_roller.errors import (
     AlreadyExists,

@@ -16,7 +16,8 @@ from botocore.utils import get_environ_proxies
 from s3_log_roller import __version__
 from s3_log_roller.aws.s3.bucket import S3Bucket
 from s3_log_roller.aws.s3.signing import Credentials, Signer
-from s3_log_roller.aws.s3.transport import Transport, Wire
+from s3_log_roller.aws.s3.transport import Transport
+from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.errors import CredentialsError, RollerError, StorageError, WrongRegion
 
 DEFAULT_MAX_IN_FLIGHT: Final = 256

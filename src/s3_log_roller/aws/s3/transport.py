@@ -11,23 +11,20 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
 import pycurl
 
-from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Headers, Signer
+from s3_log_roller.aws.s3.limit import AdaptiveLimit
+from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Signer
+from s3_log_roller.aws.s3.wire import Wire, new_handle, prepare
 from s3_log_roller.store import MAX_IN_FLIGHT
 
 FIRST_IN_FLIGHT: Final = 32
 MIN_IN_FLIGHT: Final = 4
-MAX_BODY_BYTES: Final = 16 << 20
-"""No answer is longer: pieces are 4 MiB, listings under 2 MiB."""
-LOW_SPEED_BYTES: Final = 100
-"""Slower than this a second, for the read time-out, and the transfer counts as stuck."""
-SLOWEST_BYTES_PER_S: Final = 50_000
 BACKOFF_BASE_S: Final = 0.1
 BACKOFF_CAP_S: Final = 20.0
 
@@ -41,62 +38,6 @@ _FINAL_CURL_ERRORS: Final = frozenset(
         pycurl.E_SSL_CIPHER,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """How to reach the server, as boto3 works it out."""
-
-    origin: str
-    """`https://host[:port]`."""
-    proxy: str = ""
-    ca_bundle: str | None = None
-    verify_tls: bool = True
-    connect_timeout_s: float = 60
-    read_timeout_s: float = 60
-    max_attempts: int = 8
-    user_agent: str = "s3-log-roller"
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One S3 call and, once `done`, its answer or what went wrong on the wire for good (`fault`)."""
-
-    operation: str
-    """As IAM names it, `s3:GetObject`."""
-    method: str
-    path: str
-    query: str = ""
-    headers: Headers = ()
-    key: str = ""
-    """For messages only."""
-    body: bytes = b""
-    check: Callable[[Request], str | None] | None = None
-    """Says what is wrong with a successful answer; it is then fetched again."""
-    wants_headers: bool = False
-
-    done: bool = False
-    status: int = 0
-    header_lines: Sequence[bytes] = ()
-    answer: bytes = b""
-    digest: bytes = b""
-    """MD5 of the answer, where the check took it."""
-    fault: str = ""
-    tls_fault: bool = False
-    attempts: int = 0
-    watched: bool = False
-    """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
-    put_off: bool = False
-    cancelled: bool = False
-    epoch: int = 0
-
-    def header(self, name: str) -> str | None:
-        """A header of the answer (only with `wants_headers`)."""
-        for line in self.header_lines:
-            key, _, value = line.partition(b":")
-            if key.strip().lower() == name.encode():
-                return value.strip().decode("latin-1")
-        return None
 
 
 class Transport:
@@ -122,10 +63,8 @@ class Transport:
         self._retries: list[tuple[float, int, Request]] = []
         self._order = itertools.count()
         self._in_flight: dict[Any, Request] = {}
-        self._target: float = min(FIRST_IN_FLIGHT, self._cap)
-        self._slow_start = True
+        self._limit = AdaptiveLimit(FIRST_IN_FLIGHT, MIN_IN_FLIGHT, self._cap)
         self._starving = False
-        self._epoch = 0
         self.requests_sent = 0
 
     @property
@@ -141,7 +80,7 @@ class Transport:
     def submit(self, request: Request) -> None:
         """Queue a request; it starts when there is room."""
         self._waiting.append(request)
-        if len(self._in_flight) < self._target:
+        if len(self._in_flight) < self._limit.value:
             self._start_waiting()
 
     def run(self, request: Request) -> Request:
@@ -213,21 +152,21 @@ class Transport:
             while retries and retries[0][0] <= now:
                 self._waiting.appendleft(heapq.heappop(retries)[2])
         waiting = self._waiting
-        while waiting and len(self._in_flight) < self._target:
+        while waiting and len(self._in_flight) < self._limit.value:
             request = waiting.popleft()
             if not request.cancelled:
                 self._start(request)
 
     def _start(self, request: Request) -> None:
         request.attempts += 1
-        request.epoch = self._epoch
+        request.epoch = self._limit.epoch
         self.requests_sent += 1
         plain = request.method == "GET" and not request.wants_headers
-        handle = self._idle.pop() if plain and self._idle else self._new_handle()
+        handle = self._idle.pop() if plain and self._idle else new_handle(self._wire)
         payload_sha256 = sha256(request.body).hexdigest() if request.body else EMPTY_SHA256
         lines = self._signer.sign(request.method, request.path, request.query, request.headers, payload_sha256)
         if not plain:
-            self._prepare_special(handle, request, lines)
+            prepare(handle, request, lines)
         query = f"?{request.query}" if request.query else ""
         handle.setopt(pycurl.URL, f"{self._wire.origin}{request.path}{query}")
         handle.setopt(pycurl.HTTPHEADER, lines)
@@ -238,44 +177,6 @@ class Transport:
         multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_MAXCONNECTS, self._cap + 8)
         return multi
-
-    def _new_handle(self) -> Any:
-        wire = self._wire
-        handle = pycurl.Curl()
-        handle.chunks = []
-        for option, value in (
-            (pycurl.WRITEFUNCTION, handle.chunks.append),
-            (pycurl.NOSIGNAL, 1),
-            (pycurl.PATH_AS_IS, 1),
-            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
-            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
-            (pycurl.USERAGENT, wire.user_agent),
-            (pycurl.PROXY, wire.proxy),
-            (pycurl.NOPROXY, ""),
-            (pycurl.CONNECTTIMEOUT_MS, max(1, int(wire.connect_timeout_s * 1000))),
-            (pycurl.LOW_SPEED_LIMIT, LOW_SPEED_BYTES),
-            (pycurl.LOW_SPEED_TIME, max(1, int(wire.read_timeout_s))),
-            (pycurl.TIMEOUT, int(wire.connect_timeout_s + wire.read_timeout_s) + MAX_BODY_BYTES // SLOWEST_BYTES_PER_S),
-            (pycurl.MAXFILESIZE, MAX_BODY_BYTES),
-            (pycurl.SSL_VERIFYPEER, int(wire.verify_tls)),
-            (pycurl.SSL_VERIFYHOST, 2 if wire.verify_tls else 0),
-        ):
-            handle.setopt(option, value)
-        if wire.ca_bundle:
-            handle.setopt(pycurl.CAINFO, wire.ca_bundle)
-            handle.setopt(pycurl.PROXY_CAINFO, wire.ca_bundle)
-        return handle
-
-    def _prepare_special(self, handle: Any, request: Request, lines: list[str]) -> None:
-        header_lines: list[bytes] = []
-        request.header_lines = header_lines
-        handle.setopt(pycurl.HEADERFUNCTION, header_lines.append)
-        if request.method == "HEAD":
-            handle.setopt(pycurl.NOBODY, 1)
-        elif request.method != "GET":
-            handle.setopt(pycurl.POSTFIELDS, request.body)
-            handle.setopt(pycurl.CUSTOMREQUEST, request.method)
-            lines += ["expect:", "content-type:"]
 
     def _reap(self) -> int:
         finished = 0
@@ -320,8 +221,8 @@ class Transport:
     def _succeed(self, request: Request) -> None:
         request.done = True
         # More in flight than keeps this program busy only costs: connections, handshakes, descriptors to look at.
-        if self._starving and self._target < self._cap:
-            self._target = min(self._cap, self._target + (1.0 if self._slow_start else 1.0 / self._target))
+        if self._starving:
+            self._limit.succeeded()
 
     def _fail(self, request: Request, fault: str, curl_code: int) -> None:
         request.status = 0
@@ -334,7 +235,7 @@ class Transport:
             self._retry_or_give_up(request, fault)
 
     def _retry_or_give_up(self, request: Request, fault: str) -> None:
-        self._back_off(request)
+        self._limit.complained(request.epoch)
         request.digest = b""
         if request.attempts >= self._wire.max_attempts:
             request.fault = fault
@@ -347,11 +248,3 @@ class Transport:
 
     def _delay_s(self, request: Request) -> float:
         return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**request.attempts)
-
-    def _back_off(self, request: Request) -> None:
-        # One congested moment fails many requests at once; only the first of those that started after the last cut
-        # says anything new.
-        if request.epoch == self._epoch:
-            self._epoch += 1
-            self._slow_start = False
-            self._target = max(min(MIN_IN_FLIGHT, self._cap), self._target / 2)

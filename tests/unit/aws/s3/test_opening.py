@@ -17,7 +17,8 @@ from botocore.exceptions import CredentialRetrievalError
 
 from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.aws.s3.opening import DEFAULT_MAX_ATTEMPTS
-from s3_log_roller.aws.s3.transport import Request, Transport
+from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.errors import CredentialsError, WrongRegion
 
 

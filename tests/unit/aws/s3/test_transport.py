@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Credentials, Signer
-from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Request, Transport, Wire
+from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Transport
+from s3_log_roller.aws.s3.wire import Wire
 
 
 class Server(ThreadingHTTPServer):
@@ -108,12 +110,12 @@ def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(serve
         driver.submit(request)
     while server.script:
         driver.step()
-    while driver._target == FIRST_IN_FLIGHT:
+    while driver._limit.value == FIRST_IN_FLIGHT:
         driver.step()
-    assert driver._target == FIRST_IN_FLIGHT / 2
+    assert driver._limit.value == FIRST_IN_FLIGHT / 2
     requests = get_all(driver, 300)
     assert all(request.status == 200 for request in (*first, *requests))
-    assert driver._target > FIRST_IN_FLIGHT / 2
+    assert driver._limit.value > FIRST_IN_FLIGHT / 2
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 429, 0])

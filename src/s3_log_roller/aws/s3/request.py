@@ -1,0 +1,49 @@
+"""One HTTP request to S3 and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from s3_log_roller.aws.s3.signing import Headers
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One S3 call and, once `done`, its answer or what went wrong on the wire for good (`fault`)."""
+
+    operation: str
+    """As IAM names it, `s3:GetObject`."""
+    method: str
+    path: str
+    query: str = ""
+    headers: Headers = ()
+    key: str = ""
+    """For messages only."""
+    body: bytes = b""
+    check: Callable[[Request], str | None] | None = None
+    """Says what is wrong with a successful answer; it is then fetched again."""
+    wants_headers: bool = False
+
+    done: bool = False
+    status: int = 0
+    header_lines: Sequence[bytes] = ()
+    answer: bytes = b""
+    digest: bytes = b""
+    """MD5 of the answer, where the check took it."""
+    fault: str = ""
+    tls_fault: bool = False
+    attempts: int = 0
+    watched: bool = False
+    """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
+    put_off: bool = False
+    cancelled: bool = False
+    epoch: int = 0
+
+    def header(self, name: str) -> str | None:
+        """A header of the answer (only with `wants_headers`)."""
+        for line in self.header_lines:
+            key, _, value = line.partition(b":")
+            if key.strip().lower() == name.encode():
+                return value.strip().decode("latin-1")
+        return None

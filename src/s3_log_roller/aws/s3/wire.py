@@ -1,0 +1,72 @@
+"""How to reach a server, and libcurl set up for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pycurl
+
+from s3_log_roller.aws.s3.request import Request
+
+MAX_BODY_BYTES: Final = 16 << 20
+"""No answer is longer: pieces are 4 MiB, listings under 2 MiB."""
+LOW_SPEED_BYTES: Final = 100
+"""Slower than this a second, for the read time-out, and the transfer counts as stuck."""
+SLOWEST_BYTES_PER_S: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How to reach the server, as boto3 works it out."""
+
+    origin: str
+    """`https://host[:port]`."""
+    proxy: str = ""
+    ca_bundle: str | None = None
+    verify_tls: bool = True
+    connect_timeout_s: float = 60
+    read_timeout_s: float = 60
+    max_attempts: int = 8
+    user_agent: str = "s3-log-roller"
+
+
+def new_handle(wire: Wire) -> Any:
+    """A libcurl handle for a GET; its answer comes as the list `chunks` of the handle."""
+    handle = pycurl.Curl()
+    handle.chunks = []
+    for option, value in (
+        (pycurl.WRITEFUNCTION, handle.chunks.append),
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.PATH_AS_IS, 1),
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.USERAGENT, wire.user_agent),
+        (pycurl.PROXY, wire.proxy),
+        (pycurl.NOPROXY, ""),
+        (pycurl.CONNECTTIMEOUT_MS, max(1, int(wire.connect_timeout_s * 1000))),
+        (pycurl.LOW_SPEED_LIMIT, LOW_SPEED_BYTES),
+        (pycurl.LOW_SPEED_TIME, max(1, int(wire.read_timeout_s))),
+        (pycurl.TIMEOUT, int(wire.connect_timeout_s + wire.read_timeout_s) + MAX_BODY_BYTES // SLOWEST_BYTES_PER_S),
+        (pycurl.MAXFILESIZE, MAX_BODY_BYTES),
+        (pycurl.SSL_VERIFYPEER, int(wire.verify_tls)),
+        (pycurl.SSL_VERIFYHOST, 2 if wire.verify_tls else 0),
+    ):
+        handle.setopt(option, value)
+    if wire.ca_bundle:
+        handle.setopt(pycurl.CAINFO, wire.ca_bundle)
+        handle.setopt(pycurl.PROXY_CAINFO, wire.ca_bundle)
+    return handle
+
+
+def prepare(handle: Any, request: Request, lines: list[str]) -> None:
+    """Make a handle ready for what is no plain GET; may add to the header lines. It is good for that request only."""
+    header_lines: list[bytes] = []
+    request.header_lines = header_lines
+    handle.setopt(pycurl.HEADERFUNCTION, header_lines.append)
+    if request.method == "HEAD":
+        handle.setopt(pycurl.NOBODY, 1)
+    elif request.method != "GET":
+        handle.setopt(pycurl.POSTFIELDS, request.body)
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+        lines += ["expect:", "content-type:"]

@@ -1,0 +1,160 @@
+"""Deletes: every key is answered for, whatever S3 says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from bench.s3_api import Call
+from tests.support.answers import a_bucket, fill, first_only, is_delete, with_body
+
+from s3_log_roller.aws.s3 import deletes
+from s3_log_roller.errors import StorageError
+
+ANSWERS: dict[str, tuple[str, int, list[str]]] = {
+    "all deleted": ("<Deleted><Key>00000</Key></Deleted><Deleted><Key>00001</Key></Deleted>", 2, []),
+    "one unanswered": ("<Deleted><Key>00000</Key></Deleted>", 1, ["00001: S3 did not answer for this key"]),
+    "none answered": ("", 0, ["00000: S3 did not answer for this key", "00001: S3 did not answer for this key"]),
+    "another key answered": (
+        "<Deleted><Key>00000</Key></Deleted><Deleted><Key>other</Key></Deleted>",
+        1,
+        ["00001: S3 did not answer for this key"],
+    ),
+    "one refused": (
+        "<Deleted><Key>00000</Key></Deleted><Error><Key>00001</Key><Code>AccessDenied</Code><Message>no</Message>"
+        "</Error>",
+        1,
+        ["00001: AccessDenied: no"],
+    ),
+    "refused without a reason": (
+        "<Deleted><Key>00000</Key></Deleted><Error><Key>00001</Key></Error>",
+        1,
+        ["00001: "],
+    ),
+    "one replaced": (
+        "<Error><Key>00000</Key><Code>PreconditionFailed</Code></Error><Deleted><Key>00001</Key></Deleted>",
+        1,
+        ["00000: PreconditionFailed"],
+    ),
+    "one gone": ("<Error><Key>00000</Key><Code>NoSuchKey</Code></Error><Deleted><Key>00001</Key></Deleted>", 2, []),
+    "deleted and refused": (
+        "<Deleted><Key>00000</Key></Deleted><Deleted><Key>00001</Key></Deleted><Error><Key>00001</Key>"
+        "<Code>InternalErr</Code></Error>",
+        2,
+        ["00001: InternalErr"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_key_is_accounted_for(name: str) -> None:
+    """Only what S3 says is deleted counts; refused, unanswered and other keys are failures with their reasons."""
+    inner, deleted, failures = ANSWERS[name]
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 2)
+        document = f"<DeleteResult>{inner}</DeleteResult>".encode()
+        intruder.change = lambda call, answer: with_body(document) if is_delete(call) else answer
+        report = client.delete(pairs)
+        assert report.deleted == deleted
+        assert sorted(f"{failure.key}: {failure.reason}" for failure in report.failures) == failures
+
+
+def test_delete_markers_are_counted() -> None:
+    """In a versioned bucket S3 says that a delete only made a marker."""
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 3)
+        document = (
+            b"<DeleteResult><Deleted><Key>00000</Key><DeleteMarker>true</DeleteMarker></Deleted><Deleted><Key>00001"
+            b"</Key><DeleteMarker>true</DeleteMarker></Deleted><Deleted><Key>00002</Key></Deleted></DeleteResult>"
+        )
+        intruder.change = lambda call, answer: with_body(document) if is_delete(call) else answer
+        report = client.delete(pairs)
+        assert (report.deleted, report.markers, report.failures) == (3, 2, [])
+
+
+@pytest.mark.parametrize("max_attempts", [2, 8])
+@pytest.mark.parametrize("code", ["InternalError", "SlowDown", "ServiceUnavailable"])
+def test_keys_that_are_put_off_are_tried_again_with_their_batch(code: str, max_attempts: int) -> None:
+    """What was deleted meanwhile counts as deleted; after some attempts the reason is reported."""
+    refused = (
+        "<DeleteResult><Deleted><Key>00000</Key></Deleted><Error><Key>00001</Key>"
+        f"<Code>{code}</Code></Error></DeleteResult>"
+    ).encode()
+    with a_bucket(max_attempts) as (client, stored, intruder):
+        pairs = fill(stored, 2)
+
+        def put_off(call: Call, answer: bytes) -> bytes:
+            stored.put("00001", b"1", 0)
+            return with_body(refused)
+
+        intruder.change = first_only(is_delete, put_off)
+        report = client.delete(pairs)
+        assert (report.deleted, report.failures) == (2, [])
+        assert len(intruder.calls) == 2
+        pairs = fill(stored, 2)
+        intruder.calls.clear()
+        intruder.change = lambda call, answer: with_body(refused) if is_delete(call) else answer
+        report = client.delete(pairs)
+        assert report.deleted == 1
+        assert [failure.reason for failure in report.failures] == [code]
+        assert len(intruder.calls) == min(deletes.DELETE_ATTEMPTS, max_attempts)
+
+
+def test_a_refused_batch_stops_those_behind_it() -> None:
+    """Nothing goes on being deleted when the caller has got an error."""
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 3000)
+        intruder.change = lambda call, answer: (
+            b"HTTP/1.1 403 F\r\nContent-Length: 100000\r\n\r\n".ljust(100_000 + 42) if is_delete(call) else answer
+        )
+        with pytest.raises(StorageError, match="s3:DeleteObject"):
+            client.delete(pairs)
+        assert client._transport._in_flight == {}
+        assert all(request.cancelled for request in client._transport._waiting)
+
+
+def test_many_keys_go_in_batches_of_a_thousand_with_their_etags() -> None:
+    """None is left out, none is asked for twice, and each only with its ETag."""
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 5500)
+        replaced = stored.put("00077", b"replaced", 0).etag
+        report = client.delete(iter(pairs))
+        assert report.deleted == 5499
+        assert [failure.key for failure in report.failures] == ["00077"]
+        assert next(stored.entries("", ""))[0] == "00077"
+        assert len(stored) == 1
+        assert stored.find("00077") is not None
+        assert stored.find("00077").etag == replaced  # type: ignore[union-attr]
+        bodies = [call.body.decode() for call in intruder.calls]
+        assert [body.count("<Object>") for body in sorted(bodies, key=len, reverse=True)] == [1000] * 5 + [500]
+        assert len(set(re.findall("<Key>([^<]*)</Key>", "".join(bodies)))) == 5500
+
+
+def test_a_delete_that_fails_raises_and_leaves_the_client_usable() -> None:
+    """An error in one batch cancels the others under way."""
+    with a_bucket(max_attempts=1) as (client, stored, intruder):
+        pairs = fill(stored, 4500)
+        intruder.change = lambda call, answer: None if is_delete(call) else answer
+        with pytest.raises(StorageError, match=r"s3:DeleteObject on s3://bucket/00000 failed"):
+            client.delete(pairs)
+        intruder.change = None
+        remaining = len(stored)
+        assert client.delete(pairs).failures == []
+        assert len(stored) == 0
+        assert remaining <= 4500
+
+
+def test_an_answer_that_is_no_answer_is_asked_for_again() -> None:
+    """Cut short, another document, no UTF-8, an encoding nobody knows: then S3 says NoSuchKey, and all is well."""
+    for body in (
+        b"<DeleteResult><Del",
+        b"<Error/>",
+        b"<DeleteResult><Deleted><Key>\xff</Key></Deleted></DeleteResult>",
+    ):
+        with a_bucket() as (client, stored, intruder):
+            pairs = fill(stored, 2)
+            intruder.change = first_only(is_delete, lambda call, answer, body=body: with_body(body))  # type: ignore[misc]
+            report = client.delete(pairs)
+            assert (report.deleted, report.failures) == (2, [])
+            assert len(intruder.calls) == 2
+            assert len(stored) == 0

@@ -1,0 +1,61 @@
+"""Listings: as asked for, and asked for again until they are one."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.answers import a_bucket, fill, first_only, with_body
+
+from s3_log_roller.aws.s3.calls import Calls
+from s3_log_roller.aws.s3.xml import parse_page
+from s3_log_roller.errors import StorageError
+from s3_log_roller.store import list_objects
+
+
+def test_a_listing_is_asked_for_again_until_it_is_one() -> None:
+    """Cut short, without the word whether more follows, another document."""
+    for body in (b"<ListBucketResult><IsTru", b"<ListBucketResult></ListBucketResult>", b"<html></html>", b"\xff"):
+        with a_bucket() as (client, stored, intruder):
+            fill(stored, 2)
+            intruder.change = first_only(lambda call: True, lambda call, answer, body=body: with_body(body))  # type: ignore[misc]
+            assert [entry.key for entry in client.list_page("").objects] == ["00000", "00001"]
+            assert client.requests_sent == 2
+            intruder.change = lambda call, answer, body=body: with_body(body)
+            with pytest.raises(StorageError, match=r"failed after 3 attempts: unreadable listing"):
+                client.list_page("")
+
+
+def test_prefix_start_and_size_of_a_page_are_asked_for_as_they_are() -> None:
+    """Odd signs in prefix and start are escaped, and an empty start is not sent."""
+    with a_bucket() as (client, stored, intruder):
+        for key in ("a b&c/1", "a b&c/2", "a b&c/3", "a b"):
+            stored.put(key, b"", 0)
+        page = client.list_page("a b&c/", "a b&c/1", max_keys=1)
+        assert [entry.key for entry in page.objects] == ["a b&c/2"]
+        assert page.truncated
+        assert "start-after=a%20b%26c%2F1" in intruder.calls[0].query
+        client.list_page("a")
+        assert "start-after" not in intruder.calls[1].query
+        assert "encoding-type=url" in intruder.calls[1].query
+
+
+def test_an_empty_page_is_followed_by_its_token() -> None:
+    """A server may answer with no keys and go on all the same; the token is escaped both ways."""
+    empty = b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>%b</NextContinuationToken>"
+    assert parse_page(empty % b"a&amp;b" + b"</ListBucketResult>").continuation_token == "a&b"
+    with a_bucket() as (client, stored, intruder):
+        fill(stored, 2)
+        answer = with_body(empty % b"MA==" + b"</ListBucketResult>")
+        intruder.change = first_only(lambda call: True, lambda call, _: answer)
+        assert [entry.key for entry in list_objects(client, "", "0")] == ["00000", "00001"]
+        assert [call.query.partition("&")[0] for call in intruder.calls] == [
+            "encoding-type=url",
+            "continuation-token=MA%3D%3D",
+        ]
+        assert "start-after=0" in intruder.calls[0].query
+        assert "start-after" not in intruder.calls[1].query
+
+
+def test_a_bucket_at_the_root_of_its_host_is_reached() -> None:
+    """Virtual-host style: the path of the bucket itself is `/`."""
+    assert Calls("b", "/", None).bucket_path == "/"  # type: ignore[arg-type]
+    assert Calls("b", "/b/", None).bucket_path == "/b"  # type: ignore[arg-type]
