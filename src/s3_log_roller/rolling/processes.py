@@ -6,25 +6,19 @@ Every child is a pool of its own with one process, so that a child that is kille
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import signal
-import threading
-import time
 from collections.abc import Callable, MutableSequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from logging.handlers import QueueHandler, QueueListener
-from multiprocessing.queues import Queue
-from types import FrameType
-from typing import Any, Final
 
+from s3_log_roller import children
+from s3_log_roller.children import CLEAN_UP_SECONDS, ChildLog, LogRelay
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.worker import Result, Roll, attempt
 
-CLEAN_UP_SECONDS: Final = 20
-"""What an interrupted task has to abort its upload, before its process is killed."""
+logger = logging.getLogger(__name__)
 
 MakeRoll = Callable[[Ticker], Roll]
 """Builds what runs a task, inside the child; has to be picklable."""
@@ -37,27 +31,26 @@ class ProcessRunner:
         self.capacity = processes
         self._make_roll = make_roll
         self._meter = meter
-        self._context = multiprocessing.get_context("spawn")
         self._children: list[_Child | None] = [None] * processes
-        self._logs: Queue[Any] = self._context.Queue()
-        self._listener = QueueListener(self._logs, _Relay())
-        self._listener.start()
+        self._log = LogRelay()
 
     def submit(self, task: RollTask) -> Future[Result]:
         """See `Runner.submit`; call it only while fewer than `capacity` tasks run."""
         for number, child in enumerate(self._children):
-            if child is not None and child.current is not None and child.current.done():
-                if child.current.exception() is not None:
-                    child.close()
-                    child = self._children[number] = None
-                else:
-                    child.current = None
-            if child is None:
-                child = self._children[number] = self._start_child(number)
-            if child.current is None:
-                child.current = child.pool.submit(_run, task)
-                return child.current
+            if child is None or child.is_idle():
+                return self._give(number, task)
         raise RuntimeError("every child process is busy")
+
+    def _give(self, number: int, task: RollTask) -> Future[Result]:
+        child = self._children[number]
+        if child is not None and not child.is_broken:
+            with suppress(BrokenProcessPool):  # it was killed while it waited; this task is none the worse for it
+                return child.run(task)
+        if child is not None:
+            logger.warning("child_process_replaced", extra={"why": "it was killed (out of memory?)"})
+            child.close()
+        child = self._children[number] = self._start_child(number)
+        return child.run(task)
 
     def interrupt(self) -> None:
         """See `Runner.interrupt`."""
@@ -74,23 +67,17 @@ class ProcessRunner:
         for child in self._children:
             if child is not None:
                 child.close()
-        self._listener.stop()
-        self._logs.close()
+        self._log.close()
 
     def _start_child(self, number: int) -> _Child:
-        level = logging.getLogger("s3_log_roller").getEffectiveLevel()
         pool = ProcessPoolExecutor(
             max_workers=1,
-            mp_context=self._context,
+            mp_context=children.CONTEXT,
             initializer=_start,
-            initargs=(self._make_roll, self._meter.cells, number, self._logs, level),
+            initargs=(self._make_roll, self._meter.cells, number, self._log.child_log),
         )
-        # A child inherits that Ctrl-C is ignored: the terminal sends it to all, and the parent decides what it means.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            pid = pool.submit(os.getpid)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with children.starting():
+            pid = pool.submit(children.process_id)
         return _Child(pool, pid)
 
 
@@ -98,68 +85,44 @@ class _Child:
     """A process, and what it is working on."""
 
     def __init__(self, pool: ProcessPoolExecutor, pid: Future[int]) -> None:
-        self.pool = pool
         self.current: Future[Result] | None = None
+        self.is_broken = False
+        self._pool = pool
         self._pid = pid
 
+    def is_idle(self) -> bool:
+        """Whether it can be given a task, or would have to be replaced for one."""
+        if self.current is not None and self.current.done():
+            self.is_broken = self.current.exception() is not None
+            self.current = None
+        return self.current is None
+
+    def run(self, task: RollTask) -> Future[Result]:
+        """Raises `BrokenProcessPool` if the process is known to be gone."""
+        self.current = self._pool.submit(_run, task)
+        return self.current
+
     def signal(self, number: signal.Signals) -> None:
-        with suppress(Exception):  # it is gone, or never came up
-            os.kill(self._pid.result(timeout=CLEAN_UP_SECONDS), number)
+        with suppress(Exception):  # it never came up
+            children.send(self._pid.result(timeout=CLEAN_UP_SECONDS), number)
 
     def close(self) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Relay(logging.Handler):
-    """Hands a child's records to the parent's own handlers."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        logging.getLogger(record.name).handle(record)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 # What follows runs in the child.
 
 _roll: Roll | None = None
-_running = False
-_orphaned = False
 
 
-def _start(make_roll: MakeRoll, cells: MutableSequence[int], number: int, logs: Queue[Any], level: int) -> None:
+def _start(make_roll: MakeRoll, cells: MutableSequence[int], number: int, log: ChildLog) -> None:
     global _roll
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.basicConfig(level=logging.WARNING, handlers=[QueueHandler(logs)], force=True)
-    logging.getLogger("s3_log_roller").setLevel(level)
+    children.enter_child(log)
     _roll = make_roll(Ticker(cells, number))
 
 
 def _run(task: RollTask) -> Result:
-    global _running
     if _roll is None:
         raise RuntimeError("the child process was not set up")
-    _running = True
-    try:
+    with children.working():
         return attempt(_roll, task)
-    finally:
-        _running = False
-        if _orphaned:
-            os._exit(1)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    if _running:
-        raise KeyboardInterrupt
-    os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """Without this a child would wait for ever for a parent that was killed."""
-    global _orphaned
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        _orphaned = True
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(CLEAN_UP_SECONDS)
-        os._exit(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -111,6 +112,17 @@ def test_a_killed_child_fails_its_own_task_only(runner: ProcessRunner) -> None:
     assert all("was killed (out of memory?)" in why for why in summary.failures.values())
 
 
+def test_an_idle_child_that_is_killed_is_replaced(runner: ProcessRunner) -> None:
+    """The OOM killer takes a child that only waits: the next tasks run in a new one, and nothing fails."""
+    for name in ("a", "b", "c"):
+        assert runner.submit(task(name)).result(30) == RollOutcome(task(name).group, Figures(packed=2))
+        (child,) = multiprocessing.active_children()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        wait_for(lambda killed=child: not killed.is_alive(), 30, every=0.01)  # type: ignore[misc]
+        time.sleep(0.05)
+
+
 def test_interrupting_lets_a_task_clean_up(runner: ProcessRunner, tmp_path: Path) -> None:
     """An interrupted child aborts its upload before it ends, and at once."""
     future = runner.submit(task("slow"))
@@ -128,7 +140,8 @@ def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_pa
     program.write_text(
         "import sys; from functools import partial; from datetime import date; import in_child\n"
         "from s3_log_roller.rolling.processes import *; from s3_log_roller.rolling.meter import Meter\n"
-        "from s3_log_roller.log_keys import DayGroup; from s3_log_roller.rolling.tasks import RollTask, Window\n"
+        "from s3_log_roller.log_keys import DayGroup; from s3_log_roller.rolling.tasks import RollTask\n"
+        "from s3_log_roller.rolling.window import Window\n"
         "if __name__ == '__main__':\n"
         "    runner = ProcessRunner(1, partial(in_child.make_roll, sys.argv[1]), Meter(1))\n"
         "    task = RollTask(DayGroup('logs', 'slow', date(2022, 7, 1)), Window(date(2022, 7, 3)))\n"
