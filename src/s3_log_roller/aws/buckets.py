@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.aws.sessions import Sessions
@@ -28,6 +28,8 @@ class Connection:
     """Of the S3-compatible server; SQS and STS have `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL_STS`."""
     allow_cross_region: bool = False
     max_in_flight: int | None = None
+    bucket_regions: Mapping[str, str] = field(default_factory=dict)
+    """The regions of buckets that are known to be in another one than `region`, and may be worked on there."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Buckets:
         return open_bucket(
             session,
             bucket,
-            worker_region=session.region_name,
+            worker_region=self._connection.bucket_regions.get(bucket, session.region_name),
             allow_cross_region=self._connection.allow_cross_region,
             endpoint_url=self._connection.endpoint_url,
             max_in_flight=self._connection.max_in_flight,

@@ -12,11 +12,10 @@ from typing import Final
 from s3_log_roller.aws.buckets import Connection
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_output import FORMATS, configure_logging
-from s3_log_roller.rolling.tasks import ScanTask
-from s3_log_roller.rolling.window import Window, parse_day
+from s3_log_roller.rolling.window import parse_day
 from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
-from s3_log_roller.uris import Role, S3Uri, merge_prefixes
+from s3_log_roller.uris import Role
 
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 
@@ -40,31 +39,6 @@ def day(text: str) -> date:
         return parse_day(text)
     except UsageError as error:
         raise ArgumentTypeError(str(error)) from error
-
-
-def add_prefix_arguments(parser: ArgumentParser) -> None:
-    """Add the options that say what to roll up: prefixes, the role, days."""
-    group = parser.add_argument_group("what to roll up")
-    group.add_argument(
-        "--prefixes",
-        nargs="+",
-        required=True,
-        metavar="s3://BUCKET/PREFIX",
-        help="where the access logs are; searched at any depth",
-    )
-    group.add_argument(
-        "--s3-role", metavar="ARN", help="role to assume for S3 (default: none, your own credentials are used)"
-    )
-    group.add_argument("--external-id", metavar="ID", help="external id that the trust policy of the role asks for")
-    group.add_argument(
-        "--min-age-days",
-        type=at_least(1),
-        default=1,
-        metavar="N",
-        help="leave the last N days alone, today among them (UTC; default 1: roll up yesterday and earlier days)",
-    )
-    group.add_argument("--since", type=day, metavar="YYYY-MM-DD", help="first day to roll up")
-    group.add_argument("--until", type=day, metavar="YYYY-MM-DD", help="last day to roll up")
 
 
 def add_rolling_arguments(parser: ArgumentParser) -> None:
@@ -149,11 +123,3 @@ def role_from(args: Namespace) -> Role | None:
     if args.external_id is not None and args.s3_role is None:
         raise UsageError("--external-id needs --s3-role: it is sent when that role is assumed")
     return Role.parse(args.s3_role, args.external_id) if args.s3_role is not None else None
-
-
-def scans_from(args: Namespace, today: date) -> list[ScanTask]:
-    """The scan tasks for the prefixes of the command line, without duplicates. Raises `UsageError`."""
-    uris = merge_prefixes([S3Uri.parse(text) for text in args.prefixes])
-    role = role_from(args)
-    window = Window.of_days(today, min_age_days=args.min_age_days, since=args.since, until=args.until)
-    return [ScanTask(uri.bucket, uri.prefix, window, role) for uri in uris]

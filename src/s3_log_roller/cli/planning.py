@@ -9,10 +9,12 @@ import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller import clock
-from s3_log_roller.cli import options
+from s3_log_roller.cli import options, prefixes
 from s3_log_roller.errors import RollerError
 
 if TYPE_CHECKING:
@@ -55,9 +57,11 @@ def plan_from(args: Namespace) -> Plan:
     from s3_log_roller.aws.buckets import Buckets
     from s3_log_roller.planning.plan import Terms, make_plan
 
-    connection = options.connection_from(args)
+    places = prefixes.places_from(args)
+    excluded = prefixes.exclusions_from(args)
+    connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     today = clock.utc_today()
-    scans = options.scans_from(args, today)
+    scans = list(chain.from_iterable(prefixes.scans_from(args, places, today)))
     prices = _read_prices(args.prices)
     terms = Terms(
         today=today,
@@ -73,7 +77,10 @@ def plan_from(args: Namespace) -> Plan:
     with closing(Buckets(connection)) as buckets:
         for scan in scans:
             try:
-                inventories.append(_take(buckets, scan, terms, wants_measuring=args.measure))
+                inventory = _take(buckets, scan, terms, wants_measuring=args.measure)
+                inventory.days = [day for day in inventory.days if not excluded.match(day.group)]
+                inventory.settled = [day for day in inventory.settled if not excluded.match(day.group)]
+                inventories.append(inventory)
             except RollerError as error:
                 what = f"s3://{scan.bucket}/{scan.prefix}"
                 logger.error("plan_failed", extra={"prefix": what, "why": str(error)})

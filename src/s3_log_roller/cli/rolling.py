@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,9 +20,10 @@ from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.producer import find_tasks
 from s3_log_roller.rolling.queue import TaskQueue
 from s3_log_roller.rolling.summary import Summary, render_text, to_json
-from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task
 from s3_log_roller.rolling.worker import InlineRunner, Roll, Runner, Worker
 
 logger = logging.getLogger(__name__)
@@ -41,15 +42,16 @@ class Job:
         return Worker(queue, self.runner, self.buckets.lease, clock.utc_today, self.summary)
 
 
-def announce_scan_failure(summary: Summary) -> Callable[[str, RollerError], None]:
-    """What to do about a prefix that cannot be scanned: say so, and go on with the others."""
+def find_all_tasks(scans: Iterable[Sequence[ScanTask]], buckets: Buckets, summary: Summary) -> Iterator[Task]:
+    """Find the tasks for scans of several roles. A prefix that cannot be scanned is told of, and the others go on."""
 
-    def announce(what: str, error: RollerError) -> None:
+    def scan_failed(what: str, error: RollerError) -> None:
         sentence = f"{what} could not be scanned: {error}"
         logger.error("scan_failed", extra={"prefix": what, "why": str(error), "sentence": sentence})
         summary.scan_failed(what, error)
 
-    return announce
+    for scans_of_a_role in scans:
+        yield from find_tasks(scans_of_a_role, buckets.lease, scanned=summary.scanned, failed=scan_failed)
 
 
 @contextmanager

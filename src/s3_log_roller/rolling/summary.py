@@ -26,6 +26,8 @@ class Summary:
     prefixes_failed: int = 0
     list_requests: int = 0
     day_groups_found: int = 0
+    day_groups_excluded: int = 0
+    """Of those found."""
     tasks_sent: int = 0
     tasks_received: int = 0
     day_groups_done: int = 0
@@ -104,6 +106,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "prefixes_failed": summary.prefixes_failed,
         "list_requests": summary.list_requests,
         "day_groups_found": summary.day_groups_found,
+        "day_groups_excluded": summary.day_groups_excluded,
         "tasks_sent": summary.tasks_sent,
         "tasks_received": summary.tasks_received,
         "day_groups_done": summary.day_groups_done,
@@ -146,6 +149,8 @@ def _scan_line(summary: Summary) -> str:
         f"{count(summary.prefixes_scanned, 'prefix', 'prefixes')} scanned with "
         f"{count(summary.list_requests, 'request')}: {count(summary.day_groups_found, 'day group')} found"
     )
+    if summary.day_groups_excluded:
+        line += f", {summary.day_groups_excluded:,} of them excluded"
     return line + (f", {count(summary.tasks_sent, 'task')} sent." if summary.tasks_sent else ".")
 
 

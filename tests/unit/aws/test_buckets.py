@@ -46,3 +46,16 @@ def test_only_the_bucket_used_last_keeps_its_connections(monkeypatch: pytest.Mon
         buckets.close()
         while server.connections:
             time.sleep(0.001)
+
+
+def test_a_bucket_may_be_known_to_be_in_another_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened for work in that region; all others in the worker's own."""
+    opened = []
+    monkeypatch.setattr(
+        "s3_log_roller.aws.s3.open_bucket",
+        lambda session, bucket, *, worker_region, **_: opened.append((bucket, worker_region)),
+    )
+    buckets = Buckets(Connection(region="us-west-2", bucket_regions={"europe": "eu-west-1"}))
+    for name in ("europe", "here"):
+        buckets._open_bucket(name, None)
+    assert opened == [("europe", "eu-west-1"), ("here", "us-west-2")]

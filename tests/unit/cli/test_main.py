@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -18,15 +18,14 @@ from s3_log_roller import clock
 from s3_log_roller.aws import sqs as queues
 from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli
-from s3_log_roller.cli import options
-from s3_log_roller.cli.parser import COMMANDS, parse
+from s3_log_roller.cli.parser import COMMANDS
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.queue import InProcessQueue
-from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.writer import DEFAULT_LEVEL
 from s3_log_roller.store import ListedObject, Page
@@ -124,6 +123,15 @@ def test_roll_does_both_and_deletes_nothing_unasked(world: World, capsys: pytest
     assert output.err == ("s3://logs/web/2022-07-01: 9 logs rolled up into k, 33.0 kB packed into 8.0 kB\n")
 
 
+def test_excluded_day_groups_are_not_rolled(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither by `roll` nor, since no task is sent, by a worker; the summary says how many were left out."""
+    assert run("roll s3://logs/web/ s3://logs/api/ --exclude s3://logs/api/") == 0
+    assert [task.group.target_prefix for task, *_ in world.rolled] == ["web/"]
+    assert "2 day groups found, 1 of them excluded.\n" in capsys.readouterr().out
+    assert run("producer --queue-name q s3://logs/web/ s3://logs/api/ --exclude s3://logs/web/") == 0
+    assert "2 day groups found, 1 of them excluded, 1 task sent.\n" in capsys.readouterr().out
+
+
 def test_json_is_all_there_is_on_standard_output(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A program can parse it; the log can be JSON as well."""
     assert run("roll --prefixes s3://logs/ --json --log-format json") == 0
@@ -209,7 +217,9 @@ PREFIX = "--prefixes s3://logs/"
         ("", "name a command: roll, plan, producer"),
         ("rolll", "there is no command 'rolll': did you mean roll?"),
         ("x", "there is no command 'x' (see s3-log-roller --help)"),
-        ("roll", "the following arguments are required: --prefixes"),
+        ("roll", "say what to roll up: s3-log-roller roll s3://BUCKET/PREFIX"),
+        ("roll --prefixes-from no-such-file", "--prefixes-from no-such-file cannot be read: "),
+        (f"roll {PREFIX} --exclude logs/", "'logs/' is not an S3 URI"),
         ("roll --prefixes http://logs/", "'http://logs/' is not an S3 URI: write s3://BUCKET/PREFIX"),
         ("roll --prefixes s3://", "'' is not a valid bucket name"),
         (f"roll {PREFIX} --s3-role me", "'me' is not the ARN of a role"),
@@ -240,34 +250,6 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert output.err.startswith("s3-log-roller: ")
     assert output.out == ""
     assert world.roles == set()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "window"),
-    [
-        ("", Window(TODAY)),
-        ("--min-age-days 3", Window(date(2022, 7, 1))),
-        ("--until 2022-06-30", Window(date(2022, 7, 1))),
-        ("--until 2099-01-01", Window(TODAY)),
-        ("--since 2022-06-01 --until 2022-06-01", Window(date(2022, 6, 2), date(2022, 6, 1))),
-        ("--min-age-days 2 --until 2022-07-02", Window(date(2022, 7, 2))),
-    ],
-)
-def test_the_days_asked_for(arguments: str, window: Window) -> None:
-    """`--min-age-days 1` is yesterday and earlier, `--until` is inclusive, and today is never in the window."""
-    line = f"roll {PREFIX} {arguments}".split()
-    args = parse(line, {})
-    assert options.scans_from(args, TODAY)[0].window == window
-    assert TODAY not in window
-    last = window.cutoff - timedelta(days=1)
-    assert last in window
-
-
-def test_prefixes_become_scan_tasks_with_the_role() -> None:
-    """Role and external id go into the tasks, for the workers."""
-    line = f"producer --queue-name q {PREFIX} --s3-role {ROLE_ARN} --external-id x1".split()
-    args = parse(line, {})
-    assert options.scans_from(args, TODAY) == [ScanTask("logs", "", Window(TODAY), Role(ROLE_ARN, "x1"))]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -131,6 +131,7 @@ def test_json_holds_every_figure() -> None:
         "prefixes_failed": 0,
         "list_requests": 0,
         "day_groups_found": 0,
+        "day_groups_excluded": 0,
         "tasks_sent": 0,
         "tasks_received": 1,
         "day_groups_done": 1,

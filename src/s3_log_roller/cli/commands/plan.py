@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
-from s3_log_roller.cli import options, planning
+from s3_log_roller.cli import options, planning, prefixes
 
 DESCRIPTION: Final = """\
 Counts what lies under the prefixes and says what `roll` with the same options would do: rollups, requests, cost, and
@@ -27,7 +27,7 @@ IF_INTERRUPTED: Final = "nothing was changed"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command: all of `roll`, and what the plan reckons with."""
-    options.add_prefix_arguments(parser)
+    prefixes.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
     planning.add_plan_arguments(parser)
     options.add_connection_arguments(parser)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from typing import Final
 
 from s3_log_roller import clock
-from s3_log_roller.cli import options
+from s3_log_roller.cli import options, prefixes
 
 DESCRIPTION: Final = (
     "Finds every day of access logs under the prefixes, at any depth, and sends a task for each to an SQS queue, where "
@@ -31,30 +32,32 @@ IF_INTERRUPTED: Final = (
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--queue-name", required=True, metavar="NAME", help="name or URL of the SQS queue")
-    options.add_prefix_arguments(parser)
+    prefixes.add_prefix_arguments(parser)
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
 
 
 def run(args: Namespace) -> int:
     """Send the tasks. Return an exit code that says whether every prefix was scanned."""
-    connection = options.connection_from(args)
+    places = prefixes.places_from(args)
+    excluded = prefixes.exclusions_from(args)
+    connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     from s3_log_roller.aws.buckets import Buckets
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.aws.sqs import SqsQueue
     from s3_log_roller.cli.progress import ProgressLine
-    from s3_log_roller.cli.rolling import announce_scan_failure, reporting
+    from s3_log_roller.cli.rolling import find_all_tasks, reporting
     from s3_log_roller.rolling.meter import Meter
-    from s3_log_roller.rolling.producer import find_tasks
     from s3_log_roller.rolling.summary import Summary
 
-    scans = options.scans_from(args, clock.utc_today())
+    scans = prefixes.scans_from(args, places, clock.utc_today())
     summary = Summary()
     sessions = Sessions(profile=connection.profile, region=connection.region)
     queue = SqsQueue(sessions.get(), args.queue_name)
     buckets = Buckets(connection, sessions)
-    with reporting(args, summary, ProgressLine(summary, Meter(0), prefixes=len(scans))):
-        tasks = find_tasks(scans, buckets.lease, scanned=summary.scanned, failed=announce_scan_failure(summary))
-        summary.tasks_sent = queue.send(tasks)
+    with reporting(args, summary, ProgressLine(summary, Meter(0), prefixes=len(places))):
+        tasks = find_all_tasks(scans, buckets, summary)
+        summary.tasks_sent = queue.send(task for task in tasks if excluded.allow(task, summary))
+        excluded.warn_of_unused()
         buckets.close()
     return summary.exit_code

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from typing import Final
 
 from s3_log_roller import clock
-from s3_log_roller.cli import options, planning
+from s3_log_roller.cli import options, planning, prefixes
 
 DESCRIPTION: Final = (
     "Finds every day of access logs under the prefixes, at any depth, and rolls it up into a tarball beside the logs, "
@@ -18,6 +19,7 @@ examples:
   s3-log-roller roll --prefixes s3://my-logs/ --delete           also delete the originals that were verified
   s3-log-roller roll --prefixes s3://my-logs/ --delete --dry-run   say what that would do, cost and save
   s3-log-roller roll --prefixes s3://my-logs/ --until 2022-12-31 --processes 4
+  s3-log-roller roll --prefixes-from buckets.txt --exclude s3://my-logs/old/
 
 Running it again is always safe: logs that are in a rollup already are not packed again. With --delete, the originals in
 earlier rollups (leftovers) are deleted, too, after these rollups were verified.
@@ -32,7 +34,7 @@ IF_INTERRUPTED: Final = "what is done stays done; run again to go on"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
-    options.add_prefix_arguments(parser)
+    prefixes.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="change nothing: print the plan, as `plan` does")
     planning.add_plan_arguments(parser, "the plan, with --dry-run")
@@ -44,17 +46,17 @@ def run(args: Namespace) -> int:
     """Scan and roll up in turns. Return an exit code that says whether every prefix and day group is done."""
     if args.dry_run:
         return planning.show(planning.plan_from(args), args)
-    connection = options.connection_from(args)
+    places = prefixes.places_from(args)
+    excluded = prefixes.exclusions_from(args)
+    connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     from s3_log_roller.aws.sessions import Sessions
-    from s3_log_roller.cli.rolling import announce_scan_failure, rolling
-    from s3_log_roller.rolling.producer import find_tasks
+    from s3_log_roller.cli.rolling import find_all_tasks, rolling
     from s3_log_roller.rolling.queue import InProcessQueue
 
-    scans = options.scans_from(args, clock.utc_today())
+    scans = prefixes.scans_from(args, places, clock.utc_today())
     sessions = Sessions(profile=connection.profile, region=connection.region)
-    with rolling(args, connection, sessions, prefixes=len(scans)) as job:
-        tasks = find_tasks(
-            scans, job.buckets.lease, scanned=job.summary.scanned, failed=announce_scan_failure(job.summary)
-        )
-        job.worker(InProcessQueue(tasks)).work()
+    with rolling(args, connection, sessions, prefixes=len(places)) as job:
+        tasks = find_all_tasks(scans, job.buckets, job.summary)
+        job.worker(InProcessQueue(tasks, lambda task: excluded.allow(task, job.summary))).work()
+        excluded.warn_of_unused()
     return job.summary.exit_code
