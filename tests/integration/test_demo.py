@@ -121,7 +121,7 @@ class TestStory:
 
     def test_a_second_run_changes_nothing(self, story: str) -> None:
         """Producer and worker find nothing to do."""
-        again = chapter(story, "Again")
+        again = chapter(story, "Run again")
         assert again.count("Nothing to do: ") == 2
         assert "Not one object was changed." in again
 

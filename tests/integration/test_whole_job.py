@@ -224,9 +224,9 @@ def test_bad_messages_and_bad_day_groups_do_not_stop_the_others(
         (["roll", "--prefixes", "/tmp/logs"], 2, ["not an S3 URI"]),
         (["worker", "--queue-name", "no-such-queue"], 1, ["no-such-queue"]),
         (["producer", "--queue-name", "no-such-queue", "--prefixes", "s3://b/"], 2, ["'b'"]),
-        (["roll", "--prefixes", "s3://bucket/", "--s3-role", "arn:aws:iam::1:user/x"], 2, ["role ARN"]),
+        (["roll", "--prefixes", "s3://bucket/", "--s3-role", "arn:aws:iam::1:user/x"], 2, ["the ARN of a role"]),
         (["roll", "--prefixes", "s3://bucket/", "--since", "yesterday"], 2, ["--since"]),
-        (["roll"], 2, ["--prefixes"]),
+        (["roll"], 2, ["say what to roll up"]),
     ],
 )
 def test_bad_input_is_one_clear_line_and_an_exit_code(
