@@ -18,19 +18,15 @@ from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
 from s3_log_roller.planning.verdict import usd, verdict
 from s3_log_roller.rolling.summary import count, size
 
-WIDTH: Final = 80
-MAX_WIDTH: Final = 120
 _SHORT_NAMES: Final = CLASS_NAMES | {"GLACIER_IR": "Glacier IR", "DEEP_ARCHIVE": "Deep Archive"}
 _MAX_PLACES: Final = 40
 """Target prefixes shown; the rest is one row."""
 
 
-def render_plan(plan: Plan, *, width: int = WIDTH, colours: bool = False) -> str:
+def render_plan(plan: Plan, *, width: int = 80, colours: bool = False) -> str:
     """The plan for people."""
     out = StringIO()
-    console = Console(
-        file=out, width=min(width, MAX_WIDTH), force_terminal=colours, no_color=not colours, highlight=False
-    )
+    console = Console(file=out, width=width, force_terminal=colours, no_color=not colours, highlight=False)
     if plan.days:
         console.print(_places(plan))
         console.print()

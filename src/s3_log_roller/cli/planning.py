@@ -11,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from s3_log_roller import clock
 from s3_log_roller.cli import options, prefixes
@@ -29,6 +29,18 @@ logger = logging.getLogger(__name__)
 DEFAULT_KEEP_DAYS: Final = 365
 DEFAULT_MEMORY_MB: Final = 1_769
 """Of the deployment in deploy/."""
+
+
+WIDTH: Final = 80
+"""Columns, where standard output is not a terminal."""
+MAX_WIDTH: Final = 120
+
+
+class Screen(TypedDict):
+    """What the views need to know of standard output."""
+
+    width: int
+    colours: bool
 
 
 def add_plan_arguments(parser: ArgumentParser, title: str = "the plan") -> None:
@@ -97,15 +109,19 @@ def show(plan: Plan, args: Namespace) -> int:
 
         print_result(json.dumps(to_json(plan), indent=2) + "\n")
     elif not args.quiet:
-        from s3_log_roller.cli.plan_view import WIDTH, render_plan
+        from s3_log_roller.cli.plan_view import render_plan
 
-        is_terminal = sys.stdout.isatty()
-        colours = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        width = shutil.get_terminal_size().columns if is_terminal else WIDTH
-        print_result(render_plan(plan, width=width, colours=colours))
+        print_result(render_plan(plan, **screen()))
     if not plan.failures:
         return 0
     return 3 if plan.inventories else 1
+
+
+def screen() -> Screen:
+    """How wide standard output is, and whether it shows colours."""
+    is_terminal = sys.stdout.isatty()
+    colours = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return Screen(width=min(MAX_WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH, colours=colours)
 
 
 def _take(buckets: Buckets, scan: ScanTask, terms: Terms, *, wants_measuring: bool) -> Inventory:

@@ -214,7 +214,7 @@ PREFIX = "--prefixes s3://logs/"
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("", "name a command: roll, plan, producer"),
+        ("", "name a command: roll, discover, plan, producer"),
         ("rolll", "there is no command 'rolll': did you mean roll?"),
         ("x", "there is no command 'x' (see s3-log-roller --help)"),
         ("roll", "say what to roll up: s3-log-roller roll s3://BUCKET/PREFIX"),
