@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from random import Random
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.records import CHECKSUM, GUIDE, OWNER, POINT, a_line, parsed
 
 from s3_log_roller.demo.sample_logs import sample_log
-from s3_log_roller.reading.records import EXTRA, FIELDS, NUMBERS, decode_line, parse_record
+from s3_log_roller.reading.records import EXTRA, FIELDS, NUMBERS, decode_key, decode_line, parse_record
 
 
 def test_the_guides_records() -> None:
@@ -164,3 +165,60 @@ def test_times_with_an_offset() -> None:
 def test_bytes_that_are_no_text_stay_readable() -> None:
     """They are shown as escapes; the rest of the line parses."""
     assert parsed(decode_line(a_line(agent="caf@").encode().replace(b"@", b"\xe9")))["user_agent"] == "caf\\xe9"
+
+
+ORIGIN_ACCESS = "arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E1ABCDEF234567"
+
+
+@pytest.mark.parametrize("uri", ['"GET /k HTTP/1.1"', "-"])
+def test_requesters_with_spaces(uri: str) -> None:
+    """CloudFront's origin access identities have some; every field is where it belongs."""
+    line = a_line().replace(" 192.0.2.3 - ", f" 192.0.2.3 {ORIGIN_ACCESS} ").replace('"GET /k HTTP/1.1"', uri)
+    record = parsed(line)
+    assert record["requester"] == ORIGIN_ACCESS
+    whole = parsed(a_line().replace('"GET /k HTTP/1.1"', uri))
+    assert {name: value for name, value in record.items() if name != "requester"} == {
+        name: value for name, value in whole.items() if name != "requester"
+    }
+
+
+@pytest.mark.parametrize("stray", ["stray", "two strays", "4LnQYwx9T8"])
+@pytest.mark.parametrize("agent", ["curl/8.0", 'x" - fake= SigV4 FAKE AuthHeader fake.example.com TLSv9 - - nowhere'])
+def test_tokens_too_many_shift_no_field(stray: str, agent: str) -> None:
+    """The signature's version tells where the host id is; what does not belong is kept as `extra`."""
+    record = parsed(a_line(agent=agent).replace(" host= ", f" {stray} host= "))
+    assert record.pop(EXTRA) == stray.split()
+    assert record == parsed(a_line(agent=agent))
+
+
+def test_a_tail_that_is_not_understood_fills_no_field() -> None:
+    """Without a signature's version nothing tells which token is which: they are all `extra`."""
+    record = parsed(a_line().partition(" SigV4")[0] + " what ever")
+    assert (record["version_id"], record["host_id"], record["user_agent"]) == (None, None, "curl/8.0")
+    assert record[EXTRA] == ["-", "host=", "what", "ever"]
+
+
+def test_line_ends_of_other_systems_are_not_part_of_a_field() -> None:
+    """Neither a carriage return, nor a byte order mark."""
+    line = a_line().encode()
+    for written in (line, line + b"\n", line + b"\r\n", BOM_UTF8 + line + b"\r\n"):
+        assert parsed(decode_line(written)) == parsed(a_line())
+
+
+@pytest.mark.parametrize(
+    ("operation", "key", "decoded"),
+    [
+        ("REST.GET.OBJECT", "reports/My%2520File%2525.csv", "reports/My File%.csv"),
+        ("REST.GET.OBJECT", "reports/My%2BFile%2525.csv", "reports/My File%.csv"),
+        ("REST.PUT.OBJECT", "g%252B%252B.deb", "g++.deb"),
+        ("WEBSITE.GET.OBJECT", "foo-%2525Y", "foo-%Y"),
+        ("S3.EXPIRE.OBJECT", "foo-%2525Y", "foo-%25Y"),
+        ("BATCH.DELETE.OBJECT", "reports/My+File%25.csv", "reports/My File%.csv"),
+        ("REST.GET.OBJECT", "caf%25E9", "caf\\xe9"),
+        ("REST.GET.OBJECT", "plain/key", "plain/key"),
+        ("REST.GET.BUCKET", None, None),
+    ],
+)
+def test_keys_are_decoded_as_often_as_s3_encoded_them(operation: str, key: str | None, decoded: str | None) -> None:
+    """Twice for requests, once where S3 acts by itself; a percent sign of the key's own survives."""
+    assert decode_key(operation, key) == decoded
