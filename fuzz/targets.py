@@ -15,12 +15,15 @@ from functools import cache
 from typing import Final
 
 from deflate import crc32, deflate_compress
+from tests.support.odd_lines import exact_way_only
 
 from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
 from s3_log_roller.errors import DamagedRollup, MalformedTask
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.reading.formats import CsvRows, JsonLines
 from s3_log_roller.reading.records import EXTRA, FIELDS, decode_line, parse_record
 from s3_log_roller.reading.tarball import gunzip, read_tar
+from s3_log_roller.reading.terms import Matcher, Where
 from s3_log_roller.rolling.tasks import decode_task, encode_task
 from s3_log_roller.rollup import Originals, RollupChecker, RollupWriter
 from s3_log_roller.rollup.index import (
@@ -60,7 +63,16 @@ def log_key(data: bytes) -> None:
 
 
 def record(data: bytes) -> None:
-    """A line is a record with all the fields there are, in order, or none; numbers are numbers."""
+    """A line is a record with all the fields there are, in order, or none; numbers are numbers.
+
+    The quick ways to JSON, to CSV and to the lines that terms pick give what the exact way gives.
+    """
+    where = Where.parse(["status>=200 key!=k agent!~x time<2030"])
+    shown = [write.write(data, "") for write in (JsonLines(), CsvRows())]
+    picked = Matcher(where).pick(data + b"\n")
+    with exact_way_only():
+        assert shown == [write.write(data, "") for write in (JsonLines(), CsvRows())]
+        assert picked == Matcher(where).pick(data + b"\n")
     for line in data.split(b"\n"):
         found = parse_record(decode_line(line))
         if found is not None:

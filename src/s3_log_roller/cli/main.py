@@ -11,6 +11,7 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
+from s3_log_roller.cli.output import discard_stdout, flush_stdout
 from s3_log_roller.cli.parser import PROGRAM, parse
 from s3_log_roller.errors import RollerError, UsageError
 from s3_log_roller.log_output import configure_logging, printable
@@ -32,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     configure_logging()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return run_command(sys.argv[1:] if argv is None else argv)
+        code = run_command(sys.argv[1:] if argv is None else argv)
+        flush_stdout()
+        return code
     except UsageError as error:
         return _complain(str(error), 2)
     except RollerError as error:
@@ -40,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         return _interrupted(interruption, "nothing was done")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return 128 + signal.SIGPIPE
     except Exception:
         logger.exception("bug")

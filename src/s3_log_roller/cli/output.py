@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
+import stat
 import sys
 from typing import Final
 
+from s3_log_roller.errors import StorageError
 from s3_log_roller.log_output import printable
 
 OUTPUT_BYTES: Final = 1 << 18
@@ -15,8 +19,8 @@ class Output:
     """Standard output, for bytes. On a terminal, control characters are shown instead of obeyed."""
 
     def __init__(self) -> None:
-        self._stream = sys.stdout.buffer
-        self._is_terminal = sys.stdout.isatty()
+        self._is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        self._kind = _kind_of_stdout()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
 
@@ -27,12 +31,24 @@ class Output:
         if not isinstance(error, BrokenPipeError):
             self.flush()
 
+    @property
+    def pipe(self) -> int | None:
+        """The descriptor, if it is a pipe: `parallel.run_all` stops when nobody reads it any more."""
+        return sys.stdout.fileno() if stat.S_ISFIFO(self._kind) else None
+
     def write(self, data: bytes) -> None:
         """Write log contents."""
         if self._is_terminal:
             lines = data.decode("utf-8", "backslashreplace").split("\n")
             data = "\n".join(map(printable, lines)).encode()
-        self._take(data)
+        self.write_unchanged(data)
+
+    def write_unchanged(self, data: bytes) -> None:
+        """Write what holds nothing that a terminal might act on, unless it is meant to."""
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= OUTPUT_BYTES:
+            self.flush()
 
     def name(self, text: str) -> str:
         """The name as it should be written: with control characters escaped on a terminal, unchanged elsewhere."""
@@ -40,19 +56,61 @@ class Output:
 
     def line(self, text: str) -> None:
         """Write a line unchanged."""
-        self._take(f"{text}\n".encode("utf-8", "surrogateescape"))
+        self.write_unchanged(f"{text}\n".encode("utf-8", "surrogateescape"))
+
+    def show(self) -> None:
+        """Let whoever reads see what was written so far. Raises `BrokenPipeError` if nobody does any more."""
+        if self._waiting and not stat.S_ISREG(self._kind):
+            self.flush()
+        elif self.pipe is not None:
+            poll = select.poll()
+            poll.register(self.pipe, 0)
+            if poll.poll(0):
+                raise BrokenPipeError
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system."""
+        """Hand everything written so far to the operating system. Raises `StorageError` if it cannot be written."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._stream.write(b"".join(waiting))
-        self._stream.flush()
+        if not waiting:
+            return
+        if sys.stdout is None:
+            raise StorageError("standard output is closed: nothing was written to it")
+        try:
+            sys.stdout.buffer.write(b"".join(waiting))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _unwritable(error) from error
 
-    def _take(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= OUTPUT_BYTES:
-            self.flush()
+
+def flush_stdout() -> None:
+    """Hand what was printed to the operating system. Raises `StorageError` if it cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def discard_stdout() -> None:
+    """Write no more: what waits in the interpreter's buffer would fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritable(error: OSError) -> StorageError:
+    discard_stdout()
+    return StorageError(f"standard output cannot be written ({error.strerror}): what was written of it is incomplete")
+
+
+def _kind_of_stdout() -> int:
+    """The file's type and mode; 0 if there is none."""
+    try:
+        return os.fstat(sys.stdout.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):  # closed, or not a file at all
+        return 0
 
 
 def note(message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -17,10 +17,10 @@ from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 
 if TYPE_CHECKING:
     from s3_log_roller.aws.buckets import Connection
-    from s3_log_roller.reading.lines import Query, Tally
+    from s3_log_roller.reading.groups import Source, Stores
+    from s3_log_roller.reading.lines import Findings, Query
     from s3_log_roller.reading.parallel import OpenBuckets, OpenStores
     from s3_log_roller.reading.selection import Selection
-    from s3_log_roller.reading.shares import Source, Stores
     from s3_log_roller.store import ReadStore, Store
 
 WHERE_FROM: Final = "s3://BUCKET/PREFIX of logs and rollups at any depth, a rollup, or the path of a local .tgz"
@@ -166,36 +166,50 @@ def run_query(
     selection: Selection,
     query: Query,
     processes: int,
-    *,
-    enough: Callable[[Tally], bool] = lambda tally: False,
-) -> Tally:
-    """Write what the query finds and count it, until it is `enough`."""
-    from s3_log_roller.reading.jobs import LinesJob
-    from s3_log_roller.reading.lines import Tally, csv_header
+) -> Findings:
+    """Write what the query finds as it is found, and count it."""
+    from s3_log_roller.reading.formats import csv_header
+    from s3_log_roller.reading.groups import find_groups
+    from s3_log_roller.reading.lines import Findings
+    from s3_log_roller.reading.operations import Search
     from s3_log_roller.reading.parallel import Failure, batches, run_all
-    from s3_log_roller.reading.shares import find_groups, find_shares
+    from s3_log_roller.reading.shares import find_shares
+    from s3_log_roller.reading.watching import watched
 
-    total = Tally()
+    total = Findings()
     groups = find_groups(session.stores, sources, selection, session.failed)
     shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
-    job = LinesJob(session.open_stores, query)
-    with Output() as output, closing(run_all(job, batches(shares), processes)) as results:
+
+    def take(result: bytes | Failure | Findings) -> None:
+        if isinstance(result, bytes):
+            output.write_unchanged(result)
+            output.show()
+        elif isinstance(result, Failure):
+            session.failed(result.message)
+        else:
+            total.add(result)
+            if query.has_enough(total):
+                raise _Enough
+
+    with Output() as output, suppress(_Enough):
         if query.output == "csv" and query.show == "lines":
-            output.write(csv_header(with_names=query.with_names))
-        for result in results:
-            if isinstance(result, bytes):
-                output.write(result)
-            elif isinstance(result, Failure):
-                session.failed(result.message)
-            else:
-                total.add(result)
-                if enough(total):
-                    break
+            output.line(csv_header(with_names=query.with_names))
+        search = Search(session.open_stores, query)
+        stores = watched(session.stores, output.show)
+        run_all(search, batches(shares), processes, take, stores=stores, stop_at=output.pipe)
     return total
 
 
-def report_unparsable(tally: Tally, what: str) -> None:
+class _Enough(Exception):
+    """What was found is all that was asked for."""
+
+
+def report_unparsable(findings: Findings, what: str) -> None:
     """Say how many lines are no records."""
-    if tally.unparsable:
-        lines = "1 line is no log record" if tally.unparsable == 1 else f"{tally.unparsable} lines are no log records"
+    if findings.unparsable:
+        lines = (
+            "1 line is not a log record"
+            if findings.unparsable == 1
+            else f"{findings.unparsable} lines are not log records"
+        )
         note(f"{lines}: {what}")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from s3_log_roller.log_output import printable
+from s3_log_roller.reading.formats import CsvRows, JsonLines
 from s3_log_roller.reading.logs import Origin, Piece
 from s3_log_roller.reading.patterns import Pattern
-from s3_log_roller.reading.records import EXTRA, FIELDS, Record, decode_line, parse_record
 from s3_log_roller.reading.tarball import Member
-from s3_log_roller.reading.terms import Where
+from s3_log_roller.reading.terms import Matcher, Where
 
 Format = Literal["text", "json", "csv"]
 Show = Literal["lines", "count", "names", "nothing"]
@@ -22,9 +19,8 @@ Show = Literal["lines", "count", "names", "nothing"]
 MAX_LINE_BYTES: Final = 8 << 20
 """A longer line is looked at in pieces of that length."""
 OUT_BYTES: Final = 1 << 18
-RAW: Final = "raw"
-"""What a line that does not parse is shown as."""
-CSV_COLUMNS: Final = (*FIELDS, EXTRA, RAW)
+FORMAT_BYTES: Final = 1 << 16
+"""Of lines, formatted at a time: more at a time is no quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,10 @@ class Query:
             return pattern.literal in tar
         return not pattern.is_local or pattern.regex.search(tar) is not None
 
+    def has_enough(self, findings: Findings) -> bool:
+        """Nothing more needs to be read."""
+        return self.show == "nothing" and findings.matched > 0
+
     @property
     def skips_pieces(self) -> bool:
         """`may_match` can save work."""
@@ -58,7 +58,7 @@ class Query:
 
 
 @dataclass(slots=True)
-class Tally:
+class Findings:
     """What was seen in a share of the work; `counts` by file, for `count`."""
 
     matched: int = 0
@@ -66,7 +66,7 @@ class Tally:
     logs: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: Findings) -> None:
         """Count in what was seen elsewhere."""
         self.matched += other.matched
         self.unparsable += other.unparsable
@@ -76,15 +76,22 @@ class Tally:
 
 
 class LineReader:
-    """Runs a query over the pieces of logs."""
+    """Runs a query over logs that come in pieces, and writes what it finds with `write`, in pieces."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, write: Callable[[bytes], None]) -> None:
         self.query = query
-        self.tally = Tally()
+        self.findings = Findings()
+        self._write = write
         self._out = bytearray()
+        self._formatter = {"json": JsonLines, "csv": CsvRows}[query.output]() if query.output != "text" else None
+        self._matcher = Matcher(query.where) if query.where else None
+        self._counted: Origin | None = None
+        self._counted_name = ""
+        self._unwritten = bytearray()
+        """Lines found that are not formatted yet: many are at a time, where the log's name is not wanted."""
 
-    def run(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
-        """What is to be written, in pieces of about `OUT_BYTES`."""
+    def run(self, pieces: Iterable[Piece]) -> None:
+        """Take logs to the end; `drain` may be called meanwhile."""
         held = b""
         holder: tuple[Origin, Member] | None = None
         skip = False
@@ -107,100 +114,107 @@ class LineReader:
                 matched = self._take(origin, member, data)
                 skip = names_only and matched
             if last:
-                self.tally.logs += 1
+                self.findings.logs += 1
                 held, skip = b"", False
-            if len(self._out) >= OUT_BYTES:
-                yield bytes(self._out)
-                self._out.clear()
-            if self.query.show == "nothing" and self.tally.matched:
+            if self.query.has_enough(self.findings):
                 break
         if held and holder is not None:
             self._take(*holder, held)
+        self.drain()
+        self.findings.unparsable = sum(one.unparsable for one in (self._matcher, self._formatter) if one is not None)
+
+    def drain(self) -> None:
+        """Write all that was found so far."""
+        if self._unwritten:
+            self._take_format(self._unwritten, "")
+            self._unwritten = bytearray()
         if self._out:
-            yield bytes(self._out)
+            self._write(bytes(self._out))
             self._out.clear()
 
     def _take(self, origin: Origin, member: Member, data: bytes) -> bool:
         """Look at whole lines of a log; whether one is wanted."""
-        query = self.query
-        before = self.tally.matched
-        if query.show == "lines":
-            name = self._name(origin, member) if query.with_names else ""
-            if query.output == "text":
-                prefix = f"{name}:".encode("utf-8", "surrogateescape") if name else b""
-                for line in self._wanted(data):
-                    self._out += b"%b%b\n" % (prefix, line)
-            elif query.output == "json":
-                self._write_json(data, name)
-            else:
-                self._write_csv(data, name)
-        elif query.show == "count":
-            count = sum(1 for _ in self._wanted(data))
-            name = self._name(origin._replace(is_packed=False), member)
-            self.tally.counts[name] = self.tally.counts.get(name, 0) + count
-        elif next(self._wanted(data), None) is not None and query.show == "names":
+        show = self.query.show
+        if show == "lines" and self._formatter is not None:
+            return self._take_formatted(data, self._name(origin, member) if self.query.with_names else "")
+        lines = self._wanted(data)
+        self.findings.matched += len(lines)
+        if show == "count":
+            self._count(origin, member, len(lines))
+        elif show == "names" and lines:
             self._out += f"{self._name(origin, member)}\n".encode("utf-8", "surrogateescape")
-        return self.tally.matched > before
+        elif show == "lines" and lines:
+            name = f"{self._name(origin, member)}:" if self.query.with_names else ""
+            start = name.encode("utf-8", "surrogateescape")
+            shown = map(self._shown, lines) if self.query.on_terminal else lines
+            self._out += start + (b"\n" + start).join(shown) + b"\n"
+        if len(self._out) >= OUT_BYTES:
+            self.drain()
+        return bool(lines)
+
+    def _count(self, origin: Origin, member: Member, lines: int) -> None:
+        if origin is not self._counted:
+            self._counted = origin
+            self._counted_name = self._name(origin._replace(is_packed=False), member)
+        counts = self.findings.counts
+        counts[self._counted_name] = counts.get(self._counted_name, 0) + lines
+
+    def _take_formatted(self, data: bytes, name: str) -> bool:
+        """Look at whole lines for JSON and CSV."""
+        takes_all = self.query.pattern is None and self._matcher is None
+        found = data if takes_all else b"\n".join(self._wanted(data))
+        if not found:
+            return False
+        if name:
+            self._take_format(found, name)
+        else:
+            self._unwritten += found
+            if not found.endswith(b"\n"):
+                self._unwritten += b"\n"
+            if len(self._unwritten) >= FORMAT_BYTES:
+                self.drain()
+        return True
+
+    def _take_format(self, lines: bytes | bytearray, name: str) -> None:
+        if self._formatter is not None:
+            written, count = self._formatter.write(bytes(lines), name)
+            self._out += b"\n".join(map(self._shown, written.split(b"\n"))) if self.query.on_terminal else written
+            self.findings.matched += count
 
     def _name(self, origin: Origin, member: Member) -> str:
         name = origin.name(member)
         return printable(name) if self.query.on_terminal else name
 
-    def _wanted(self, data: bytes) -> Iterator[bytes]:
-        """The lines wanted, without their ends; each is counted."""
-        where = self.query.where
-        for line in self._matching(data):
-            if where is not None:
-                record = parse_record(decode_line(line))
-                if record is None:
-                    self.tally.unparsable += 1
-                    continue
-                if not where.matches(record):
-                    continue
-            self.tally.matched += 1
-            yield line
+    @staticmethod
+    def _shown(line: bytes) -> bytes:
+        return printable(line.decode("utf-8", "backslashreplace")).encode()
 
-    def _matching(self, data: bytes) -> Iterator[bytes]:
-        """The lines that match the pattern, or do not if inverted."""
+    def _wanted(self, data: bytes) -> list[bytes]:
+        """The lines that match, without their ends."""
+        matching = self._matching(data)
+        if self._matcher is None:
+            return matching
+        return self._matcher.pick(b"\n".join(matching) + b"\n") if matching else []
+
+    def _matching(self, data: bytes) -> list[bytes]:
+        """The lines that match the pattern, or do not if inverted, and may match the terms."""
         pattern = self.query.pattern
         if pattern is None:
-            needles = self.query.where.needles if self.query.where else ()
-            yield from (line for line in _lines(data) if all(needle in line for needle in needles))
-        elif self.query.invert:
+            return self._holding_needles(data)
+        if self.query.invert:
             search = pattern.regex.search
-            yield from (line for line in _lines(data) if not search(line))
-        elif pattern.literal is not None:
-            yield from _lines_holding(data, pattern.literal)
-        else:
-            yield from _lines_matching(data, pattern)
+            return [line for line in _lines(data) if not search(line)]
+        if pattern.literal is not None:
+            return list(_lines_holding(data, pattern.literal))
+        return list(_lines_matching(data, pattern))
 
-    def _records(self, data: bytes, name: str) -> Iterator[dict[str, Any]]:
-        for line in self._wanted(data):
-            text = decode_line(line)
-            record: Record | None = parse_record(text)
-            if record is None:
-                self.tally.unparsable += 1
-                record = {RAW: text}
-            yield {"log": name, **record} if name else record
-
-    def _write_json(self, data: bytes, name: str) -> None:
-        for record in self._records(data, name):
-            self._out += json.dumps(record, separators=(",", ":")).encode() + b"\n"
-
-    def _write_csv(self, data: bytes, name: str) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        for record in self._records(data, name):
-            if EXTRA in record:
-                record[EXTRA] = " ".join(record[EXTRA])
-            columns = ("log", *CSV_COLUMNS) if name else CSV_COLUMNS
-            writer.writerow([record.get(column) for column in columns])
-        self._out += text.getvalue().encode()
-
-
-def csv_header(*, with_names: bool) -> bytes:
-    """The first line of CSV output."""
-    return ",".join(("log", *CSV_COLUMNS) if with_names else CSV_COLUMNS).encode() + b"\n"
+    def _holding_needles(self, data: bytes) -> list[bytes]:
+        needles = self.query.where.needles if self.query.where else ()
+        if not needles:
+            return _lines(data)
+        first, *others = needles
+        lines = _lines_holding(data, first)
+        return [line for line in lines if all(needle in line for needle in others)] if others else list(lines)
 
 
 def _lines(data: bytes) -> list[bytes]:

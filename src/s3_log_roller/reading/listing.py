@@ -11,9 +11,9 @@ from itertools import islice
 from s3_log_roller.errors import DamagedRollup, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import parse_rollup_key
+from s3_log_roller.reading.groups import Group, OnFailure, Stores
 from s3_log_roller.reading.packed import read_through
 from s3_log_roller.reading.selection import Selection
-from s3_log_roller.reading.shares import Group, OnFailure, Stores
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.rollup import FOOTER_BYTES, Footer, NoIndex, read_footer
 from s3_log_roller.rollup.stored import PackedFile, open_packed, read_index

@@ -14,9 +14,11 @@ from typing import Final, NamedTuple
 from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.groups import OnFailure, Stores
+from s3_log_roller.reading.overlaps import rescue
 from s3_log_roller.reading.packed import MayMatch, read_selected, read_through
 from s3_log_roller.reading.selection import Selection, suffix_of
-from s3_log_roller.reading.shares import OnFailure, Share, Stores, rescue
+from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member, OnOdd
 from s3_log_roller.reading.tarball import Piece as TarPiece
 from s3_log_roller.rollup import IndexedMember, NoIndex

@@ -6,28 +6,35 @@ up to `MAX_WAITING_BYTES`; then the children that are ahead wait, because nobody
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import os
 import pickle
 import signal
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from s3_log_roller.errors import RollerError
-from s3_log_roller.log_output import configure_logging
-from s3_log_roller.reading.shares import SHARE_BYTES, Share, Stores
+from s3_log_roller.children import (
+    CLEAN_UP_SECONDS,
+    CONTEXT,
+    ChildLog,
+    enter_child,
+    log_of_this_process,
+    starting,
+    working,
+)
+from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.reading.groups import Stores
+from s3_log_roller.reading.shares import SHARE_BYTES, Share, Shares
 from s3_log_roller.store import Store
 
 MAX_WAITING_BYTES: Final = 32 << 20
 
-Batch = tuple[Share, ...]
 OpenStores = Callable[[], AbstractContextManager[Stores]]
 """Makes what opens stores for reading, in whatever process it is called; has to be picklable."""
 OpenBuckets = Callable[[], AbstractContextManager[Callable[[str], Store]]]
@@ -41,7 +48,11 @@ class Failure:
     message: str
 
 
-class Job(ABC):
+Emit = Callable[[Any], None]
+"""Takes a result."""
+
+
+class Operation(ABC):
     """What is to be done with shares. Goes to child processes, so it holds settings only."""
 
     @property
@@ -49,24 +60,25 @@ class Job(ABC):
         """So many batches are done in less time than child processes take to come up (half a second each)."""
         return 2
 
-    @abstractmethod
-    def start(self) -> Worker:
-        """Make ready in the process that does the work."""
-
-
-class Worker(ABC):
-    """A job in the process that does it."""
+    open_stores: OpenStores
 
     @abstractmethod
-    def run(self, batch: Batch) -> Iterator[Any]:
-        """Do some shares; yields results that can be pickled, `Failure`s among them."""
+    def start(self, stores: Stores, emit: Emit) -> Performer:
+        """Make ready in the process that does the work. `emit` takes results that can be pickled, and failures."""
+
+
+class Performer(ABC):
+    """An operation in the process that does it."""
 
     @abstractmethod
-    def close(self) -> None:
+    def run(self, shares: Shares) -> None:
+        """Do some shares. Raises `RollerError` where it makes no sense to go on with any."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Let go of everything."""
 
 
-def batches(shares: Iterable[Share]) -> Iterator[Batch]:
+def batches(shares: Iterable[Share]) -> Iterator[Shares]:
     """Small shares together, so that their requests go out together."""
     batch: list[Share] = []
     size = 0
@@ -80,120 +92,122 @@ def batches(shares: Iterable[Share]) -> Iterator[Batch]:
         yield tuple(batch)
 
 
-def run_all(job: Job, work: Iterable[Batch], processes: int) -> Generator[Any, None, None]:
-    """The results of all batches, in order. Little work is done in this process."""
+def run_all(
+    operation: Operation,
+    work: Iterable[Shares],
+    processes: int,
+    take: Emit,
+    *,
+    stores: Stores,
+    stop_at: int | None = None,
+) -> None:
+    """Give the results of all shares to `take`, in order. Little work is done in this process, with its `stores`.
+
+    Raises `BrokenPipeError` when the pipe with the descriptor `stop_at` has lost its reader, and what `take` raises.
+    """
     source = iter(work)
-    first = list(islice(source, job.inline_batches)) if processes > 1 else []
-    if processes <= 1 or len(first) < job.inline_batches:
-        with closing(_Closable(job.start())) as inline:
-            for batch in (*first, *source):
-                yield from inline.worker.run(batch)
+    first = list(islice(source, operation.inline_batches)) if processes > 1 else []
+    if processes <= 1 or len(first) < operation.inline_batches:
+        with closing(operation.start(stores, take)) as performer:
+            for shares in chain(first, source):
+                performer.run(shares)
         return
-    with closing(_Pool(job, processes)) as pool:
-        yield from pool.run(_chain(first, source))
-
-
-def _chain(first: list[Batch], rest: Iterator[Batch]) -> Iterator[Batch]:
-    yield from first
-    yield from rest
-
-
-@dataclass
-class _Closable:
-    worker: Worker
-
-    def close(self) -> None:
-        self.worker.close()
+    with closing(_Pool(operation, processes, stop_at)) as pool:
+        pool.run(chain(first, source), take)
 
 
 @dataclass(eq=False)
 class _Child:
-    process: multiprocessing.process.BaseProcess
+    process: BaseProcess
     pipe: Connection
-    task: _Task | None = None
+    turn: _Turn | None = None
 
 
 @dataclass(eq=False)
-class _Task:
-    batch: Batch
+class _Turn:
+    """Some shares, the child they were given to, and its results so far."""
+
+    shares: Shares
     child: _Child | None = None
     results: deque[bytes] = field(default_factory=deque)
     done: bool = False
 
 
 _DONE: Final = b""
+_STOPPED: Final = b"!"
+"""Begins the message of an error that ends everything. No pickle begins so."""
 
 
 class _Pool:
-    def __init__(self, job: Job, processes: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        level = logging.getLogger("s3_log_roller").getEffectiveLevel()
+    def __init__(self, operation: Operation, processes: int, stop_at: int | None) -> None:
         self._children: list[_Child] = []
         self._waiting_bytes = 0
-        # A child inherits that Ctrl-C is ignored: the terminal sends it to all, and the parent decides what it means.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        self._stop_at = stop_at
+        with starting():
             for _ in range(processes):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_serve, args=(theirs, job, level), daemon=True)
+                ours, theirs = CONTEXT.Pipe()
+                process = CONTEXT.Process(target=_serve, args=(theirs, operation, log_of_this_process()), daemon=True)
                 process.start()
                 theirs.close()
                 self._children.append(_Child(process, ours))
-        finally:
-            signal.signal(signal.SIGINT, before)
 
-    def run(self, source: Iterator[Batch]) -> Iterator[Any]:
-        queue: deque[_Task] = deque()
+    def run(self, source: Iterator[Shares], take: Emit) -> None:
+        turns: deque[_Turn] = deque()
         exhausted = False
         while True:
-            while not exhausted and len(queue) < 4 * len(self._children):
-                batch = next(source, None)
-                exhausted = batch is None
-                if batch is not None:
-                    queue.append(_Task(batch))
-                self._assign(queue)
-            if not queue:
+            while not exhausted and len(turns) < 4 * len(self._children):
+                shares = next(source, None)
+                exhausted = shares is None
+                if shares is not None:
+                    turns.append(_Turn(shares))
+                self._assign(turns)
+            if not turns:
                 return
-            head = queue[0]
+            head = turns[0]
             while head.results:
                 result = head.results.popleft()
                 self._waiting_bytes -= len(result)
-                yield pickle.loads(result)  # noqa: S301 - from our own child
+                take(pickle.loads(result))  # noqa: S301 - from our own child
             if head.done:
-                queue.popleft()
+                turns.popleft()
                 continue
-            self._assign(queue)
+            self._assign(turns)
             self._receive(head)
 
-    def _assign(self, queue: deque[_Task]) -> None:
-        idle = [child for child in self._children if child.task is None]
-        for task in queue:
+    def _assign(self, turns: deque[_Turn]) -> None:
+        idle = [child for child in self._children if child.turn is None]
+        for turn in turns:
             if not idle:
                 return
-            if task.child is None:
-                task.child = idle.pop()
-                task.child.task = task
-                task.child.pipe.send(task.batch)
+            if turn.child is None:
+                turn.child = idle.pop()
+                turn.child.turn = turn
+                turn.child.pipe.send(turn.shares)
 
-    def _receive(self, head: _Task) -> None:
+    def _receive(self, head: _Turn) -> None:
         """Wait for results: those of the head in any case, others while there is room."""
-        busy = [child for child in self._children if child.task is not None]
+        busy = [child for child in self._children if child.turn is not None]
         if self._waiting_bytes > MAX_WAITING_BYTES:
-            busy = [child for child in busy if child.task is head]
-        by_pipe = {child.pipe: child for child in busy}
-        for pipe in wait(list(by_pipe)):
-            child = by_pipe[pipe]  # type: ignore[index]
-            task = child.task
-            if task is None:
+            busy = [child for child in busy if child.turn is head]
+        by_pipe: dict[object, _Child] = {child.pipe: child for child in busy}
+        waited_for: list[Connection | int] = [child.pipe for child in busy]
+        for ready in wait(waited_for if self._stop_at is None else [*waited_for, self._stop_at]):
+            if ready == self._stop_at:
+                raise BrokenPipeError
+            child = by_pipe[ready]
+            turn = child.turn
+            if turn is None:
                 continue
             try:
                 result = child.pipe.recv_bytes()
             except (EOFError, OSError) as error:
                 raise ChildDied(child.process) from error
             if result == _DONE:
-                task.done, child.task = True, None
+                turn.done, child.turn = True, None
+            elif result.startswith(_STOPPED):
+                raise StorageError(result[len(_STOPPED) :].decode())
             else:
-                task.results.append(result)
+                turn.results.append(result)
                 self._waiting_bytes += len(result)
 
     def close(self) -> None:
@@ -201,13 +215,16 @@ class _Pool:
             child.pipe.close()
             child.process.terminate()
         for child in self._children:
-            child.process.join()
+            child.process.join(CLEAN_UP_SECONDS)
+            if child.process.is_alive():
+                child.process.kill()
+                child.process.join()
 
 
 class ChildDied(RollerError):
     """A child process ended in the middle of its work."""
 
-    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+    def __init__(self, process: BaseProcess) -> None:
         process.join(1)
         why = "out of memory?" if process.exitcode == -signal.SIGKILL else f"exit code {process.exitcode}"
         super().__init__(f"a child process was killed ({why}); nothing was changed: run again, with --processes 1")
@@ -216,14 +233,20 @@ class ChildDied(RollerError):
 # What follows runs in the child.
 
 
-def _serve(pipe: Connection, job: Job, level: int) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    configure_logging(level=level)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        worker = job.start()
+def _serve(pipe: Connection, operation: Operation, log: ChildLog) -> None:
+    enter_child(log)
+    with (
+        suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt),
+        operation.open_stores() as stores,
+    ):
+        performer = operation.start(stores, lambda result: pipe.send_bytes(pickle.dumps(result)))
         while True:
-            batch = pipe.recv()
-            for result in worker.run(batch):
-                pipe.send_bytes(pickle.dumps(result))
+            shares = pipe.recv()
+            try:
+                with working():
+                    performer.run(shares)
+            except RollerError as error:
+                pipe.send_bytes(_STOPPED + str(error).encode("utf-8", "backslashreplace"))
+                break
             pipe.send_bytes(_DONE)
     os._exit(0)

@@ -16,8 +16,10 @@ from typing import Final, Literal
 from s3_log_roller.errors import DamagedRollup, RollerError
 from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.reading.groups import Group, Stores
+from s3_log_roller.reading.overlaps import Packed
 from s3_log_roller.reading.packed import read_through
-from s3_log_roller.reading.shares import Group, Packed, Share, Stores
+from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member, read_tar
 from s3_log_roller.rollup import Block, NoIndex, Originals, inflate_block
 from s3_log_roller.rollup.index import DIGEST_BYTES

@@ -101,7 +101,7 @@ def parse_record(line: str) -> Record | None:
     if referer is None:
         return None
     found = _split_user_agent(line, referer.end())
-    time = _iso_time(head[3])
+    time = iso_time(head[3])
     if found is None or time is None:
         return None
     user_agent, tail, extra = found
@@ -153,16 +153,18 @@ def _tokens(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _iso_day(text: str) -> str | None:
+def iso_day(text: str) -> str | None:
+    """A log's date, `06/Feb/2019`, as ISO 8601 has it; None if there is no such day."""
     try:
         return date(int(text[7:]), _MONTHS.index(text[3:6]), int(text[:2])).isoformat()
     except ValueError:
         return None
 
 
-def _iso_time(text: str) -> str | None:
+def iso_time(text: str) -> str | None:
+    """A log's time, `06/Feb/2019:00:00:38 +0000`, as ISO 8601 has it; None if there is no such time."""
     match = _TIME.fullmatch(text)
-    day = _iso_day(match[1]) if match else None
+    day = iso_day(match[1]) if match else None
     if match is None or day is None:
         return None
     zone = match[4]

@@ -22,9 +22,10 @@ from typing import Final
 
 from s3_log_roller.errors import AlreadyExists, DamagedRollup, RollerError, StorageError
 from s3_log_roller.local_files import LOCAL, location
+from s3_log_roller.reading.groups import OnFailure, Stores
 from s3_log_roller.reading.logs import Origin, Piece, Reader
-from s3_log_roller.reading.parallel import Batch, OpenBuckets
-from s3_log_roller.reading.shares import OnFailure, Stores
+from s3_log_roller.reading.parallel import OpenBuckets
+from s3_log_roller.reading.shares import Shares
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.rollup.stored import READ_BYTES
 from s3_log_roller.store import ByteRange, Store, split_range
@@ -86,10 +87,10 @@ class Restorer:
         """Let go of connections."""
         self._place.close()
 
-    def restore(self, batch: Batch) -> Restored:
+    def restore(self, shares: Shares) -> Restored:
         """Restore the members wanted of the shares; what cannot be done is told, the rest is done."""
         self._tally = Restored()
-        for share in batch:
+        for share in shares:
             for origin, member, content in _LogStream(self._reader.read((share,))):
                 outcome: bool | Exception | Future[bool]
                 try:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+from urllib.parse import unquote_plus
 
 from s3_log_roller.errors import UsageError
-from s3_log_roller.reading.records import FIELDS, NUMBERS, Record
+from s3_log_roller.reading.records import FIELDS, NUMBERS, Record, Value, decode_line, iso_day, parse_record
+from s3_log_roller.reading.strict_lines import DAY_CHARS, TIME_CHARS, TIME_LENGTHS, Shape, strict_lines
 
 ALIASES: Final = {
     "owner": "bucket_owner",
@@ -28,15 +29,32 @@ ALIASES: Final = {
     "region": "source_region",
 }
 """Shorter names for fields."""
+MAX_VERDICTS: Final = 10_000
+"""Remembered at a time: fields that terms name have few values as a rule."""
+
+
+class Term(Protocol):
+    """A condition on one field of a record."""
+
+    @property
+    def name(self) -> str:
+        """The field's."""
+
+    @property
+    def time_chars(self) -> int:
+        """So many characters of a log's time, `06/Feb/2019:00:00:38`, decide."""
+
+    def __call__(self, record: Record) -> bool:
+        """Whether the record matches; it need not have other fields than that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Terms that a record has to fulfil, all of them."""
+    """Terms, every one of which a record must match."""
 
-    terms: tuple[Callable[[Record], bool], ...]
+    terms: tuple[Term, ...]
     needles: tuple[bytes, ...]
-    """Every line whose record fulfils the terms holds all of these."""
+    """Every line whose record matches the terms holds all of these."""
 
     @classmethod
     def parse(cls, texts: list[str]) -> Where:
@@ -53,8 +71,62 @@ class Where:
         return cls(tuple(terms), tuple(needles))
 
     def matches(self, record: Record) -> bool:
-        """Whether the record fulfils every term."""
+        """Whether the record matches every term."""
         return all(term(record) for term in self.terms)
+
+
+class Matcher:
+    """Picks the lines whose records match; of plain lines it looks at the fields that the terms name alone."""
+
+    def __init__(self, where: Where) -> None:
+        self.unparsable = 0
+        """Lines that are not records."""
+        self._where = where
+        named = {term.name for term in where.terms}
+        self._names = tuple(name for name in FIELDS if name in named)
+        self._time_chars = max((term.time_chars for term in where.terms), default=TIME_CHARS)
+        self._shape = Shape()
+        self._verdicts: dict[tuple[str, ...], bool] = {}
+
+    def pick(self, lines: bytes) -> list[bytes]:
+        """The lines that match, without their ends; `lines` ends with LF."""
+        picked = []
+        verdicts = self._verdicts
+        for row in strict_lines(self._shape.fields, self._names, self._time_chars).findall(lines.decode("latin-1")):
+            texts = row[1:-1]
+            if row[0]:
+                verdict = verdicts.get(texts)
+                if verdict is None:
+                    verdict = self._judge(texts)
+                if verdict:
+                    picked.append(row[0].encode("latin-1"))
+            elif row[-1]:
+                line = row[-1].encode("latin-1")
+                if self._is_match(line):
+                    picked.append(line)
+        return picked
+
+    def _judge(self, texts: tuple[str, ...]) -> bool:
+        record: Record = dict(zip(self._names, (text or None for text in texts), strict=True))
+        for name, text in zip(self._names, texts, strict=True):
+            if name in NUMBERS and text:
+                record[name] = int(text)
+            elif name == "time":
+                record[name] = f"{iso_day(text[:DAY_CHARS])}T{text[DAY_CHARS + 1 :]}Z"
+        if len(self._verdicts) >= MAX_VERDICTS:
+            self._verdicts.clear()
+        verdict = self._verdicts[texts] = self._where.matches(record)
+        return verdict
+
+    def _is_match(self, line: bytes) -> bool:
+        text = decode_line(line)
+        if not text:
+            return False
+        self._shape.see(text)
+        record = parse_record(text)
+        if record is None:
+            self.unparsable += 1
+        return record is not None and self._where.matches(record)
 
 
 def _split_words(text: str) -> list[str]:
@@ -73,10 +145,11 @@ def _split_words(text: str) -> list[str]:
 _TERM: Final = re.compile(r"([a-zA-Z_]+)(!=|!~|<=|>=|=|~|<|>)(.*)", re.DOTALL)
 
 
-def _parse_term(word: str) -> tuple[Callable[[Record], bool], bytes]:
+def _parse_term(word: str) -> tuple[Term, bytes]:
+    """The term, and what every line holds whose record matches it."""
     match = _TERM.fullmatch(word)
     if match is None:
-        raise UsageError(f"--where {word!r}: write FIELD=VALUE (or != < <= > >= ~ !~), words apart by spaces")
+        raise UsageError(f"--where {word!r}: write FIELD=VALUE (or != < <= > >= ~ !~), with spaces between terms")
     name = ALIASES.get(match[1].lower(), match[1].lower())
     operator, value = match[2], match[3]
     if name not in FIELDS:
@@ -85,19 +158,23 @@ def _parse_term(word: str) -> tuple[Callable[[Record], bool], bytes]:
         return _search_term(word, name, value, wanted=operator == "~"), b""
     if value in ("", "-"):
         if operator not in ("=", "!="):
-            raise UsageError(f"--where {word!r}: nothing is neither smaller nor larger than anything")
+            raise UsageError(f"--where {word!r}: {operator} needs a value")
         return _Null(name, operator == "="), b""
     if name in NUMBERS:
         if not re.fullmatch(r"[0-9]{1,19}", value):
-            raise UsageError(f"--where {word!r}: {name} is a number")
-        return _Compare(name, operator, int(value)), value.encode() if operator == "=" else b""
+            raise UsageError(f"--where {word!r}: {name} needs a number")
+        # A space follows every number. There may be zeros in front.
+        return _Compare(name, operator, int(value)), b"%d " % int(value) if operator == "=" else b""
     if operator not in ("=", "!=") and name != "time":
-        raise UsageError(f"--where {word!r}: {operator} goes with numbers and with time")
-    exact = operator == "=" and name != "time" and value.isascii() and "\\" not in value
-    return _Compare(name, operator, value), value.encode() if exact else b""
+        raise UsageError(f"--where {word!r}: {operator} works with numbers and with time only")
+    if operator != "=" or name == "time":
+        return _Compare(name, operator, value), b""
+    # Of a key, which is encoded in the log, only what no encoding changes. Anything else that is not ASCII is escaped.
+    runs = re.findall(r"[A-Za-z0-9]+" if name == "key" else r"[ !-\[\]-~]+", value)
+    return _Compare(name, operator, value), max(runs, key=len, default="").encode()
 
 
-def _search_term(word: str, name: str, pattern: str, *, wanted: bool) -> Callable[[Record], bool]:
+def _search_term(word: str, name: str, pattern: str, *, wanted: bool) -> Term:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -109,6 +186,7 @@ def _search_term(word: str, name: str, pattern: str, *, wanted: bool) -> Callabl
 class _Null:
     name: str
     wanted: bool
+    time_chars: int = DAY_CHARS
 
     def __call__(self, record: Record) -> bool:
         return (record[self.name] is None) == self.wanted
@@ -119,10 +197,10 @@ class _Search:
     name: str
     pattern: str
     wanted: bool
+    time_chars: int = TIME_CHARS
 
     def __call__(self, record: Record) -> bool:
-        value = record[self.name]
-        return (value is not None and re.search(self.pattern, str(value)) is not None) == self.wanted
+        return any(re.search(self.pattern, str(value)) for value in _values(record, self.name)) == self.wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +211,37 @@ class _Compare:
     operator: str
     value: int | str
 
+    @property
+    def time_chars(self) -> int:
+        """See `Term.time_chars`. Less does where the value holds less, so far fewer different times come by."""
+        # `2022-07-01T05` decides by `01/Jul/2022:05`: a character more, but for the date, which is taken whole.
+        wanted = len(str(self.value)) + 1
+        return next((chars for chars in TIME_LENGTHS if chars >= wanted), TIME_CHARS)
+
     def __call__(self, record: Record) -> bool:
-        value = record[self.name]
-        if isinstance(value, str) and self.name == "time":
-            value = value[: len(str(self.value))]
-        if self.operator == "=":
-            return value == self.value
-        if self.operator == "!=":
-            return value != self.value
+        if self.operator in ("=", "!="):
+            found = [self._comparable(value) for value in _values(record, self.name)]
+            return (self.value in found) == (self.operator == "=")
+        value = self._comparable(record[self.name])
         if isinstance(value, int) and isinstance(self.value, int):
             return _ordered(self.operator, (value > self.value) - (value < self.value))
         if isinstance(value, str) and isinstance(self.value, str):
             return _ordered(self.operator, (value > self.value) - (value < self.value))
         return False
+
+    def _comparable(self, value: Value) -> Value:
+        return value[: len(str(self.value))] if isinstance(value, str) and self.name == "time" else value
+
+
+def _values(record: Record, name: str) -> list[Value]:
+    """What a term on that field looks at: nothing for null; of a key all that it may be called."""
+    value = record[name]
+    if value is None:
+        return []
+    if name != "key" or not isinstance(value, str) or ("%" not in value and "+" not in value):
+        return [value]
+    once = unquote_plus(value, errors="backslashreplace")
+    return [value, once, unquote_plus(once, errors="backslashreplace")]
 
 
 def _ordered(operator: str, sign: int) -> bool:

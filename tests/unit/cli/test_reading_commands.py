@@ -28,7 +28,7 @@ from tests.support.tarballs import a_tarball
 from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli
 from s3_log_roller.demo.sample_logs import sample_day, sample_log
-from s3_log_roller.reading.records import FIELDS
+from s3_log_roller.reading.formats import COLUMNS
 from s3_log_roller.rollup import read_footer
 from s3_log_roller.uris import Role
 
@@ -98,9 +98,9 @@ class TestCat:
         objects = [json.loads(line) for line in out.splitlines()]
         assert code == 0
         assert len(objects) == records.count("\n") + 2
-        assert list(objects[0]) == list(FIELDS)
+        assert list(objects[0]) == list(COLUMNS)
         assert objects[-2:] == [{"raw": 'not a record "'}, {"raw": "\\xff"}]
-        assert err == "s3-log-roller: 2 lines are no log records: passed through as they are\n"
+        assert err == "s3-log-roller: 2 lines are not log records: passed through as they are\n"
 
     def test_csv(self, store: MemoryStore, run: Run) -> None:
         """The fields' names first; what is in quotes and what does not parse survives."""
@@ -111,7 +111,7 @@ class TestCat:
         assert rows[0]["operation"].startswith("REST.")
         assert rows[0]["extra"] == "new a, b"
         assert rows[1]["raw"] == 'not, a "record"'
-        assert not any(rows[1][name] for name in FIELDS)
+        assert not any(rows[1][name] for name in COLUMNS)
 
     def test_damage_is_told_and_the_rest_is_read(self, store: MemoryStore, run: Run) -> None:
         """Exit code 3, one line that names the rollup."""
@@ -235,7 +235,7 @@ def test_grep_by_field(store: MemoryStore, run: Run) -> None:
     store.put(log_key(86_399), b"404 REST.GET.OBJECT in no record\n")
     code, out, err = run("grep", "-h", "--where", terms, "s3://bucket/")
     assert (code, out.splitlines()) == (0, fitting)
-    assert "1 line is no log record" in err
+    assert "1 line is not a log record" in err
 
 
 class TestLs:

@@ -26,10 +26,11 @@ from tests.support.tarballs import a_tarball
 from s3_log_roller.errors import RollerError, StorageError, UsageError
 from s3_log_roller.local_files import LOCAL, LocalFiles
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.groups import find_groups
 from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.selection import Selection
-from s3_log_roller.reading.shares import SHARE_BYTES, find_groups, find_shares
+from s3_log_roller.reading.shares import SHARE_BYTES, find_shares
 from s3_log_roller.rollup import FOOTER_BYTES, TAIL_BYTES, Originals, RollupWriter, read_footer
 from s3_log_roller.store import ByteRange, ListedObject, ReadStore, Store
 from s3_log_roller.uris import S3Uri

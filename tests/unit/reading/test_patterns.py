@@ -23,7 +23,9 @@ TEXT = (
 
 def ours(pattern: Pattern, text: bytes = TEXT, *, invert: bool = False) -> bytes:
     pieces = [(Origin("", "f", True, True), Member("m", len(text), 0), text, True)]
-    return b"".join(LineReader(Query(pattern, invert=invert)).run(iter(pieces)))
+    found: list[bytes] = []
+    LineReader(Query(pattern, invert=invert), found.append).run(iter(pieces))
+    return b"".join(found)
 
 
 def grep(*arguments: str, text: bytes = TEXT) -> tuple[int, bytes]:

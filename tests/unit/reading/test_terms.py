@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.records import GUIDE, POINT, parsed
+from tests.support.records import GUIDE, POINT, a_line, parsed
 
 from s3_log_roller.errors import UsageError
 from s3_log_roller.reading.terms import Where
@@ -52,3 +52,18 @@ def test_where_that_makes_no_sense(terms: str) -> None:
     """Is refused with the words that are wrong."""
     with pytest.raises(UsageError, match="--where"):
         Where.parse([terms])
+
+
+@pytest.mark.parametrize("operation", ["REST.GET.OBJECT", "S3.EXPIRE.OBJECT", "BATCH.DELETE.OBJECT"])
+@pytest.mark.parametrize(
+    "written", ["reports/My%2520File%2525.csv", "reports/My%20File%25.csv", "reports/My+File%25.csv"]
+)
+def test_keys_are_found_as_users_know_them(operation: str, written: str) -> None:
+    """However often S3 encoded them; as they are in the log, too."""
+    record = parsed(a_line().replace(" REST.GET.OBJECT k ", f" {operation} {written} "))
+    for expression in ("key='reports/My File%.csv'", f"key={written}", r"key~'^reports/My File%\.csv$'"):
+        where = Where.parse([expression])
+        assert where.matches(record)
+        assert all(needle.decode() in written for needle in where.needles)
+    for expression in ("key='reports/My File.csv'", "key!='reports/My File%.csv'", "key!~'My File'"):
+        assert not Where.parse([expression]).matches(record)

@@ -23,8 +23,8 @@ from s3_log_roller.cli.reading import (
 from s3_log_roller.errors import StorageError
 
 if TYPE_CHECKING:
+    from s3_log_roller.reading.groups import Source
     from s3_log_roller.reading.selection import Selection
-    from s3_log_roller.reading.shares import Source
 
 DESCRIPTION: Final = (
     "Writes log records to standard output, in the order of the logs' names, out of rollups and of logs not yet rolled "
@@ -66,9 +66,9 @@ def run(args: Namespace) -> int:
         if args.output == "text":
             found = _write_logs(session, sources, selection)
         else:
-            tally = run_query(session, sources, selection, Query(output=args.output), args.processes)
-            report_unparsable(tally, "passed through as they are")
-            found = tally.logs
+            findings = run_query(session, sources, selection, Query(output=args.output), args.processes)
+            report_unparsable(findings, "passed through as they are")
+            found = findings.logs
         if not found and not session.failures:
             raise StorageError(nothing_found(args))
         return session.exit_code
@@ -76,18 +76,19 @@ def run(args: Namespace) -> int:
 
 def _write_logs(session: Session, sources: list[Source], selection: Selection) -> int:
     """The logs as they are; returns how many. A line end that is missing is added where another log follows."""
+    from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.logs import Reader
     from s3_log_roller.reading.parallel import batches
-    from s3_log_roller.reading.shares import find_groups, find_shares
+    from s3_log_roller.reading.shares import find_shares
+    from s3_log_roller.reading.watching import watched
 
-    groups = find_groups(session.stores, sources, selection, session.failed)
-    reader = Reader(session.stores, session.failed)
-    shares = find_shares(session.stores, groups, session.failed, split=False)
     logs = 0
     cut_off = False
     with Output() as output:
-        for batch in batches(shares):
-            for _, _, data, last in reader.read(batch):
+        groups = find_groups(session.stores, sources, selection, session.failed)
+        reader = Reader(watched(session.stores, output.show), session.failed)
+        for shares in batches(find_shares(session.stores, groups, session.failed, split=False)):
+            for _, _, data, last in reader.read(shares):
                 if data:
                     output.write(b"\n" + data if cut_off else data)
                     cut_off = last and not data.endswith(b"\n")

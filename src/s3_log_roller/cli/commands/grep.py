@@ -25,7 +25,7 @@ from s3_log_roller.log_keys import parse_log_key
 from s3_log_roller.log_output import printable
 
 if TYPE_CHECKING:
-    from s3_log_roller.reading.lines import Query, Show, Tally
+    from s3_log_roller.reading.lines import Findings, Query, Show
 
 DESCRIPTION: Final = (
     "Searches log records, as grep does, in rollups and in logs not yet rolled up, on all processors. What it finds "
@@ -94,21 +94,14 @@ def _search(args: Namespace) -> int:
     sources = sources_from(texts)
     selection = selection_from(args)
     with open_session(args) as session:
-        tally = run_query(
-            session,
-            sources,
-            selection,
-            query,
-            args.processes,
-            enough=lambda tally: args.quiet and tally.matched > 0,
-        )
+        findings = run_query(session, sources, selection, query, args.processes)
         if query.show == "count":
-            _write_counts(tally, with_names=query.with_names)
+            _write_counts(findings, with_names=query.with_names)
         where = args.where is not None
-        report_unparsable(tally, "--where cannot see their fields" if where else "passed through as they are")
-        if session.failures and not (args.quiet and tally.matched):
+        report_unparsable(findings, "--where cannot see their fields" if where else "passed through as they are")
+        if session.failures and not (args.quiet and findings.matched):
             return 2
-        return 0 if tally.matched else 1
+        return 0 if findings.matched else 1
 
 
 def _query_from(args: Namespace) -> tuple[Query, list[str]]:
@@ -150,10 +143,10 @@ def _is_one_file(texts: list[str]) -> bool:
     )
 
 
-def _write_counts(tally: Tally, *, with_names: bool) -> None:
+def _write_counts(findings: Findings, *, with_names: bool) -> None:
     with Output() as output:
         if not with_names:
-            output.line(str(tally.matched))
+            output.line(str(findings.matched))
         else:
-            for name, count in tally.counts.items():
+            for name, count in findings.counts.items():
                 output.line(f"{name}:{count}")

@@ -18,7 +18,7 @@ from s3_log_roller.cli.reading import (
 )
 
 if TYPE_CHECKING:
-    from s3_log_roller.reading.shares import Group
+    from s3_log_roller.reading.groups import Group
 
 DESCRIPTION: Final = (
     "Lists the rollups under prefixes: day, members, bytes of the originals, bytes packed. A few hundred bytes of each "
@@ -50,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the list; the exit code tells whether every rollup could be looked at."""
-    from s3_log_roller.reading.shares import find_groups
+    from s3_log_roller.reading.groups import find_groups
 
     selection = selection_from(args)
     sources = sources_from(args.uris)

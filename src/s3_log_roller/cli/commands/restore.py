@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from contextlib import closing
 from typing import Final
 
 from s3_log_roller.cli.output import note
@@ -54,11 +53,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Restore; the exit code tells whether every log asked for is there now."""
     from s3_log_roller.local_files import LOCAL
-    from s3_log_roller.reading.jobs import RestoreJob
+    from s3_log_roller.reading.groups import find_groups
+    from s3_log_roller.reading.operations import Restore
     from s3_log_roller.reading.parallel import Failure, batches, run_all
     from s3_log_roller.reading.proofs import find_rollups
     from s3_log_roller.reading.restoring import Restored, Target
-    from s3_log_roller.reading.shares import find_groups
 
     selection = selection_from(args)
     sources = sources_from(args.uris)
@@ -70,14 +69,16 @@ def run(args: Namespace) -> int:
         if target.bucket != LOCAL:
             session.stores(target.bucket)  # fails here and now, not in a child process
         total = Restored()
+
+        def take(result: Restored | Failure) -> None:
+            if isinstance(result, Failure):
+                session.failed(result.message)
+            else:
+                total.add(result)
+
         groups = find_groups(session.stores, sources, selection, session.failed)
-        job = RestoreJob(session.open_stores, session.open_buckets, target)
-        with closing(run_all(job, batches(find_rollups(groups)), args.processes)) as results:
-            for result in results:
-                if isinstance(result, Failure):
-                    session.failed(result.message)
-                else:
-                    total.add(result)
+        restore = Restore(session.open_stores, session.open_buckets, target)
+        run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
         if not (total.restored or total.already_there or session.failures):
             raise StorageError(f"{nothing_found(args)}, in a rollup")
         if not args.quiet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.cli.output import Output, note
@@ -51,31 +50,34 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Say for every rollup what it is worth; the exit code tells whether all are right."""
-    from s3_log_roller.reading.jobs import ProofJob
+    from s3_log_roller.reading.groups import find_groups
+    from s3_log_roller.reading.operations import Prove
     from s3_log_roller.reading.parallel import Failure, batches, run_all
     from s3_log_roller.reading.proofs import find_rollups
-    from s3_log_roller.reading.shares import find_groups
 
     selection = selection_from(args)
     sources = sources_from(args.uris)
     with open_session(args) as session:
         shares = find_rollups(find_groups(session.stores, sources, selection, session.failed))
         rollups = right = members = 0
-        job = ProofJob(session.open_stores)
-        with Output() as output, closing(run_all(job, batches(shares), args.processes)) as proofs:
-            for proof in proofs:
-                if isinstance(proof, Failure):
-                    session.failed(proof.message)
-                    continue
-                rollups += 1
-                members += proof.members
-                if proof.verdict in ("damaged", "unreadable"):
-                    output.flush()
-                    session.failed(_complaint(proof))
-                else:
-                    right += 1
-                    output.line(_praise(output.name(proof.where), proof))
-                    output.flush()
+
+        def take(proof: Proof | Failure) -> None:
+            nonlocal rollups, right, members
+            if isinstance(proof, Failure):
+                session.failed(proof.message)
+                return
+            rollups += 1
+            members += proof.members
+            if proof.verdict in ("damaged", "unreadable"):
+                session.failed(_complaint(proof))
+            else:
+                right += 1
+                output.line(_praise(output.name(proof.where), proof))
+                output.show()
+
+        with Output() as output:
+            prove = Prove(session.open_stores)
+            run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
         if not args.quiet:
             note(f"{right} of {rollups} rollups are right, {members} members were read")
         return session.exit_code

@@ -1,0 +1,153 @@
+"""The day groups that hold what a user named.
+
+A user need not know which logs are rolled up. Everything is looked up in the order that keeps a worker that rolls up
+and deletes meanwhile from hiding a log: first the loose logs, then the rollups.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from os.path import commonprefix
+from typing import Final
+
+from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.local_files import LOCAL, LocalFiles
+from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.reading.selection import ABOVE, Selection
+from s3_log_roller.rollup import Originals
+from s3_log_roller.store import ListedObject, Pager, ReadStore, list_objects, list_pages
+from s3_log_roller.uris import S3Uri
+
+Source = S3Uri | str
+"""An S3 URI, or the path of a local file."""
+Stores = Callable[[str], ReadStore]
+"""Opens a bucket, or gives the one opened before; `LOCAL` stands for this machine's files."""
+OnFailure = Callable[[str], None]
+"""Called with one line on whatever cannot be read; the rest is read all the same."""
+
+_LOG_START: Final = re.compile(
+    r"(.*?)([0-9]{4}-(?:[0-9]{2}(?:-(?:[0-9]{2}(?:-[0-9]{2}){0,4}-?(?:[0-9A-F]{0,16}))?)?)?)"
+)
+"""A target prefix and how a log's name may begin: `example.com/2022-07`, `example.com/2022-07-01-05`, a whole key."""
+_DAY_CHARS: Final = len("YYYY-MM-DD")
+_TARBALL_ENDINGS: Final = (".tgz", ".tar.gz")
+
+
+@dataclass(slots=True)
+class Group:
+    """A day of logs under a target prefix, as a listing showed it."""
+
+    bucket: str
+    root: str
+    day_group: DayGroup | None
+    selection: Selection
+    has_loose: bool = False
+    rollups: list[ListedObject] = field(default_factory=list)
+
+
+def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection, failed: OnFailure) -> Iterator[Group]:
+    """The day groups of the sources that can hold something wanted, in key order.
+
+    Raises `StorageError` for none, and the error of a source that is the only one.
+    """
+    found = 0
+    sources = list(sources)
+    for source in sources:
+        try:
+            for group in _groups_of(stores, source, selection):
+                found += 1
+                yield group
+        except RollerError as error:
+            if len(sources) == 1:
+                raise
+            found += 1
+            failed(str(error))
+    if not found:
+        named = ", ".join(map(str, sources))
+        raise StorageError(f"no log and no rollup is there, or none of the time asked for: {named}")
+
+
+def _groups_of(stores: Stores, source: Source, selection: Selection) -> Iterable[Group]:
+    if isinstance(source, str):
+        listed = LocalFiles().find(source)
+        return [Group(LOCAL, source, None, selection, rollups=[listed])]
+    store = stores(source.bucket)
+    part = _LOG_START.fullmatch(source.prefix)
+    only: list[Group] = []
+    if part is not None:
+        # What is asked for is logs by their names, wherever they are by now.
+        narrowed = selection.narrowed(part[2], part[2] + ABOVE)
+        prefixes = (f"{part[1]}{part[2][:_DAY_CHARS]}", f"{part[1]}rollup-{part[2][:_DAY_CHARS]}")
+        groups = _list_groups(store, prefixes, narrowed)
+        only = [group for group in groups if group.day_group and group.day_group.target_prefix == part[1]]
+    if not only:
+        only = _list_groups(store, (source.prefix,), selection)
+    if not only and source.prefix.endswith(_TARBALL_ENDINGS):
+        only = _foreign_tarball(store, source.prefix, selection)
+    for group in only:
+        group.root = source.prefix[: source.prefix.rfind("/") + 1]
+    return only
+
+
+def _list_groups(store: ReadStore, prefixes: tuple[str, ...], selection: Selection) -> list[Group]:
+    """The groups under some prefixes. Of a day's logs only as many are listed as it takes to know of them."""
+    groups: dict[DayGroup, Group] = {}
+    for prefix in prefixes:
+        for entry in _list_days(store, prefix):
+            rollup = parse_rollup_key(entry.key)
+            log = None if rollup else parse_log_key(entry.key)
+            parsed = rollup or log
+            if parsed is None or not selection.has_day(parsed.day):
+                continue
+            key = DayGroup(store.bucket, parsed.target_prefix, parsed.day)
+            group = groups.setdefault(key, Group(store.bucket, "", key, selection))
+            if rollup:
+                group.rollups.append(entry)
+            else:
+                group.has_loose = True
+    return [groups[day_group] for day_group in sorted(groups)]
+
+
+def _foreign_tarball(store: ReadStore, key: str, selection: Selection) -> list[Group]:
+    page = store.list_page(key, max_keys=1)
+    return [Group(store.bucket, "", None, selection, rollups=[x]) for x in page.objects if x.key == key]
+
+
+def _list_days(store: ReadStore, prefix: str) -> Iterator[ListedObject]:
+    """Every object under a prefix, in key order, but of the logs of a day only the first ones."""
+    pager = Pager(store.bucket, prefix)
+    for page in list_pages(store, pager):
+        yield from page.objects
+        pager.skip_to(after_day(pager.start_after))
+
+
+def list_loose(store: ReadStore, group: DayGroup, selection: Selection, loose: Originals, failed: OnFailure) -> None:
+    """Take up the group's loose logs that are wanted."""
+    prefix_chars = len(group.target_prefix)
+    start = commonprefix([selection.low, selection.high])  # noqa: RUF071 - of characters is what is meant
+    prefix = group.target_prefix + start if start.startswith(str(group.day)) else group.logs_prefix
+    archived = 0
+    for entry in list_objects(store, prefix):
+        key = parse_log_key(entry.key)
+        if key is None or key.target_prefix != group.target_prefix:
+            continue
+        if not selection.has(entry.key.rpartition("/")[2], entry.mtime):
+            continue
+        if entry.archived:
+            archived += 1
+        else:
+            loose.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime)
+    if archived:
+        failed(f"{archived} logs of {group} are in an archive tier: restore them, then run again")
+
+
+def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
+    """The rollups of a day group."""
+    found = []
+    for entry in list_objects(store, group.rollups_prefix):
+        key = parse_rollup_key(entry.key)
+        if key is not None and key.target_prefix == group.target_prefix:
+            found.append(entry)
+    return found

@@ -1,0 +1,96 @@
+"""What is done with shares, for `parallel`: look through lines, prove rollups, restore logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3_log_roller.reading.groups import Stores
+from s3_log_roller.reading.lines import LineReader, Query
+from s3_log_roller.reading.logs import Reader
+from s3_log_roller.reading.parallel import Emit, Failure, OpenBuckets, OpenStores, Operation, Performer
+from s3_log_roller.reading.proofs import prove
+from s3_log_roller.reading.restoring import Restorer, Target
+from s3_log_roller.reading.shares import Shares
+from s3_log_roller.reading.watching import watched
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Operation):
+    """Emits bytes to be written, and behind each batch of shares `Findings`."""
+
+    open_stores: OpenStores
+    query: Query
+
+    @property
+    def inline_batches(self) -> int:
+        """Searching is quick, parsing is not."""
+        return 6 if self.query.output == "text" and self.query.where is None else 2
+
+    def start(self, stores: Stores, emit: Emit) -> Performer:
+        return _Searcher(stores, self.query, emit)
+
+
+class _Searcher(Performer):
+    def __init__(self, stores: Stores, query: Query, emit: Emit) -> None:
+        self._query = query
+        self._emit = emit
+        self._lines = LineReader(query, emit)
+        may_match = query.may_match if query.skips_pieces else None
+        self._reader = Reader(watched(stores, self._drain), self._failed, may_match=may_match)
+
+    def run(self, shares: Shares) -> None:
+        self._lines = LineReader(self._query, self._emit)
+        self._lines.run(self._reader.read(shares))
+        self._emit(self._lines.findings)
+
+    def _drain(self) -> None:
+        self._lines.drain()
+
+    def _failed(self, message: str) -> None:
+        self._lines.drain()
+        self._emit(Failure(message))
+
+
+@dataclass(frozen=True, slots=True)
+class Prove(Operation):
+    """Emits a `Proof` for every rollup."""
+
+    open_stores: OpenStores
+
+    def start(self, stores: Stores, emit: Emit) -> Performer:
+        return _Prover(stores, emit)
+
+
+class _Prover(Performer):
+    def __init__(self, stores: Stores, emit: Emit) -> None:
+        self._stores = stores
+        self._emit = emit
+
+    def run(self, shares: Shares) -> None:
+        for share in shares:
+            for proof in prove(self._stores, share):
+                self._emit(proof)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(Operation):
+    """Emits what was `Restored`, batch by batch."""
+
+    open_stores: OpenStores
+    open_buckets: OpenBuckets
+    target: Target
+
+    def start(self, stores: Stores, emit: Emit) -> Performer:
+        return _RestorePerformer(stores, self.open_buckets, self.target, emit)
+
+
+class _RestorePerformer(Performer):
+    def __init__(self, stores: Stores, open_buckets: OpenBuckets, target: Target, emit: Emit) -> None:
+        self._emit = emit
+        self._restorer = Restorer(stores, target, open_buckets, lambda message: emit(Failure(message)))
+
+    def run(self, shares: Shares) -> None:
+        self._emit(self._restorer.restore(shares))
+
+    def close(self) -> None:
+        self._restorer.close()

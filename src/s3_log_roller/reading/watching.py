@@ -1,0 +1,49 @@
+"""Stores that say when they are about to wait for the network: the moment to write what was found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+
+from s3_log_roller.reading.groups import Stores
+from s3_log_roller.store import ByteRange, Page, ReadStore
+
+
+def watched(stores: Stores, before_wait: Callable[[], None]) -> Stores:
+    """The same stores; `before_wait` is called before each answer that they have to wait for."""
+    opened: dict[str, ReadStore] = {}
+
+    def store(bucket: str) -> ReadStore:
+        if bucket not in opened:
+            opened[bucket] = _WatchedStore(stores(bucket), before_wait)
+        return opened[bucket]
+
+    return store
+
+
+class _WatchedStore:
+    """See `ReadStore`."""
+
+    def __init__(self, store: ReadStore, before_wait: Callable[[], None]) -> None:
+        self.bucket = store.bucket
+        self._store = store
+        self._before_wait = before_wait
+
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        self._before_wait()
+        return self._store.list_page(prefix, start_after, max_keys=max_keys, continuation_token=continuation_token)
+
+    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        with closing(self._store.fetch(ranges)) as bodies:
+            while True:
+                self._before_wait()
+                body = next(bodies, None)
+                if body is None:
+                    return
+                yield body
+
+    def etag_is_md5(self, key: str) -> bool:
+        self._before_wait()
+        return self._store.etag_is_md5(key)
