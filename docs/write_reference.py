@@ -1,10 +1,11 @@
-"""`make docs-reference`: write the pages of docs/reference that follow from the program's own parsers.
+"""`make docs-reference`: write what follows from the program's own parsers: pages of docs/reference, and docs/man.
 
 A test holds the pages to what this makes, so an option cannot be added or removed without its line in the reference.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from argparse import SUPPRESS, Action, ArgumentParser
@@ -14,10 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from argparse_manpage.manpage import Manpage
+
+from s3_log_roller import __version__
 from s3_log_roller.cli import exit_codes
-from s3_log_roller.cli.parser import COMMANDS, DESCRIPTION, PROGRAM, command_parser
+from s3_log_roller.cli.parser import COMMANDS, DESCRIPTION, PROGRAM, build_parser, command_parser
 
 REFERENCE: Final = Path(__file__).parent / "reference"
+MANUAL: Final = Path(__file__).parent / "man"
 _ABOUT_EXIT_CODES: Final = """\
 A script can rely on these codes. If something failed, standard error says in one line what failed, why, and what to do.
 A program whose output nobody reads any more (`| head`) exits with 141, as shells expect.
@@ -26,10 +31,26 @@ MADE_BY: Final = "<!-- Written by `make docs-reference`; change the program's he
 
 
 def main() -> int:
-    """Write the pages."""
+    """Write the pages and the manual pages."""
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page())
+    MANUAL.mkdir(exist_ok=True)
+    for old in MANUAL.iterdir():
+        old.unlink()
+    (MANUAL / f"{PROGRAM}.1").write_text(_manual_page(build_parser([], {}), PROGRAM, "roll up S3 server access logs"))
+    for name, purpose in COMMANDS.items():
+        page_name = f"{PROGRAM}-{name}"
+        (MANUAL / f"{page_name}.1").write_text(_manual_page(command_parser(name, {}), page_name, purpose))
     return 0
+
+
+def _manual_page(parser: ArgumentParser, name: str, purpose: str) -> str:
+    os.environ["COLUMNS"] = "100"
+    page = Manpage(
+        parser, _data={"project_name": PROGRAM, "manual_title": PROGRAM, "description": purpose, "date": __version__}
+    )
+    page.prog = name
+    return str(page).rstrip() + "\n"
 
 
 def commands_page() -> str:

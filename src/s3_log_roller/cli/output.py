@@ -116,3 +116,13 @@ def _kind_of_stdout() -> int:
 def note(message: str) -> None:
     """Say something on standard error, in one line."""
     sys.stderr.write(f"s3-log-roller: {printable(message)}\n")
+
+
+def print_result(text: str) -> None:
+    """Write a command's result; a reader that has gone away is no failure of the work behind it."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What Python flushes when it exits goes nowhere instead of failing once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "restore": "extract originals from rollups",
     "demo": "show the whole job on this machine, with its own servers and made-up logs",
     "policy": "print the IAM policy with the least permissions for some prefixes",
+    "completion": "print the completion script of a shell",
 }
 """Modules of `s3_log_roller.cli.commands`, and what they do."""
 
@@ -90,7 +91,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Namespace:
     name = next((word for word in argv if not word.startswith("-")), None)
     if name is not None and name not in COMMANDS:
         raise UsageError(f"there is no command {name!r}{_did_you_mean(name, COMMANDS)} (see {PROGRAM} --help)")
-    parser = build_parser(name, environment)
+    parser = build_parser([name] if name else [], environment)
     args, rest = parser.parse_known_args(argv)
     if args.command is None:
         raise UsageError(f"name a command: {', '.join(COMMANDS)} (see {PROGRAM} --help)")
@@ -101,8 +102,11 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Namespace:
     return args
 
 
-def build_parser(command: str | None, environment: Mapping[str, str]) -> ArgumentParser:
-    """The parser for a command line with that command. Only its module is imported, and only it has its options."""
+def build_parser(wanted: Collection[str], environment: Mapping[str, str]) -> ArgumentParser:
+    """The parser for command lines with the commands that are wanted: the others are listed, but have no options.
+
+    Only the modules of these commands are imported.
+    """
     parser = Parser(
         PROGRAM,
         description=DESCRIPTION,
@@ -113,7 +117,7 @@ def build_parser(command: str | None, environment: Mapping[str, str]) -> Argumen
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
     for name, purpose in COMMANDS.items():
-        if name != command:
+        if name not in wanted:
             commands.add_parser(name, help=purpose)
             continue
         module = importlib.import_module(f"s3_log_roller.cli.commands.{name}")
@@ -132,10 +136,13 @@ def build_parser(command: str | None, environment: Mapping[str, str]) -> Argumen
 
 def command_parser(command: str, environment: Mapping[str, str]) -> ArgumentParser:
     """The parser of one command's own arguments."""
-    parser = build_parser(command, environment)
+    return commands_of(build_parser([command], environment))[command]
+
+
+def commands_of(parser: ArgumentParser) -> Mapping[str, ArgumentParser]:
+    """The parsers of the commands of a parser that `build_parser` made."""
     (commands,) = (action.choices for action in parser._actions if isinstance(action.choices, dict))
-    found: ArgumentParser = commands[command]
-    return found
+    return commands
 
 
 def _refuse(words: Sequence[str], command: str, parser: ArgumentParser) -> None:

@@ -102,7 +102,7 @@ def plan_from(args: Namespace) -> Plan:
 
 def show(plan: Plan, args: Namespace) -> int:
     """Print the plan as the options say; the exit code tells whether every prefix could be planned."""
-    from s3_log_roller.cli.rolling import print_result
+    from s3_log_roller.cli.output import print_result
 
     if args.json:
         from s3_log_roller.planning.document import to_json

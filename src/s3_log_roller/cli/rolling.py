@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +13,7 @@ from functools import partial
 from s3_log_roller import clock
 from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.aws.sessions import Sessions
+from s3_log_roller.cli.output import print_result
 from s3_log_roller.cli.progress import ProgressLine, show_progress
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.meter import Meter, Ticker
@@ -91,16 +90,6 @@ def rolling(args: Namespace, connection: Connection, sessions: Sessions, prefixe
         make_roll = partial(_make_roll, connection, options)
         with closing(ProcessRunner(args.processes, make_roll, meter)) as runner:
             yield Job(buckets, runner, summary)
-
-
-def print_result(text: str) -> None:
-    """Write a command's result; a reader that has gone away is no failure of the work behind it."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What Python flushes when it exits goes nowhere instead of failing once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _make_roll(connection: Connection, options: RollOptions, ticker: Ticker) -> Roll:

@@ -300,7 +300,7 @@ def test_help_imports_nothing_slow() -> None:
 def test_a_reader_that_goes_away_is_no_error() -> None:
     """`s3-log-roller --help | head -1` ends quietly, and so does a summary nobody reads."""
     code = (
-        "import sys, time; from s3_log_roller.cli.rolling import print_result\n"
+        "import sys, time; from s3_log_roller.cli.output import print_result\n"
         "sys.stdin.read(); print_result('x' * 100_000); print_result('y'); sys.exit(3)\n"
     )
     with subprocess.Popen(

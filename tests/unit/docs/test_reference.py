@@ -26,6 +26,15 @@ def test_the_generated_pages_are_those_of_the_program(name: str) -> None:
     assert (REFERENCE / name).read_text() == PAGES[name](), "run: make docs-reference"
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_manual_page_with_its_options(command: str) -> None:
+    """`make docs-reference` writes it; the wheel holds it."""
+    page = (ROOT / "docs" / "man" / f"s3-log-roller-{command}.1").read_text().replace("\\-", "-")
+    documented = set(re.findall(r"\\fB(--[\w-]+)\\fR", page))
+    options = {option for option in command_parser(command, {})._option_string_actions if option.startswith("--")}
+    assert documented == options - {"--help", "--basic-regexp"}
+
+
 def test_every_field_of_the_summary_is_documented() -> None:
     """`docs/reference/json.md` has the fields that `--json` prints, in their order, with their types."""
     section = (REFERENCE / "json.md").read_text().split("## roll, producer, worker")[1].split("\n## ")[0]

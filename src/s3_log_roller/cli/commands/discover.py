@@ -50,8 +50,7 @@ def run(args: Namespace) -> int:
     role = options.role_from(args)
     from s3_log_roller.aws.accounts import AwsAccount
     from s3_log_roller.aws.sessions import Sessions
-    from s3_log_roller.cli.output import note
-    from s3_log_roller.cli.rolling import print_result
+    from s3_log_roller.cli.output import note, print_result
     from s3_log_roller.planning.discovery import discover
 
     sessions = Sessions(profile=connection.profile, region=connection.region)

@@ -65,7 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print the policy."""
     from s3_log_roller.aws.policy import Grant, policies_for, queue_statement, roles_statement
-    from s3_log_roller.cli.rolling import print_result
+    from s3_log_roller.cli.output import print_result
 
     if not args.prefixes and not args.s3_role:
         raise UsageError("say what to allow: --prefixes, --s3-role or both (see s3-log-roller policy --help)")
