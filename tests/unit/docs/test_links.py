@@ -65,3 +65,27 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 def test_the_readme_stays_short() -> None:
     """It says what the program does, when not to use it, and where to go on; the rest is in docs/."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/design.md"])
+def test_modules_that_are_named_exist(name: str) -> None:
+    """The tables that say where things are lead somewhere."""
+    code = re.findall(r"`([\w./-]+)`", prose(ROOT / name))
+    paths = [
+        text for text in code if text.endswith("/") or Path(text).suffix in {".py", ".md", ".yaml", ".tf", ".toml"}
+    ]
+    assert paths
+    places = (ROOT, ROOT / "src" / "s3_log_roller")
+    assert [path for path in paths if not any((place / path).exists() for place in places)] == []
+
+
+def test_constants_that_contributing_names_exist() -> None:
+    """`FIELDS` in `reading/records.py` is really there."""
+    text = prose(ROOT / "CONTRIBUTING.md")
+    named = [(path, name) for path, name in re.findall(r"`([\w/]+\.py)` \(`(\w+)`\)", text)]
+    named += [(path, name) for name, path in re.findall(r"`([A-Z_]+)` (?:in|of) `([\w/]+\.py)`", text)]
+    assert named
+    source = ROOT / "src" / "s3_log_roller"
+    assert [
+        name for path, name in named if not re.search(rf"^{name}\b", (source / path).read_text(), re.MULTILINE)
+    ] == []
