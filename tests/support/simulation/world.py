@@ -1,0 +1,250 @@
+"""One schedule from a seed: a day's logs, a producer, workers, and what happens to the bucket meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from random import Random
+
+from tests.support.logs import DAY, TODAY, log_key
+from tests.support.simulation.faults import Odds
+from tests.support.simulation.ledger import Broken, Ledger
+from tests.support.simulation.schedule import Schedule
+from tests.support.simulation.server import Bucket, Connection
+from tests.support.simulation.task_queue import SimulatedQueue
+
+from s3_log_roller.errors import OutOfTime, QueueError
+from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.producer import find_tasks
+from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.summary import Summary
+from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.window import Window
+from s3_log_roller.rolling.worker import Result, Unfinished, Worker, attempt
+from s3_log_roller.uris import Role
+
+PREFIX = "p/"
+DAYS = (DAY, DAY + timedelta(1))
+WINDOW = Window(TODAY)
+YOUNG = 1_657_400_000
+OLD = 1_656_800_000
+CALM = Odds(*[0.0] * 10)
+MAX_WORKERS_STARTED = 12
+
+
+@dataclass
+class Outcome:
+    """What became of one schedule."""
+
+    turns: int = 0
+    deletes: int = 0
+    restarts: int = 0
+    """Workers that were killed, or ended because the queue failed."""
+    rollups: int = 0
+    doubled: Counter[str] = field(default_factory=Counter)
+    """Logs in more than one rollup, by cause."""
+
+
+class World:
+    """Everything of one schedule; `run` plays it and checks the promises."""
+
+    def __init__(self, seed: int, *, trace: bool = False) -> None:
+        self.rng = Random(seed)
+        self.schedule = Schedule(self.rng)
+        if trace:
+            self.schedule.trace = []
+        self.ledger = Ledger()
+        self.odds = Odds.drawn(self.rng)
+        self.bucket = Bucket(self.rng.choice((1, 2, 3, 1000)))
+        self.queue = SimulatedQueue(self.schedule, self.odds)
+        self.mtime = self.rng.choice((YOUNG, OLD))
+        self._workers_started = 0
+        self._restarts = 0
+
+    def run(self) -> Outcome:
+        """Play the schedule, then let one worker finish in peace; raises `Broken` if a promise was broken."""
+        rng = self.rng
+        for day in DAYS[: rng.choice((1, 1, 2))]:
+            for number in rng.sample(range(1, 40), rng.randint(1, 6)):
+                self._deliver(number, day)
+        for number in range(rng.choice((1, 2, 2, 3))):
+            self.queue.senders.append(self.schedule.add(f"producer {number}", self._produce))
+        for _ in range(rng.choice((0, 0, 1, 2))):
+            self.schedule.add("deliverer", self._deliver_late)
+        if rng.random() < 0.3:
+            self.schedule.add("lifecycle", self._expire)
+        deleting = rng.choice(([True], [True], [False], [True, False]))
+        for _ in range(rng.choice((2, 2, 3, 4))):
+            self._start_worker(rng.choice(deleting))
+        self.schedule.run()
+        self._finish_in_peace()
+        return self._outcome()
+
+    def _deliver(self, number: int, day: date) -> str:
+        key = log_key(number, PREFIX, day)
+        body = f"log {number} of {day}\n".encode()
+        self.ledger.delivered[key] = body
+        self.bucket.put(key, body, OLD)
+        return key
+
+    def _deliver_late(self) -> None:
+        """A log that comes while others work; often it sorts before all of them."""
+        for _ in range(int(self.rng.random() * 60)):
+            self.schedule.pause()
+        number = self.rng.choice((0, self.rng.randrange(40), self.rng.randrange(40, 60)))
+        if log_key(number, PREFIX) not in self.ledger.delivered:
+            self.schedule.note(f"delivers log {number}")
+            self.ledger.late.add(self._deliver(number, DAYS[0]))
+
+    def _expire(self) -> None:
+        """A lifecycle rule deletes originals, rolled up or not; the first of the day, most likely."""
+        for _ in range(int(self.rng.random() * 80)):
+            self.schedule.pause()
+        for key in sorted(self.bucket.logs())[: self.rng.choice((1, 1, 2))]:
+            self.schedule.note(f"expires {key}")
+            self.ledger.expired.add(key)
+            self.bucket.remove(key)
+            self.schedule.pause()
+
+    def _produce(self) -> None:
+        connection = self._connect(self.odds)
+        scans = [ScanTask(self.bucket.name, PREFIX, WINDOW)]
+        try:
+            tasks = find_tasks(
+                scans, _opener(connection), scanned=lambda outcome: None, failed=lambda what, error: None
+            )
+            self.queue.send(tasks)
+        except QueueError:
+            pass
+
+    def _start_worker(self, delete: bool) -> None:
+        self._workers_started += 1
+        kind = "deleter" if delete else "keeper"
+        self.schedule.add(f"{kind} {self._workers_started}", lambda: self._work(delete))
+
+    def _work(self, delete: bool) -> None:
+        ended = False
+        try:
+            worker, _ = self._worker(self.odds, delete)
+            worker.work()
+            ended = True
+        except QueueError:
+            pass
+        finally:
+            if not ended and self._workers_started < MAX_WORKERS_STARTED:
+                self._restarts += 1
+                self._start_worker(delete)
+
+    def _worker(self, odds: Odds, delete: bool) -> tuple[Worker, Summary]:
+        connection = self._connect(odds)
+        summary = Summary()
+        runner = _Runner(connection, RollOptions(delete=delete, level=1), self.rng, odds.short_of_time)
+        return Worker(self.queue, runner, _opener(connection), _today, summary), summary
+
+    def _connect(self, odds: Odds) -> Connection:
+        return Connection(self.bucket, self.schedule, odds, self.ledger, self.mtime)
+
+    def _finish_in_peace(self) -> None:
+        """What a day's next plain run does: one worker, alone, deleting, with nothing going wrong."""
+        self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
+        connection = self._connect(CALM)
+        options = RollOptions(delete=True, level=1)
+        for day in sorted({log.day for log in map(parse_log_key, self.bucket.logs()) if log}):
+            connection.begin_task()
+            task = RollTask(DayGroup(self.bucket.name, PREFIX, day), WINDOW)
+            outcome = roll_once(connection, task, options, Pace())
+            if outcome.remaining:
+                raise Broken(f"{outcome.remaining} originals remain after a run in peace")
+        self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
+        if left := self.bucket.logs():
+            raise Broken(f"a deleting run in peace left {sorted(left)}")
+
+    def _outcome(self) -> Outcome:
+        rollups = self.bucket.rollups()
+        doubled = Counter(self.ledger.cause(firsts) for firsts in self.ledger.doubled(rollups).values())
+        return Outcome(self.schedule.turns, self.ledger.deletes, self._restarts, len(rollups), doubled)
+
+
+def roll_once(store: Connection, task: RollTask, options: RollOptions, pace: Pace) -> RollOutcome:
+    """The one place where the simulation calls the rolling core."""
+    return reconcile(store, task, options, today=TODAY, pace=pace)
+
+
+class _ShortPace(Pace):
+    """Time for some logs only."""
+
+    def __init__(self, logs: int) -> None:
+        super().__init__()
+        self._logs = logs
+
+    def allowance(self, max_members: int | None) -> int:
+        return min(self._logs, max_members or self._logs)
+
+
+class _Runner:
+    """`worker.Runner` that runs each task at once, on a connection of its own."""
+
+    capacity = 1
+
+    def __init__(self, connection: Connection, options: RollOptions, rng: Random, short_of_time: float) -> None:
+        self._connection = connection
+        self._options = options
+        self._rng = rng
+        self._short_of_time = short_of_time
+
+    def submit(self, task: RollTask) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._connection.begin_task()
+        pace = Pace()
+        if self._short_of_time and self._rng.random() < self._short_of_time:
+            pace = _ShortPace(self._rng.randint(1, 3))
+
+        def roll(task: RollTask) -> RollOutcome:
+            return roll_once(self._connection, task, self._options, pace)
+
+        try:
+            future.set_result(attempt(roll, task))
+        except OutOfTime:
+            future.set_result(Unfinished(replace(task, max_members=1)))
+        return future
+
+    def interrupt(self) -> None:
+        """Nothing runs."""
+
+
+def _opener(connection: Connection) -> Callable[[str, Role | None], AbstractContextManager[Connection]]:
+    @contextmanager
+    def opened(bucket: str, role: Role | None) -> Iterator[Connection]:
+        yield connection
+
+    return opened
+
+
+def _today() -> date:
+    return TODAY
+
+
+def play(seed: int) -> Outcome:
+    """One schedule; raises `Broken` with its seed if a promise was broken."""
+    try:
+        return World(seed).run()
+    except Exception as error:
+        raise Broken(f"schedule {seed}: {error}") from error
+
+
+def traced(seed: int) -> list[str]:
+    """What happens in a schedule, step by step."""
+    world = World(seed, trace=True)
+    assert world.schedule.trace is not None
+    try:
+        world.run()
+    except Exception as error:
+        world.schedule.trace.append(f"{type(error).__name__}: {error}")
+    return world.schedule.trace
