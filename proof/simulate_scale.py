@@ -4,7 +4,7 @@
     .venv/bin/python -m proof.simulate_scale --logs 1e9 --groups 5000 --concurrency 50 --rate 2000
 
 A day's logs become one roll task per day group. The program's own code decides how large a window is and how much a
-step takes on (`pace.Pace`), what is sent again after it ran short (`lambda_handler.smaller_step`) and what after it
+step takes on (`pace.Pace`), what is sent again after it ran short (`working.smaller_step`) and what after it
 ended with logs left (`worker._grown`). What this file models is `reconcile` around them: how long listing, reading the
 indexes of earlier rollups, packing, proving and deleting take, and what they hold in memory. Times are assumptions, and
 options; sizes are the program's constants.
@@ -21,7 +21,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from s3_log_roller.aws.s3.uploads import PART_BYTES
-from s3_log_roller.aws_lambda.handler import RESERVE_S, RESERVE_SHARE, smaller_step
+from s3_log_roller.aws_lambda.handler import RESERVE_S
+from s3_log_roller.aws_lambda.invocation import reserve
+from s3_log_roller.aws_lambda.working import smaller_step
 from s3_log_roller.errors import OutOfTime
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.pace import Pace
@@ -147,7 +149,7 @@ class Container:
     def __init__(self, world: World) -> None:
         self.cold = True
         self.spent_s = 0.0
-        self.reserve_s = min(RESERVE_S, RESERVE_SHARE * world.limit_s)
+        self.reserve_s = reserve(RESERVE_S, world.limit_s)
         self._limit_s = world.limit_s
         self.pace = Pace(self.left_s, reserve_s=self.reserve_s, monotonic=lambda: self.spent_s)
 

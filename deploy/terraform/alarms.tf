@@ -156,11 +156,23 @@ resource "aws_cloudwatch_metric_alarm" "nothing_found" {
   tags                = var.tags
 }
 
-resource "aws_cloudwatch_metric_alarm" "undelivered" {
-  for_each = { for name, one in var.schedules : name => one if one.enabled }
+locals {
+  undelivered = {
+    refused = { metric = "TargetErrorCount", description = "was refused when it started the function. May its role still invoke it?" }
+    dropped = { metric = "InvocationDroppedCount", description = "gave up starting the function for one of the schedule's times." }
+  }
+}
 
-  alarm_name          = "${var.name}-${each.key}-undelivered"
-  alarm_description   = "EventBridge Scheduler could not start the function for the schedule ${each.key}. May its role still invoke it?"
+resource "aws_cloudwatch_metric_alarm" "undelivered" {
+  for_each = merge([for name, one in var.schedules : { for kind, alarm in local.undelivered : "${name}-${kind}" => merge(alarm, { schedule = name }) } if one.enabled]...)
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = "EventBridge Scheduler ${each.value.description}"
+  namespace           = "AWS/Scheduler"
+  metric_name         = each.value.metric
+  dimensions          = { ScheduleGroup = aws_scheduler_schedule_group.payload[each.value.schedule].name }
+  statistic           = "Sum"
+  period              = 3600
   evaluation_periods  = 1
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
@@ -168,29 +180,6 @@ resource "aws_cloudwatch_metric_alarm" "undelivered" {
   alarm_actions       = local.alarm_actions
   ok_actions          = local.alarm_actions
   tags                = var.tags
-
-  metric_query {
-    id          = "undelivered"
-    expression  = "FILL(failed, 0) + FILL(dropped, 0)"
-    label       = "Invocations that failed or were dropped"
-    return_data = true
-  }
-
-  dynamic "metric_query" {
-    for_each = { failed = "TargetErrorCount", dropped = "InvocationDroppedCount" }
-
-    content {
-      id = metric_query.key
-
-      metric {
-        namespace   = "AWS/Scheduler"
-        metric_name = metric_query.value
-        dimensions  = { ScheduleGroup = aws_scheduler_schedule_group.payload[each.key].name }
-        stat        = "Sum"
-        period      = 3600
-      }
-    }
-  }
 }
 
 locals {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,22 @@ from tests.support.servers import client
 from tests.support.waiting import wait_for
 
 from s3_log_roller.aws.policy import Grant, policies_for
+from s3_log_roller.aws_lambda.settings import PREFIX, Settings
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS
 from s3_log_roller.uris import S3Uri
 
 TEMPLATE = ROOT / "deploy" / "template.yaml"
+TERRAFORM = ROOT / "deploy" / "terraform" / "main.tf"
+
+ODD = 'a,b "c"/'
+"""A prefix that lists and JSON written by hand would break."""
+
+
+@pytest.mark.parametrize("deployment", [TEMPLATE, TERRAFORM])
+def test_a_deployment_can_set_every_setting(deployment: Path) -> None:
+    """No setting of the function is out of reach, and none is set that the function does not know."""
+    variables = {PREFIX + field.name.upper() for field in fields(Settings)}
+    assert set(re.findall(rf"\b{PREFIX}[A-Z_]+", deployment.read_text())) == variables
 
 
 @pytest.mark.parametrize(
@@ -56,28 +70,28 @@ def test_linters_pass(tool: str, arguments: list[str]) -> None:
 class Stack:
     """The template deployed to ministack, with the function led to the servers."""
 
-    def __init__(self, ministack: Ministack, seaweedfs: SeaweedFS, zip_path: Path, prefix: str) -> None:
+    def __init__(self, ministack: Ministack, seaweedfs: SeaweedFS, zip_path: Path, prefixes: list[str]) -> None:
         self.clients = {
             name: client(ministack, name)
             for name in ("cloudformation", "iam", "lambda", "logs", "s3", "scheduler", "sqs")
         }
         self.name = "roller"
-        self._deploy(zip_path, prefix)
+        self._deploy(zip_path, prefixes)
         self._lead_to(ministack, seaweedfs)
 
-    def _deploy(self, zip_path: Path, prefix: str) -> None:
+    def _deploy(self, zip_path: Path, prefixes: list[str]) -> None:
         code = self.clients["s3"]
         code.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
         code.upload_file(str(zip_path), "code", "function.zip")
-        (document,) = policies_for([S3Uri.parse(prefix)], Grant(delete=True))
+        (document,) = policies_for(map(S3Uri.parse, prefixes), Grant(delete=True))
         policy = json.dumps(document)
         arn = self.clients["iam"].create_policy(PolicyName="logs", PolicyDocument=policy)["Policy"]["Arn"]
         parameters = {
             "CodeBucket": "code",
             "CodeKey": "function.zip",
             "Architecture": ARCH,
-            "Prefixes": prefix,
-            "S3PolicyArn": arn,
+            "Prefixes": json.dumps(prefixes),
+            "S3PolicyArns": arn,
             "Delete": "true",
             "ScheduleState": "DISABLED",
             "TimeoutSeconds": "60",
@@ -90,8 +104,13 @@ class Stack:
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         )
         stack = wait_for(lambda: self._at_rest(formation))
-        assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+        assert stack["StackStatus"] == "CREATE_COMPLETE", self._failures(formation)
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _failures(self, formation: Any) -> list[tuple[str, str]]:
+        events = formation.describe_stack_events(StackName=self.name)["StackEvents"]
+        reasons = [(event["LogicalResourceId"], event.get("ResourceStatusReason", "")) for event in events]
+        return [(name, reason) for name, reason in reasons if reason]
 
     def _at_rest(self, formation: Any) -> Any:
         (stack,) = formation.describe_stacks(StackName=self.name)["Stacks"]
@@ -117,10 +136,11 @@ class Stack:
     def fire(self) -> None:
         """Have the schedule fire once, in a moment."""
         scheduler = self.clients["scheduler"]
-        schedule = scheduler.get_schedule(Name=self.outputs["ScheduleName"])
+        schedule = scheduler.get_schedule(Name=self.outputs["ScheduleName"], GroupName=self.name)
         moment = datetime.now(UTC) + timedelta(seconds=1)
         scheduler.update_schedule(
             Name=schedule["Name"],
+            GroupName=self.name,
             ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
             FlexibleTimeWindow=schedule["FlexibleTimeWindow"],
             Target=schedule["Target"],
@@ -145,23 +165,25 @@ class Stack:
 
 @pytest.fixture
 def stack(ministack: Ministack, seaweedfs: SeaweedFS, function_zip: Path) -> Stack:
-    return Stack(ministack, seaweedfs, function_zip, "s3://whole-machine/logs/")
+    return Stack(ministack, seaweedfs, function_zip, ["s3://whole-machine/logs/", f"s3://whole-machine/{ODD}"])
 
 
 @pytest.mark.slow
 def test_the_whole_machine_runs(stack: Stack, seaweedfs: SeaweedFS) -> None:
     """The schedule fires, tasks are sent, several workers run at once, logs become rollups, and a bad task ends in the
-    dead-letter queue alone. Deleting the stack leaves nothing.
+    dead-letter queue alone. A prefix with commas and quotes arrives as it was given. Deleting the stack leaves nothing.
     """
     s3 = client(seaweedfs, "s3")
     s3.create_bucket(Bucket="whole-machine")
     keys = put_logs(s3, "whole-machine", "logs/", days=12, logs=40)
+    odd_keys = put_logs(s3, "whole-machine", ODD, days=1, logs=2)
     bad = '{"task":"roll","bad":true}'
     stack.clients["sqs"].send_message(QueueUrl=stack.outputs["QueueUrl"], MessageBody=bad)
     stack.fire()
     wait_for(lambda: len(members(s3, "whole-machine", "logs/")) == len(keys))
     wait_for(lambda: stack.messages("DeadLetterQueueUrl") == 1 and stack.messages("QueueUrl") == 0)
     assert sorted(members(s3, "whole-machine", "logs/")) == sorted(keys)
+    assert sorted(members(s3, "whole-machine", ODD)) == sorted(odd_keys)
     assert s3.list_objects_v2(Bucket="whole-machine", Prefix="logs/2")["KeyCount"] == 0
 
     (dead,) = stack.clients["sqs"].receive_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"])["Messages"]
@@ -169,7 +191,7 @@ def test_the_whole_machine_runs(stack: Stack, seaweedfs: SeaweedFS) -> None:
 
     streams = stack.log_streams()
     rolled = [[event for event in events if event.get("event") == "rolled"] for events in streams]
-    assert sum(map(len, rolled)) == 12
+    assert sum(map(len, rolled)) == 13
     assert sum(map(bool, rolled)) > 1, "one environment did all the work: no two workers at once"
 
     formation = stack.clients["cloudformation"]

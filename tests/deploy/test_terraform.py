@@ -74,7 +74,9 @@ def test_the_modules_are_formatted() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [".", "modules/bucket-access", "examples/single-account", "examples/many-accounts"])
+@pytest.mark.parametrize(
+    "module", [".", "modules/bucket-access", "examples/single-account", "examples/many-accounts", "examples/vpc"]
+)
 def test_the_modules_and_examples_are_valid(module: str, modules: Path) -> None:
     """Each can be planned as it stands."""
     terraform = Terraform(modules / module)

@@ -13,7 +13,7 @@ from s3_log_roller.rolling.tasks import decode_task
 logger = logging.getLogger(__name__)
 
 log_fields: Final[dict[str, str]] = {}
-"""Added to every event of the log: what is being worked on."""
+"""Fields that every event of the log gets: the request and the message that are being worked on."""
 
 
 def add_log_fields(record: logging.LogRecord) -> bool:
@@ -23,9 +23,9 @@ def add_log_fields(record: logging.LogRecord) -> bool:
 
 
 class Batch:
-    """The messages of an SQS event as a `TaskQueue`; what is sent goes to the real queue.
+    """The messages of an SQS event as a `TaskQueue`. Tasks that are sent go to the real queue.
 
-    Lambda takes a message off the queue unless the answer names it, so to acknowledge is to leave it out of the answer.
+    Lambda deletes the messages that the function's answer does not name, so an acknowledged message is left out of it.
     """
 
     def __init__(self, records: list[dict[str, Any]], queue: TaskQueue, has_time: Callable[[], bool]) -> None:
@@ -45,8 +45,7 @@ class Batch:
     def put_off_rest(self) -> None:
         """Send the tasks that were not begun again, as new messages.
 
-        Left to come back by themselves they would wait for the visibility timeout, and count towards the dead-letter
-        queue though nothing is wrong with them.
+        Otherwise they would come back only after the visibility timeout, and each time would count as a failed attempt.
         """
         while self._waiting:
             delivery = self._waiting.pop()
@@ -59,7 +58,7 @@ class Batch:
 
     @property
     def unacknowledged(self) -> list[str]:
-        """Ids of the messages that have to come again."""
+        """The ids of the messages that the queue has to deliver again."""
         return [delivery.message_id for delivery in self._deliveries if not delivery.acknowledged]
 
 

@@ -14,6 +14,9 @@ from s3_log_roller.rolling.summary import Summary
 
 NAMESPACE: Final = "S3LogRoller"
 DIMENSION: Final = "FunctionName"
+SCHEDULE: Final = "Schedule"
+OF_SCHEDULES: Final = "DayGroupsFound"
+"""The one metric that also exists for each schedule. Each further one would cost 0.30 USD a month and schedule."""
 
 COUNT: Final = "Count"
 BYTES: Final = "Bytes"
@@ -27,17 +30,17 @@ UNITS: Final = {
     "Deleted": COUNT,
     "ArchivedSkipped": COUNT,
     "Failures": COUNT,
-    "Successes": COUNT,
+    "ScanFailures": COUNT,
     "OldestUnrolledDayAge": COUNT,
 }
 """Every metric and its unit; the age is in days."""
 
 
 def figures_of(summary: Summary, oldest_age_days: int | None) -> dict[str, int]:
-    """The metrics of one invocation. `Successes` is 1 when nothing in it failed.
+    """The metrics of one invocation. `ScanFailures` are prefixes whose scan did not come to its end.
 
-    `oldest_age_days` is how old the oldest day is that had logs outside any rollup when this invocation came to it;
-    None when it came to no such day.
+    `oldest_age_days` is the age of the oldest day that had logs outside any rollup when this invocation came to it,
+    and None if there was none.
     """
     figures = {
         "DayGroupsFound": summary.day_groups_found,
@@ -49,16 +52,25 @@ def figures_of(summary: Summary, oldest_age_days: int | None) -> dict[str, int]:
         "Deleted": summary.figures.deleted,
         "ArchivedSkipped": sum(summary.archived.values()),
         "Failures": summary.failed_count,
-        "Successes": int(not summary.failed_count),
+        "ScanFailures": summary.prefixes_failed,
     }
     if oldest_age_days is not None:
         figures["OldestUnrolledDayAge"] = oldest_age_days
     return figures
 
 
-def encode_emf(figures: Mapping[str, int], function_name: str, timestamp_ms: int, **properties: Any) -> str:
-    """One line of EMF. The properties are searchable in the log, but no dimensions: those cost money each."""
+def encode_emf(
+    figures: Mapping[str, int], function_name: str, timestamp_ms: int, schedule: str | None = None, **properties: Any
+) -> str:
+    """One line of EMF. The properties can be searched for in the log but are not dimensions, since those cost money.
+
+    With a schedule, what it found is counted for it, too.
+    """
     metrics = [{"Name": name, "Unit": UNITS[name]} for name in figures]
-    directive = {"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics}
-    header = {"Timestamp": timestamp_ms, "CloudWatchMetrics": [directive]}
+    directives = [{"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics}]
+    if schedule is not None:
+        found = [{"Name": OF_SCHEDULES, "Unit": UNITS[OF_SCHEDULES]}]
+        directives.append({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION, SCHEDULE]], "Metrics": found})
+        properties[SCHEDULE] = schedule
+    header = {"Timestamp": timestamp_ms, "CloudWatchMetrics": directives}
     return json.dumps({"_aws": header, DIMENSION: function_name, **properties, **figures})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -15,28 +17,43 @@ from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 _PAYLOAD: Final = frozenset({"prefixes", "s3_role", "external_id", "min_age_days", "since", "until", "schedule"})
 
 
-def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -> list[ScanTask]:
-    """The scans a schedule's payload asks for. Raises `UsageError`, which names the field."""
+_SCHEDULE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What a schedule's payload asks for."""
+
+    scans: list[ScanTask]
+    schedule: str | None = None
+    """The name under which the metric DayGroupsFound counts this run."""
+
+
+def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -> ScanRequest:
+    """Parse a schedule's payload. Raises `UsageError`, which names the field."""
     fields = {name: value for name, value in payload.items() if value is not None}
     if unknown := sorted(set(fields) - _PAYLOAD):
-        raise UsageError(f"the payload has fields that nobody knows: {', '.join(unknown)}; known are {_known()}")
+        raise UsageError(f"the payload has unknown fields: {', '.join(unknown)}. Known are {_known()}")
     prefixes = fields.get("prefixes")
     if not isinstance(prefixes, list) or not prefixes or not all(isinstance(text, str) for text in prefixes):
-        raise UsageError("the payload's 'prefixes' is no list of s3://bucket/prefix")
+        raise UsageError("the payload's 'prefixes' must be a list of s3://bucket/prefix, with at least one entry")
     for name in ("s3_role", "external_id", "since", "until", "schedule"):
         if not isinstance(fields.get(name, ""), str):
-            raise UsageError(f"the payload's {name!r} is no text")
+            raise UsageError(f"the payload's {name!r} must be a string")
     if "external_id" in fields and "s3_role" not in fields:
-        raise UsageError("the payload has an 'external_id' but no 's3_role'")
+        raise UsageError("the payload's 'external_id' needs an 's3_role'")
     min_age_days = fields.get("min_age_days", settings.min_age_days)
     if type(min_age_days) is not int or min_age_days < 1:
-        raise UsageError("the payload's 'min_age_days' is no whole number, 1 or more")
+        raise UsageError("the payload's 'min_age_days' must be a whole number, 1 or more")
     since, until = _parse_day(fields, "since"), _parse_day(fields, "until")
     uris = merge_prefixes([S3Uri.parse(text) for text in prefixes])
     role = Role.parse(fields["s3_role"], fields.get("external_id")) if "s3_role" in fields else None
     window = Window.of_days(today, min_age_days=min_age_days, since=since, until=until)
     settings.check_role(role)
-    return [ScanTask(uri.bucket, uri.prefix, window, role) for uri in uris]
+    schedule = fields.get("schedule")
+    if schedule is not None and not _SCHEDULE.fullmatch(schedule):
+        raise UsageError("the payload's 'schedule' must be 1 to 64 letters, digits and ._-")
+    return ScanRequest([ScanTask(uri.bucket, uri.prefix, window, role) for uri in uris], schedule)
 
 
 def _parse_day(fields: Mapping[str, Any], name: str) -> date | None:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from s3_log_roller.errors import UsageError
 from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
-from s3_log_roller.uris import Role
+from s3_log_roller.uris import Role, RolePattern
 
 PREFIX: Final = "ROLLUP_"
 
@@ -23,34 +23,36 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. Each field is the variable of that name, in capitals behind `ROLLUP_`."""
+    """What the environment says. Each field is the variable of that name, in capitals and with `ROLLUP_` before it."""
 
     queue_name: str
-    """Name or URL of the SQS queue."""
+    """The SQS queue for tasks, by its name or its URL. There is no default."""
     delete: bool = False
-    """Delete originals once they are members of a verified rollup."""
+    """Delete originals after the rollup that holds them was read back and verified."""
     allowed_roles: frozenset[str] = frozenset()
-    """ARNs of the roles that events and tasks may name; working without a role is always allowed."""
+    """ARNs of the roles that payloads and tasks may name, separated by commas. `arn:aws:iam::*:role/NAME` allows the
+    role of that name in every account. Working without a role is always allowed."""
     min_age_days: int = 1
-    """Leave the last so many days alone, today among them, where the event does not say otherwise."""
+    """Leave this many days alone, counted back from today and with today, unless the payload says otherwise."""
     level: int = DEFAULT_LEVEL
-    """Compression level."""
+    """Compression level, from 1 (fastest) to 12 (smallest)."""
     max_in_flight: int | None = None
-    """S3 requests in flight, at most."""
+    """The largest number of S3 requests that one invocation has in flight at a time."""
     allow_cross_region: bool = False
-    """Work on buckets in other regions, too, and pay for the traffic."""
+    """Also work on buckets in other regions, and pay for the traffic between the regions."""
     log_level: str = "INFO"
+    """The least severe events that the function logs: DEBUG, INFO, WARNING or ERROR."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the variables; an empty one counts as not set. Raises `UsageError`, which names the variable."""
+        """Read the variables. An empty one counts as not set. Raises `UsageError`, which names the variable."""
         given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value.strip()}
         unknown = {name for name in environment if name.startswith(PREFIX)} - {_variable(field) for field in _PARSERS}
         if unknown:
             known = ", ".join(map(_variable, _PARSERS))
-            raise UsageError(f"{', '.join(sorted(unknown))}: no such setting; there are {known}")
+            raise UsageError(f"{', '.join(sorted(unknown))}: the function has no such setting. It has {known}")
         if _variable("queue_name") not in given:
-            raise UsageError("ROLLUP_QUEUE_NAME is not set: give the name or the URL of the SQS queue")
+            raise UsageError("ROLLUP_QUEUE_NAME is not set: set it to the name or the URL of the SQS queue")
         fields = {
             field: _parse(_variable(field), given[_variable(field)].strip(), parser)
             for field, parser in _PARSERS.items()
@@ -59,9 +61,9 @@ class Settings:
         return cls(**fields)  # type: ignore[arg-type]
 
     def check_role(self, role: Role | None) -> None:
-        """Raise `UsageError` for a role that this function may not take on, whoever asks for it."""
-        if role is not None and role.arn not in self.allowed_roles:
-            raise UsageError(f"the role {role.arn} is not one of ROLLUP_ALLOWED_ROLES: it was refused")
+        """Raise `UsageError` for a role that this function may not assume, whoever asks for it."""
+        if role is not None and not any(RolePattern(arn).covers(role) for arn in self.allowed_roles):
+            raise UsageError(f"the function may not assume {role.arn}: it is not one of ROLLUP_ALLOWED_ROLES")
 
 
 def _variable(field: str) -> str:
@@ -94,7 +96,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 
 def _roles(text: str) -> frozenset[str]:
-    return frozenset(Role.parse(arn).arn for arn in re.split(r"[\s,]+", text) if arn)
+    return frozenset(RolePattern.parse(arn).arn for arn in re.split(r"[\s,]+", text) if arn)
 
 
 def _log_level(text: str) -> str:

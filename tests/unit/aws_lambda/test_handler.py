@@ -17,9 +17,11 @@ import pytest
 from tests.support.logs import TODAY, log_key
 from tests.support.memory_store import MemoryStore
 
-from s3_log_roller.aws_lambda.handler import Function, ProducerFailed, smaller_step
+from s3_log_roller.aws_lambda.handler import Function
 from s3_log_roller.aws_lambda.payload import parse_payload
+from s3_log_roller.aws_lambda.producing import ProducerFailed
 from s3_log_roller.aws_lambda.settings import Settings
+from s3_log_roller.aws_lambda.working import smaller_step
 from s3_log_roller.errors import OutOfTime, QueueError, StorageError, UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task, encode_task
@@ -67,12 +69,16 @@ class Queue:
         self._given: list[tuple[str, str, int]] = []
         self.dead: list[str] = []
         self.refuse = False
+        self.room = 1_000_000
         self._ids = count(1)
 
     def send(self, tasks: Iterable[Task]) -> int:
         bodies = [encode_task(task) for task in tasks]
         if bodies and self.refuse:
             raise QueueError("the queue is gone")
+        if len(bodies) > self.room:
+            raise QueueError("the queue is full")
+        self.room -= len(bodies)
         self.put(*bodies)
         return len(bodies)
 
@@ -192,18 +198,72 @@ class TestEvents:
         assert {task.group for task in machine.queue.tasks if isinstance(task, RollTask)} == groups
         assert {task.role for task in machine.queue.tasks} == {Role(ROLE, "id")}
         (metrics,) = metrics_in(capsys.readouterr().out)
-        assert (metrics["DayGroupsFound"], metrics["Successes"], metrics["request_id"]) == (2, 1, "request-1")
+        assert (metrics["DayGroupsFound"], metrics["ScanFailures"], metrics["request_id"]) == (2, 0, "request-1")
 
-    def test_a_failed_prefix_fails_the_invocation_after_the_others(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """The alarm on errors rings, and the tasks of the other prefixes were sent."""
+    def test_a_failed_prefix_is_answered_once_tasks_are_sent(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """An error would have Lambda run the event again, twice, and 40 tasks become 120. A metric tells instead."""
         store = MemoryStore("logs")
+        for number in range(40):
+            fill(store, f"{number:02}/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        answer = machine.invoke({"prefixes": ["s3://nowhere/", "s3://logs/"]})
+        assert (answer["tasks_sent"], answer["prefixes_scanned"]) == (40, 1)
+        assert answer["failures"] == [{"what": "s3://nowhere/", "why": "the bucket s3://nowhere does not exist"}]
+        assert len(machine.queue.tasks) == 40
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        assert (metrics["Failures"], metrics["ScanFailures"]) == (1, 1)
+
+    def test_a_payload_of_which_nothing_could_be_done_fails_the_invocation(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """No task was sent, so running it again does no harm, and what failed goes to the queue of failed payloads."""
+        machine = Machine(MemoryStore("empty"))
+        with pytest.raises(ProducerFailed, match=r"1 of 2 prefixes .*s3://nowhere does not exist"):
+            machine.invoke({"prefixes": ["s3://nowhere/", "s3://empty/"]})
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        assert (metrics["Failures"], metrics["ScanFailures"]) == (1, 1)
+
+    @pytest.mark.parametrize(("taken", "raises"), [(0, True), (10, False)])
+    def test_a_queue_that_fails_midway_is_answered(self, taken: int, raises: bool) -> None:
+        """What is in the queue already is not sent again; the next schedule finds the rest."""
+        store = MemoryStore("logs")
+        for number in range(15):
+            fill(store, f"{number:02}/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        machine.queue.room = taken
+        if raises:
+            with pytest.raises(QueueError):
+                machine.invoke({"prefixes": ["s3://logs/"]})
+            return
+        answer = machine.invoke({"prefixes": ["s3://logs/"]})
+        assert (answer["tasks_sent"], answer["failures"]) == (10, [{"what": "queue q", "why": "the queue is full"}])
+
+    def test_what_a_schedule_found_is_counted_for_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A schedule that finds nothing is noticed beside others that do."""
+        store = MemoryStore("logs", page_size=1)
         fill(store, "a/", date(2022, 7, 1), 1)
         machine = Machine(store)
-        with pytest.raises(ProducerFailed, match=r"1 of 2 prefixes .*s3://nowhere does not exist"):
-            machine.invoke({"prefixes": ["s3://nowhere/", "s3://logs/"]})
-        assert len(machine.queue.tasks) == 1
+        machine.invoke({"prefixes": ["s3://logs/a/"], "schedule": "right"})
+        machine.invoke({"prefixes": ["s3://logs/typo/"], "schedule": "wrong"})
+        machine.invoke({"prefixes": ["s3://logs/a/"]})
+        right, wrong, none = metrics_in(capsys.readouterr().out)
+        assert (right["Schedule"], right["DayGroupsFound"]) == ("right", 1)
+        assert (wrong["Schedule"], wrong["DayGroupsFound"]) == ("wrong", 0)
+        assert "Schedule" not in none
+
+    def test_a_scan_that_goes_on_is_not_counted_as_one_that_found_nothing(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The alarm would ring for a listing that merely takes long."""
+        store = MemoryStore("logs", page_size=1)
+        for number in range(20):
+            fill(store, f"{number:02}/", TODAY, 1)  # which is no day group yet
+        machine = Machine(store)
+        store.before = lambda step, key: setattr(machine.clock, "now", machine.clock.now + 100)
+        machine.invoke({"prefixes": ["s3://logs/"], "schedule": "slow"})
+        assert [type(task) for task in machine.queue.tasks] == [ScanTask]
         (metrics,) = metrics_in(capsys.readouterr().out)
-        assert (metrics["Failures"], metrics["Successes"]) == (1, 0)
+        assert "Schedule" not in metrics
 
     def test_one_bad_message_does_not_repeat_its_neighbours(self, capsys: pytest.CaptureFixture[str]) -> None:
         """The answer names the failed messages only; the others of the batch are done."""
@@ -241,6 +301,20 @@ class TestRoles:
             machine.invoke({"prefixes": ["s3://logs/"], "s3_role": ROLE + "-2"})
         assert machine.opened == []
 
+    def test_a_role_may_be_allowed_in_every_account(self) -> None:
+        """`*` stands for the account and for nothing else."""
+        store = MemoryStore("logs")
+        machine = Machine(store, settings=Settings("q", allowed_roles=frozenset({"arn:aws:iam::*:role/access"})))
+        machine.invoke({"prefixes": ["s3://logs/"], "s3_role": ROLE})
+        assert machine.opened == [("logs", Role(ROLE))]
+        for other in (
+            ROLE + "-2",
+            "arn:aws:iam::123456789012:role/x/access",
+            "arn:aws-cn:iam::123456789012:role/access",
+        ):
+            with pytest.raises(UsageError, match="ROLLUP_ALLOWED_ROLES"):
+                machine.invoke({"prefixes": ["s3://logs/"], "s3_role": other})
+
     @pytest.mark.parametrize("kind", ["roll", "scan"])
     def test_a_task_with_another_role_is_refused(self, kind: str) -> None:
         """Whoever can send to the queue cannot choose the role; the task ends in the dead-letter queue."""
@@ -262,12 +336,12 @@ class TestPayload:
     def test_all_fields_are_honoured(self) -> None:
         """Days, age and role reach the tasks; null counts as not given."""
         payload = {"prefixes": ["s3://b-1/a", "s3://b-1/a/b"], "min_age_days": 3, "since": "2022-07-01"}
-        (scan,) = parse_payload(payload | {"until": "2022-07-31", "s3_role": None}, SETTINGS, TODAY)
+        (scan,) = parse_payload(payload | {"until": "2022-07-31", "s3_role": None}, SETTINGS, TODAY).scans
         assert scan == ScanTask("b-1", "a", Window(date(2022, 7, 8), date(2022, 7, 1)))
 
     def test_the_age_comes_from_the_environment_where_the_payload_is_silent(self) -> None:
         """ROLLUP_MIN_AGE_DAYS is the default of `min_age_days`."""
-        (scan,) = parse_payload({"prefixes": ["s3://b-1/"]}, Settings("q", min_age_days=4), TODAY)
+        (scan,) = parse_payload({"prefixes": ["s3://b-1/"]}, Settings("q", min_age_days=4), TODAY).scans
         assert scan.window == Window(date(2022, 7, 7))
 
     @pytest.mark.parametrize(
@@ -285,6 +359,8 @@ class TestPayload:
             ({"s3_role": "admin"}, "admin"),
             ({"external_id": "x1"}, "s3_role"),
             ({"delete": True}, "delete"),
+            ({"schedule": "a b"}, "schedule"),
+            ({"schedule": 1}, "schedule"),
         ],
     )
     def test_a_wrong_field_is_refused_by_name(self, wrong: dict[str, Any], named: str) -> None:

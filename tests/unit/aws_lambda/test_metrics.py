@@ -6,6 +6,7 @@ import json
 from datetime import date
 
 from s3_log_roller.aws_lambda.metrics import UNITS, encode_emf, figures_of
+from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
@@ -28,15 +29,26 @@ def test_one_line_names_every_metric_once_and_holds_its_value() -> None:
     assert fields["FunctionName"] == "roller"
     assert fields["request_id"] == "r"
     expected = {"DayGroupsDone": 1, "Rollups": 1, "Logs": 5, "BytesIn": 500, "BytesOut": 50, "OldestUnrolledDayAge": 3}
-    assert {name: fields[name] for name in UNITS if fields[name]} == expected | {"Successes": 1}
+    assert {name: fields[name] for name in UNITS if fields[name]} == expected
 
 
-def test_a_failure_is_no_success() -> None:
-    """The alarm "no success in 2 days" is not silenced by an invocation in which something failed."""
+def test_failed_scans_have_a_metric_of_their_own() -> None:
+    """Tasks may fail for a while and succeed again; a prefix that cannot be scanned is for a person to see."""
     summary = Summary()
-    summary.failed("s3://b/p", "no")
+    summary.scan_failed("s3://b/p", RollerError("no"))
+    summary.failed("s3://b/p2022-07-01", "no")
     figures = figures_of(summary, None)
-    assert (figures["Failures"], figures["Successes"]) == (1, 0)
+    assert (figures["Failures"], figures["ScanFailures"]) == (2, 1)
+
+
+def test_a_schedule_is_a_dimension_of_one_metric() -> None:
+    """Only DayGroupsFound is counted by schedule: every further metric costs money."""
+    fields = json.loads(encode_emf(figures_of(Summary(), None), "roller", 1, "daily"))
+    assert fields["Schedule"] == "daily"
+    whole, by_schedule = fields["_aws"]["CloudWatchMetrics"]
+    assert whole["Dimensions"] == [["FunctionName"]]
+    assert by_schedule["Dimensions"] == [["FunctionName", "Schedule"]]
+    assert [metric["Name"] for metric in by_schedule["Metrics"]] == ["DayGroupsFound"]
 
 
 def test_no_age_is_told_where_no_day_was_open() -> None:
