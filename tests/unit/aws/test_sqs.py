@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import date
+from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
-from s3_log_roller.aws.sqs import SqsQueue
+from s3_log_roller.aws.sqs import SqsDelivery, SqsQueue
 from s3_log_roller.errors import CredentialsError, QueueError, RollerError, UsageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.queue import InProcessQueue
@@ -126,3 +128,56 @@ def test_a_queue_without_a_region_says_what_to_set(monkeypatch: pytest.MonkeyPat
     with pytest.raises(QueueError, match="no region; give --region"):
         SqsQueue(session, "rollups")
     assert SqsQueue(session, URL).region == "us-west-2"
+
+
+class Waits:
+    """Stands in for the event that ends a heartbeat: notes how long was waited, and lets so many waits pass."""
+
+    beats = 5
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.ended = False
+
+    def wait(self, seconds: float) -> bool:
+        self.seconds.append(seconds)
+        return self.ended or len(self.seconds) > self.beats
+
+    def set(self) -> None:
+        self.ended = True
+
+
+@pytest.mark.parametrize("visibility_seconds", [3, 30, 5400, 43_200])
+def test_a_message_is_kept_from_others_as_long_as_it_is_worked_on(
+    sqs: tuple[SqsQueue, Stubber], monkeypatch: pytest.MonkeyPatch, visibility_seconds: int
+) -> None:
+    """Again and again, and early enough that one beat may fail before the message becomes visible."""
+    queue, _ = sqs
+    kept: list[tuple[str, int]] = []
+    monkeypatch.setattr(queue, "change_visibility", lambda receipt, seconds: kept.append((receipt, seconds)))
+    monkeypatch.setattr("s3_log_roller.aws.sqs.threading", SimpleNamespace(Event=Waits, Thread=threading.Thread))
+    delivery = SqsDelivery(queue, "body", "m1", "receipt", visibility_seconds)
+    delivery._heartbeat.join(10)
+    waits = delivery._ended.seconds  # type: ignore[attr-defined]
+    assert kept == [("receipt", visibility_seconds)] * Waits.beats
+    assert all(0 < 2 * seconds < visibility_seconds for seconds in waits)
+
+
+def test_an_acknowledged_message_is_deleted_and_no_longer_kept(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """The queue is told exactly that, and the heartbeat has ended before."""
+    queue, stub = sqs
+    stub.add_response("delete_message", {}, {"QueueUrl": URL, "ReceiptHandle": "receipt"})
+    delivery = SqsDelivery(queue, "body", "m1", "receipt", 30)
+    assert delivery._heartbeat.is_alive()
+    delivery.acknowledge()
+    stub.assert_no_pending_responses()
+    assert not delivery._heartbeat.is_alive()
+
+
+def test_a_released_message_is_visible_at_once(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """Others need not wait until its time is up."""
+    queue, stub = sqs
+    expected = {"QueueUrl": URL, "ReceiptHandle": "receipt", "VisibilityTimeout": 0}
+    stub.add_response("change_message_visibility", {}, expected)
+    SqsDelivery(queue, "body", "m1", "receipt", 30).release()
+    stub.assert_no_pending_responses()

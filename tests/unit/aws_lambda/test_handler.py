@@ -9,6 +9,7 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count
 from typing import Any
@@ -500,9 +501,9 @@ class TestTimeLimit:
     def test_a_smaller_step_is_half_of_what_was_packed(
         self, max_members: int | None, packed: int, expected: int
     ) -> None:
-        """Every next step is smaller than the one before."""
-        task = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW, None, max_members)
-        assert smaller_step(task, packed, OutOfTime("no")).max_members == expected
+        """Every next step is smaller than the one before, and asks for the same in all else, the role included."""
+        task = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW, Role(ROLE, "external"), max_members)
+        assert smaller_step(task, packed, OutOfTime("no")) == replace(task, max_members=expected)
 
     def test_there_is_nothing_smaller_than_one(self) -> None:
         """The error says what to do."""

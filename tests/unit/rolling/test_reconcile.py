@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import md5, sha256
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,7 @@ from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import MAX_LOOKS, reconcile
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.store import ByteRange
 
 
 @pytest.mark.parametrize("page_size", [1000, 2])
@@ -491,3 +493,50 @@ def test_the_same_logs_make_the_same_bytes() -> None:
     run(two)
     (key,) = rollups(one)
     assert md5(one.objects[key].body).digest() == md5(two.objects[key].body).digest()
+
+
+def test_loose_logs_are_packed_before_leftovers_are_deleted() -> None:
+    """If time runs out or the process dies, what was done is what nobody else has."""
+    store, bodies = a_day()
+    run(store)
+    late = log_key(86_000)
+    bodies[late] = b"late\n"
+    store.put(late, b"late\n")
+    steps: list[str] = []
+    store.before = lambda step, key: steps.append(step) if step in {"finish", "delete"} else None
+    run(store, delete=True)
+    assert steps == ["finish", *["delete"] * len(bodies)]
+
+
+def test_a_fetch_that_is_broken_off_is_ended_at_once() -> None:
+    """Its requests do not go on in the background while the error is dealt with, however long somebody holds that."""
+
+    class Watched(MemoryStore):
+        under_way = 0
+
+        def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+            self.under_way += 1
+            try:
+                yield from super().fetch(pieces)
+            finally:
+                self.under_way -= 1
+
+    store = Watched()
+    for number in range(4):
+        store.put(log_key(number), Random(number).randbytes(1_500_000))
+    upload = store.upload
+
+    def failing(key: str, expected_bytes: int) -> MemoryUpload:
+        made = upload(key, expected_bytes)
+
+        def write(data: bytes) -> None:
+            raise StorageError("the disk is full")
+
+        made.write = write  # type: ignore[method-assign]
+        return made
+
+    store.upload = failing  # type: ignore[method-assign]
+    with pytest.raises(StorageError, match="the disk is full") as held:
+        run(store)
+    assert held.value.__traceback__ is not None
+    assert store.under_way == 0

@@ -92,3 +92,11 @@ def test_the_sts_form_of_a_role_is_read_as_the_iam_form() -> None:
     assert Role.parse("arn:aws-cn:iam::123456789012:role/a/b").arn == "arn:aws-cn:iam::123456789012:role/a/b"
     with pytest.raises(RollerError):
         Role.parse("arn:aws:iam::123456789012:user/x")
+
+
+def test_a_message_of_more_than_16_kib_is_no_task() -> None:
+    """Whatever else is right about it: this program never writes one."""
+    body = encode_task(ScanTask("logs", "p/", Window(date(2022, 7, 3))))
+    assert decode_task(body.ljust(16 * 1024)) == decode_task(body)
+    with pytest.raises(MalformedTask, match="has 16385 characters, a task at most 16384"):
+        decode_task(body.ljust(16 * 1024 + 1))
