@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from s3_log_roller.aws.buckets import Connection
     from s3_log_roller.reading.groups import Source, Stores
     from s3_log_roller.reading.lines import Findings, Query
-    from s3_log_roller.reading.parallel import OpenBuckets, OpenStores
+    from s3_log_roller.reading.parallel import OpenStores
     from s3_log_roller.reading.selection import Selection
+    from s3_log_roller.reading.targets import OpenBuckets
     from s3_log_roller.store import ReadStore, Store
 
 WHERE_FROM: Final = "s3://BUCKET/PREFIX of logs and rollups at any depth, a rollup, or the path of a local .tgz"

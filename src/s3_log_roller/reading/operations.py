@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from s3_log_roller.reading.groups import Stores
 from s3_log_roller.reading.lines import LineReader, Query
 from s3_log_roller.reading.logs import Reader
-from s3_log_roller.reading.parallel import Emit, Failure, OpenBuckets, OpenStores, Operation, Performer
+from s3_log_roller.reading.parallel import Emit, Failure, OpenStores, Operation, Performer
 from s3_log_roller.reading.proofs import prove
-from s3_log_roller.reading.restoring import Restorer, Target
+from s3_log_roller.reading.restoring import Restored, Restorer
 from s3_log_roller.reading.shares import Shares
+from s3_log_roller.reading.targets import OpenBuckets, Target
 from s3_log_roller.reading.watching import watched
 
 
@@ -90,7 +91,11 @@ class _RestorePerformer(Performer):
         self._restorer = Restorer(stores, target, open_buckets, lambda message: emit(Failure(message)))
 
     def run(self, shares: Shares) -> None:
-        self._emit(self._restorer.restore(shares))
+        self._restorer.restored = Restored()
+        try:
+            self._restorer.restore(shares)
+        finally:
+            self._emit(self._restorer.restored)
 
     def close(self) -> None:
         self._restorer.close()

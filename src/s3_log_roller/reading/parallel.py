@@ -31,14 +31,11 @@ from s3_log_roller.children import (
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.reading.groups import Stores
 from s3_log_roller.reading.shares import SHARE_BYTES, Share, Shares
-from s3_log_roller.store import Store
 
 MAX_WAITING_BYTES: Final = 32 << 20
 
 OpenStores = Callable[[], AbstractContextManager[Stores]]
 """Makes what opens stores for reading, in whatever process it is called; has to be picklable."""
-OpenBuckets = Callable[[], AbstractContextManager[Callable[[str], Store]]]
-"""Makes what opens buckets for writing; has to be picklable, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from tests.support.logs import DAY, PREFIX, log_key
@@ -426,12 +430,12 @@ class TestRestore:
         (tmp_path / name).write_bytes(b"mine")
         code, _, err = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path))
         assert code == 3
-        assert f"{tmp_path / name} is there already and differs" in err
+        assert f"{tmp_path / name} exists and differs" in err
         assert (tmp_path / name).read_bytes() == b"mine"
         store.put(f"to/{name}", b"mine")
         code, _, err = run("restore", "s3://bucket/example.com/", "--to", "s3://bucket/to/")
         assert code == 3
-        assert f"s3://bucket/to/{name} is there already and differs" in err
+        assert f"s3://bucket/to/{name} exists and differs" in err
         assert store.objects[f"to/{name}"].body == b"mine"
         assert len([key for key in store.objects if key.startswith("to/")]) == 3
 
@@ -526,15 +530,45 @@ class TestRestore:
     ) -> None:
         """Every block is right; the list of members says other things of the same names."""
         rollups = []
-        for content, time in ((b"right\n", 1_656_652_543), (body, mtime)):
+        for content, seconds in ((b"right\n", 1_656_652_543), (body, mtime)):
             store.objects.clear()
-            store.put(log_key(1), content, mtime=time)
+            store.put(log_key(1), content, mtime=seconds)
             rollups.append(store.objects[roll(store)].body)
         data = with_members_of(*rollups)
         (tmp_path / "x.tgz").write_bytes(data)
         code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "out"))
         assert (code, "the index" in err) == (3, True)
         assert not [path for path in everything(tmp_path / "out") if path.is_file()]
+
+    def test_a_full_disk_is_one_error(
+        self, store: MemoryStore, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not one for each log; what was restored before is counted."""
+        put_logs(store, range(9))
+        roll(store)
+        real, left = os.link, iter(range(4))
+
+        def link(source: str, target: str, **where: Any) -> None:
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(source, target, **where)
+
+        monkeypatch.setattr(os, "link", link)
+        code, _, err = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path))
+        summary, error = err.splitlines()
+        assert code == 1
+        assert summary.startswith("s3-log-roller: 4 logs ")
+        assert f"{tmp_path} cannot be written: No space left on device" in error
+        assert len(os.listdir(tmp_path)) == 4
+
+    def test_a_target_that_is_a_file_is_one_error(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """Before anything is written."""
+        put_logs(store, range(9))
+        roll(store)
+        (tmp_path / "file").write_bytes(b"")
+        code, _, err = run("restore", "s3://bucket/example.com/", "--to", str(tmp_path / "file"))
+        assert (code, err.count("\n")) == (1, 1)
+        assert "cannot be written" in err
 
     def test_nothing_half_written_is_left(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
         """A huge member whose last block is damaged leaves no file, not even a part."""
@@ -619,6 +653,32 @@ class TestProcesses:
         assert results[0] == results[1]
         assert results[0][0] == (3 if arguments[0] == "cat" else 2)
         assert results[0][1]
+
+    def test_ctrl_c_leaves_no_half_written_files(self, rollup: Path, tmp_path: Path) -> None:
+        """Neither here nor in the children, whenever it comes."""
+        program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        for delay in (0.0, 0.05, 0.1):
+            target = tmp_path / str(delay)
+            command = [
+                sys.executable,
+                "-c",
+                program,
+                "restore",
+                "--to",
+                str(target),
+                "--processes",
+                "2",
+                *[str(rollup)] * 3,
+            ]
+            with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+                while not target.exists() and process.poll() is None:
+                    time.sleep(0.005)
+                time.sleep(delay)
+                process.send_signal(signal.SIGINT)
+                assert process.stderr is not None
+                assert b"Traceback" not in process.stderr.read()
+                process.wait(20)
+            assert not [name for name in os.listdir(target) if name.endswith(".part")]
 
     def test_children_end_with_a_reader_that_goes_away(self, rollup: Path) -> None:
         """And say nothing."""

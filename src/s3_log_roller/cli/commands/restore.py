@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.cli.output import note
 from s3_log_roller.cli.reading import (
@@ -18,6 +18,9 @@ from s3_log_roller.cli.reading import (
 )
 from s3_log_roller.errors import StorageError
 from s3_log_roller.uris import S3Uri
+
+if TYPE_CHECKING:
+    from s3_log_roller.reading.restoring import Restored
 
 DESCRIPTION: Final = (
     "Puts originals back as they were, out of rollups. Where a log of the same name is already, it is left alone: "
@@ -57,7 +60,8 @@ def run(args: Namespace) -> int:
     from s3_log_roller.reading.operations import Restore
     from s3_log_roller.reading.parallel import Failure, batches, run_all
     from s3_log_roller.reading.proofs import find_rollups
-    from s3_log_roller.reading.restoring import Restored, Target
+    from s3_log_roller.reading.restoring import Restored
+    from s3_log_roller.reading.targets import Target
 
     selection = selection_from(args)
     sources = sources_from(args.uris)
@@ -78,10 +82,16 @@ def run(args: Namespace) -> int:
 
         groups = find_groups(session.stores, sources, selection, session.failed)
         restore = Restore(session.open_stores, session.open_buckets, target)
-        run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
-        if not (total.restored or total.already_there or session.failures):
+        try:
+            run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
+        finally:
+            if not args.quiet and (total.logs or total.already_there or session.failures):
+                note(_summary(total, args.to))
+        if not (total.logs or total.already_there or session.failures):
             raise StorageError(f"{nothing_found(args)}, in a rollup")
-        if not args.quiet:
-            there = f", {total.already_there} were there already" if total.already_there else ""
-            note(f"{total.restored} logs ({total.restored_bytes} bytes) restored to {args.to}{there}")
         return session.exit_code
+
+
+def _summary(total: Restored, target: str) -> str:
+    there = f", {total.already_there} were there already" if total.already_there else ""
+    return f"{total.logs} logs ({total.log_bytes} bytes) restored to {target}{there}"
