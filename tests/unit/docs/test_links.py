@@ -71,9 +71,8 @@ def test_the_readme_stays_short() -> None:
 def test_modules_that_are_named_exist(name: str) -> None:
     """The tables that say where things are lead somewhere."""
     code = re.findall(r"`([\w./-]+)`", prose(ROOT / name))
-    paths = [
-        text for text in code if text.endswith("/") or Path(text).suffix in {".py", ".md", ".yaml", ".tf", ".toml"}
-    ]
+    files = [text for text in code if Path(text).suffix in {".py", ".md", ".yaml", ".tf", ".toml"}]
+    paths = [*files, *(text for text in code if text.endswith("/") and "." not in text)]
     assert paths
     places = (ROOT, ROOT / "src" / "s3_log_roller")
     assert [path for path in paths if not any((place / path).exists() for place in places)] == []
