@@ -69,6 +69,7 @@ bench: .venv-bench/.installed
 
 docs-reference: .venv/.dev-installed
 	$(BIN)/python docs/write_reference.py
+	$(BIN)/python deploy/write_readmes.py
 
 transcripts: .venv/.dev-installed
 	$(BIN)/python docs/write_transcripts.py
