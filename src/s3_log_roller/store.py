@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -134,7 +134,26 @@ class ReadStore(Protocol):
 
 
 class Store(ReadStore, Protocol):
-    """One bucket, to be read and written. All methods raise `StorageError` when a call failed for good."""
+    """One bucket, to be read and written. All methods raise `StorageError` when a call failed for good.
+
+    Those that do many things at once hand out a `StorageError` in the place of the one that failed, and go on. What
+    would fail all the others, too, such as credentials that expired, they raise.
+    """
+
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        """The next page of each of these listings. Each pager has moved on behind its page."""
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        """As `fetch`; where a range can't be had, the error is in its place."""
+
+    def publish_all(
+        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+    ) -> dict[str, str | StorageError]:
+        """Write small objects by key, each only if its key is free; by key the ETags, or what went wrong.
+
+        `last_look` is called with the keys that are about to be written, before the first and before every further
+        attempt. What it doesn't return is not written, and not in the answer.
+        """
 
     def upload(self, key: str, expected_bytes: int) -> Upload:
         """Start an upload; `expected_bytes` is an upper estimate of its size."""

@@ -15,10 +15,11 @@ from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.runner import InlineRunner
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, decode_task
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.rolling.worker import InlineRunner, Worker
+from s3_log_roller.rolling.worker import Worker
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient

@@ -115,7 +115,7 @@ def scan_through(server: SeaweedFS, day: RealDay, plan: Plan) -> tuple[list[DayG
     with FaultyProxy(server.port, plan) as proxy:
         try:
             with opened(proxy.url, server.access_key, server.secret_key, day.bucket) as store:
-                found.extend(scan(store, ScanTask(day.bucket, day.prefix, Window(TODAY))))
+                found.extend(one.group for one in scan(store, ScanTask(day.bucket, day.prefix, Window(TODAY))))
         except RollerError as error:
             ended = error
     check_error(ended, day)

@@ -6,12 +6,12 @@ The contract suite (tests/integration/test_store_contract.py) holds it and the r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from hashlib import md5
 from typing import NamedTuple
 
 from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
-from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
+from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page, Pager
 
 
 class Stored(NamedTuple):
@@ -63,20 +63,43 @@ class MemoryStore:
         self.after("list", prefix)
         return Page(objects, len(keys) > size)
 
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        return [self._next_page(pager) for pager in pagers]
+
+    def _next_page(self, pager: Pager) -> Page | StorageError:
+        try:
+            page = self.list_page(pager.prefix, pager.start_after)
+            pager.take(page)
+        except StorageError as error:
+            return error
+        return page
+
     def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for piece in pieces:
-            self.before("fetch", piece.key)
-            stored = self.objects.get(piece.key)
-            if stored is None or stored.etag != piece.etag:
-                raise ObjectGone(f"{piece.key} is gone")
-            if stored.archived:
-                raise ObjectArchived(f"{piece.key} is in an archive tier", key=piece.key)
-            body = stored.body[piece.offset : piece.offset + piece.length]
-            digest = md5(body, usedforsecurity=False)
-            if piece.whole and len(stored.etag) == 32 and stored.etag != digest.hexdigest() and not stored.encrypted:
-                raise StorageError(f"{piece.key} came damaged")
-            yield body, digest.digest() if piece.whole else b""
+            yield self._fetch_one(piece)
             self.after("fetch", piece.key)
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        for piece in ranges:
+            try:
+                answer: tuple[bytes, bytes] | StorageError = self._fetch_one(piece)
+            except StorageError as error:
+                answer = error
+            yield answer
+            self.after("fetch", piece.key)
+
+    def _fetch_one(self, piece: ByteRange) -> tuple[bytes, bytes]:
+        self.before("fetch", piece.key)
+        stored = self.objects.get(piece.key)
+        if stored is None or stored.etag != piece.etag:
+            raise ObjectGone(f"{piece.key} is gone")
+        if stored.archived:
+            raise ObjectArchived(f"{piece.key} is in an archive tier", key=piece.key)
+        body = stored.body[piece.offset : piece.offset + piece.length]
+        digest = md5(body, usedforsecurity=False)
+        if piece.whole and len(stored.etag) == 32 and stored.etag != digest.hexdigest() and not stored.encrypted:
+            raise StorageError(f"{piece.key} came damaged")
+        return body, digest.digest() if piece.whole else b""
 
     def etag_is_md5(self, key: str) -> bool:
         return not self.objects[key].encrypted
@@ -85,6 +108,22 @@ class MemoryStore:
         self.before("upload", key)
         self.open_uploads += 1
         return MemoryUpload(self, key)
+
+    def publish_all(
+        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+    ) -> dict[str, str | StorageError]:
+        return {key: self._publish(key, objects[key]) for key in last_look(list(objects))}
+
+    def _publish(self, key: str, body: bytes) -> str | StorageError:
+        try:
+            self.before("finish", key)
+            if key in self.objects:
+                raise AlreadyExists(f"{key} exists")
+            self.put(key, body)
+            self.after("finish", key)
+        except StorageError as error:
+            return error
+        return self.objects[key].etag
 
     def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
         report = DeleteReport()

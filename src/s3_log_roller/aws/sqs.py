@@ -111,10 +111,16 @@ class SqsQueue:
                 MaxNumberOfMessages=1,
                 WaitTimeSeconds=min(wait_seconds, MAX_POLL_SECONDS),
                 VisibilityTimeout=visibility_seconds,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
         for message in answer.get("Messages", []):
             return SqsDelivery(
-                self, message["Body"], message["MessageId"], message["ReceiptHandle"], visibility_seconds
+                self,
+                message["Body"],
+                message["MessageId"],
+                message["ReceiptHandle"],
+                visibility_seconds,
+                receives=int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1")),
             )
         return None
 
@@ -167,8 +173,11 @@ class _Calling:
 class SqsDelivery:
     """A message received from SQS, with a thread that keeps it invisible to other workers."""
 
-    def __init__(self, queue: SqsQueue, body: str, message_id: str, receipt: str, visibility_seconds: int) -> None:
+    def __init__(
+        self, queue: SqsQueue, body: str, message_id: str, receipt: str, visibility_seconds: int, *, receives: int = 1
+    ) -> None:
         self.body = body
+        self.receives = receives
         self.message_id = message_id
         self._queue = queue
         self._receipt = receipt

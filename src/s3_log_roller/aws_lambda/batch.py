@@ -29,7 +29,7 @@ class Batch:
     """
 
     def __init__(self, records: list[dict[str, Any]], queue: TaskQueue, has_time: Callable[[], bool]) -> None:
-        self._waiting = [BatchDelivery(record["body"], record["messageId"]) for record in reversed(records)]
+        self._waiting = [BatchDelivery.of(record) for record in reversed(records)]
         self._deliveries = self._waiting[::-1]
         self._has_time = has_time
         self.send = queue.send
@@ -64,6 +64,13 @@ class Batch:
 
 class BatchDelivery(InProcessDelivery):
     """A message of a `Batch`."""
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> BatchDelivery:
+        """The message of a record of an SQS event."""
+        delivery = cls(record["body"], record["messageId"])
+        delivery.receives = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+        return delivery
 
     acknowledged = False
 

@@ -9,10 +9,12 @@ from s3_log_roller.aws_lambda.batch import Batch
 from s3_log_roller.aws_lambda.invocation import Invocation
 from s3_log_roller.errors import OutOfTime
 from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import PassOutcome
 from s3_log_roller.rolling.pace import Pace
-from s3_log_roller.rolling.reconcile import reconcile
-from s3_log_roller.rolling.tasks import RollTask
-from s3_log_roller.rolling.worker import Result, Unfinished, Worker, failure_of
+from s3_log_roller.rolling.roll import roll
+from s3_log_roller.rolling.runner import Result, Unfinished, failure_of
+from s3_log_roller.rolling.tasks import RollTask, WorkTask
+from s3_log_roller.rolling.worker import Worker
 
 FEW_MEMBERS: Final = 100
 """The step to halve if time ran short before any log was packed."""
@@ -36,7 +38,7 @@ def work(invocation: Invocation, records: list[dict[str, Any]], pace: Pace) -> d
 
 
 class PacedRunner:
-    """Runs one roll task at a time, as far as the invocation's time allows."""
+    """Runs one task at a time, as far as the invocation's time allows."""
 
     capacity = 1
 
@@ -44,20 +46,21 @@ class PacedRunner:
         self._invocation = invocation
         self._pace = pace
 
-    def submit(self, task: RollTask) -> Future[Result]:
+    def submit(self, task: WorkTask) -> Future[Result]:
         """See `Runner.submit`: the task is over when this returns."""
         future: Future[Result] = Future()
         try:
             future.set_result(self._roll(task))
         except Exception as error:
-            self._invocation.unrolled.add(task.group.day)
+            if isinstance(task, RollTask):
+                self._invocation.unrolled.add(task.group.day)
             future.set_result(failure_of(error))
         return future
 
     def interrupt(self) -> None:
         """See `Runner.interrupt`: nothing runs beside the invocation itself."""
 
-    def _roll(self, task: RollTask) -> Result:
+    def _roll(self, task: WorkTask) -> Result:
         invocation, packed = self._invocation, 0
 
         def count(logs: int, size: int) -> None:
@@ -65,8 +68,8 @@ class PacedRunner:
             packed += logs
 
         try:
-            with invocation.lease(task.group.bucket, task.role) as store:
-                outcome = reconcile(
+            with invocation.lease(task.bucket, task.role) as store:
+                outcome = roll(
                     store,
                     task,
                     RollOptions(invocation.settings.delete, invocation.settings.level),
@@ -75,10 +78,13 @@ class PacedRunner:
                     on_progress=count,
                 )
         except OutOfTime as error:
+            if not isinstance(task, RollTask):
+                raise
             invocation.unrolled.add(task.group.day)
             return Unfinished(smaller_step(task, packed, error))
-        if outcome.figures.packed or outcome.remaining:
-            invocation.unrolled.add(task.group.day)
+        for one in outcome.outcomes if isinstance(outcome, PassOutcome) else [outcome]:
+            if one.figures.packed or one.remaining:
+                invocation.unrolled.add(one.group.day)
         return outcome
 
 

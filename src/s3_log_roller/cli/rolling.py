@@ -18,12 +18,12 @@ from s3_log_roller.cli.progress import ProgressLine, show_progress
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.producer import find_tasks
 from s3_log_roller.rolling.queue import TaskQueue
+from s3_log_roller.rolling.runner import InlineRunner, Outcome, Roll, Runner
 from s3_log_roller.rolling.summary import Summary, render_text, to_json
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task
-from s3_log_roller.rolling.worker import InlineRunner, Roll, Runner, Worker
+from s3_log_roller.rolling.tasks import ScanTask, Task, WorkTask
+from s3_log_roller.rolling.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,8 @@ def _make_roll(connection: Connection, options: RollOptions, ticker: Ticker) -> 
     return partial(_roll, Buckets(connection), options, ticker)
 
 
-def _roll(buckets: Buckets, options: RollOptions, ticker: Ticker, task: RollTask) -> RollOutcome:
-    from s3_log_roller.rolling.reconcile import reconcile
+def _roll(buckets: Buckets, options: RollOptions, ticker: Ticker, task: WorkTask) -> Outcome:
+    from s3_log_roller.rolling.roll import roll
 
-    with buckets.lease(task.group.bucket, task.role) as store:
-        return reconcile(store, task, options, today=clock.utc_today(), on_progress=ticker)
+    with buckets.lease(task.bucket, task.role) as store:
+        return roll(store, task, options, today=clock.utc_today(), on_progress=ticker)

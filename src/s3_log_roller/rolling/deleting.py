@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from s3_log_roller.errors import DeleteRefused
@@ -14,23 +16,45 @@ _NAMED_FAILURES: Final = 5
 
 logger = logging.getLogger(__name__)
 
+Deleted = tuple[Figures, DeleteRefused | None]
+"""How many originals were deleted, and the error if any were not."""
 
-def delete_verified(store: Store, verified: Verified) -> tuple[Figures, DeleteRefused | None]:
-    """Delete the originals that the rollup was proven to hold; what was deleted, and the error if any were not."""
+
+def delete_verified(store: Store, proven: Sequence[Verified]) -> list[Deleted]:
+    """Delete the originals that these rollups, at least one, were proven to hold, in common calls; a result for each.
+
+    Where a part of the deletes only wrote markers, it is their sum that is right.
+    """
+    report = store.delete(chain.from_iterable(map(_pairs, proven)))
+    refused = {failure.key: failure for failure in report.failures}
+    by_rollup = [_take(refused, verified) if refused else [] for verified in proven]
+    by_rollup[0] += refused.values()  # of keys that nobody asked to delete: whatever it means, it is not success
+    deleted_left, markers_left = report.deleted, report.markers
+    answers: list[Deleted] = []
+    for verified, failures in zip(proven, by_rollup, strict=True):
+        deleted = min(deleted_left, len(verified.originals) - len(failures))
+        markers = min(deleted, markers_left)
+        deleted_left -= deleted
+        markers_left -= markers
+        error = _refusal(store.bucket, failures) if failures else None
+        answers.append((Figures(deleted=deleted, delete_markers=markers), error))
+    return answers
+
+
+def _take(refused: dict[str, DeleteFailure], verified: Verified) -> list[DeleteFailure]:
+    """Take the failures that are of this rollup's originals."""
+    return [refused.pop(key) for key, _ in _pairs(verified) if key in refused]
+
+
+def _pairs(verified: Verified) -> Iterator[tuple[str, str]]:
     prefix = verified.originals.group.target_prefix
-    report = store.delete((prefix + original.suffix, original.etag) for original in verified.originals)
-    figures = Figures(deleted=report.deleted, delete_markers=report.markers)
-    return figures, _refusal(store.bucket, report.failures) if report.failures else None
+    return ((prefix + original.suffix, original.etag) for original in verified.originals)
 
 
 def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
     """Every key goes to the log, the first few into the error."""
     for failure in failures:
-        sentence = f"s3://{bucket}/{failure.key} was not deleted: {failure.reason}"
-        logger.error(
-            "delete_refused",
-            extra={"bucket": bucket, "key": failure.key, "why": failure.reason, "sentence": sentence},
-        )
+        logger.error("delete_refused", extra={"bucket": bucket, "key": failure.key, "why": failure.reason})
     named = "; ".join(f"{failure.key}: {failure.reason}" for failure in failures[:_NAMED_FAILURES])
     more = f"; and {len(failures) - _NAMED_FAILURES} more, see the log" if len(failures) > _NAMED_FAILURES else ""
     return DeleteRefused(

@@ -24,6 +24,16 @@ class RollOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class PassOutcome:
+    """What one pass over many day groups did."""
+
+    outcomes: tuple[RollOutcome, ...]
+    """Of every day group it came to. Those with something remaining have to be run alone."""
+    start_after: str | None = None
+    """Where the range has to be gone on with, if the pass did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScanOutcome:
     """What a scan found, and where it has to go on if it ended early."""
 

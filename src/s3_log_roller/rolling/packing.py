@@ -26,6 +26,27 @@ Tick = Callable[[int, int], None]
 """Called with how many logs and bytes were packed since the last call; what it raises ends the packing."""
 
 
+class Ticks:
+    """Counts logs as they are packed, and calls a tick for many at a time."""
+
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+        self._logs = self._bytes = 0
+
+    def count(self, n_bytes: int) -> None:
+        """Another log of so many bytes was packed."""
+        self._logs += 1
+        self._bytes += n_bytes
+        if self._logs == _TICK_LOGS or self._bytes >= _TICK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what was counted since the last call."""
+        logs, n_bytes = self._logs, self._bytes
+        self._logs = self._bytes = 0
+        self._tick(logs, n_bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """A rollup that was published, and nobody has read back yet."""
@@ -86,7 +107,7 @@ class _Packing:
         """Write the whole rollup; returns `Packed.md5s`."""
         writer, upload = self._writer, self._upload
         md5s = {}
-        logs = size = 0
+        ticks = Ticks(self._tick)
         to_fetch, to_pack = tee(originals)
         with closing(self._store.fetch(ranges_of(self._target_prefix, to_fetch))) as bodies:
             for original in to_pack:
@@ -99,14 +120,10 @@ class _Packing:
                     digest = self._write_huge(original, bodies)
                 if digest != original.md5:
                     md5s[original.suffix] = digest
-                logs += 1
-                size += original.size
-                if logs == _TICK_LOGS or size >= _TICK_BYTES:
-                    self._tick(logs, size)
-                    logs = size = 0
+                ticks.count(original.size)
         for packed in writer.finish():
             upload.write(packed)
-        self._tick(logs, size)
+        ticks.flush()
         return md5s
 
     def _write_huge(self, original: Original, bodies: Iterator[tuple[bytes, bytes]]) -> bytes:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from s3_log_roller import children
 from s3_log_roller.children import CLEAN_UP_SECONDS, ChildLog, LogRelay
 from s3_log_roller.rolling.meter import Meter, Ticker
-from s3_log_roller.rolling.tasks import RollTask
-from s3_log_roller.rolling.worker import Result, Roll, attempt
+from s3_log_roller.rolling.runner import Result, Roll, attempt
+from s3_log_roller.rolling.tasks import WorkTask
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MakeRoll = Callable[[Ticker], Roll]
 
 
 class ProcessRunner:
-    """`worker.Runner` over child processes, started when they are first needed."""
+    """`runner.Runner` over child processes, started when they are first needed."""
 
     def __init__(self, processes: int, make_roll: MakeRoll, meter: Meter) -> None:
         self.capacity = processes
@@ -34,14 +34,14 @@ class ProcessRunner:
         self._children: list[_Child | None] = [None] * processes
         self._log = LogRelay()
 
-    def submit(self, task: RollTask) -> Future[Result]:
+    def submit(self, task: WorkTask) -> Future[Result]:
         """See `Runner.submit`; call it only while fewer than `capacity` tasks run."""
         for number, child in enumerate(self._children):
             if child is None or child.is_idle():
                 return self._give(number, task)
         raise RuntimeError("every child process is busy")
 
-    def _give(self, number: int, task: RollTask) -> Future[Result]:
+    def _give(self, number: int, task: WorkTask) -> Future[Result]:
         child = self._children[number]
         if child is not None and not child.is_broken:
             with suppress(BrokenProcessPool):  # it was killed while it waited; this task is none the worse for it
@@ -97,7 +97,7 @@ class _Child:
             self.current = None
         return self.current is None
 
-    def run(self, task: RollTask) -> Future[Result]:
+    def run(self, task: WorkTask) -> Future[Result]:
         """Raises `BrokenProcessPool` if the process is known to be gone."""
         self.current = self._pool.submit(_run, task)
         return self.current
@@ -121,7 +121,7 @@ def _start(make_roll: MakeRoll, cells: MutableSequence[int], number: int, log: C
     _roll = make_roll(Ticker(cells, number))
 
 
-def _run(task: RollTask) -> Result:
+def _run(task: WorkTask) -> Result:
     if _roll is None:
         raise RuntimeError("the child process was not set up")
     with children.working():

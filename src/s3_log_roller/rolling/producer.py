@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Final
 
 from s3_log_roller.errors import RollerError
-from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.scan import interleave, no_deadline, scan
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task
-from s3_log_roller.store import Store
+from s3_log_roller.rolling.scan import no_deadline, scan
+from s3_log_roller.rolling.spans import Span, cut_spans, interleave
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task
+from s3_log_roller.store import ReadStore, Store
 from s3_log_roller.uris import Role
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ OpenStore = Callable[[str, Role | None], AbstractContextManager[Store]]
 """Opens a bucket with a role for the length of a `with` block."""
 
 SCANS_AT_ONCE: Final = 16
-"""Prefixes scanned in turns, so that their day groups mix."""
+"""Prefixes scanned in turns, so that their spans mix."""
 
 
 def find_tasks(
@@ -36,17 +36,18 @@ def find_tasks(
     time_left_s: Callable[[], float] = no_deadline,
     reserve_s: float = 0.0,
 ) -> Iterator[Task]:
-    """Yield a roll task per day group as the scans find them, and where time ran short a scan task to go on with.
+    """Yield the tasks for the day groups as the scans find them, and where time ran short a scan task to go on with.
 
-    All scans ask for the same window with the same role. `scanned` and `failed` learn what became of each; after a
+    `scanned` and `failed` learn what became of each; after a
     failed one the others go on, unless `failed` raises.
     """
     unfinished: list[ScanTask] = []
 
-    def find_groups(task: ScanTask) -> Generator[DayGroup, None, None]:
+    def find_spans(task: ScanTask) -> Generator[Span, None, None]:
         try:
             with open_store(task.bucket, task.role) as store:
-                outcome = yield from scan(store, task, time_left_s=time_left_s, reserve_s=reserve_s)
+                sightings = scan(store, task, time_left_s=time_left_s, reserve_s=reserve_s)
+                outcome = yield from cut_spans(sightings, task)
         except RollerError as error:
             failed(f"s3://{task.bucket}/{task.prefix}", error)
             return
@@ -54,19 +55,29 @@ def find_tasks(
             unfinished.append(replace(task, start_after=outcome.start_after))
         scanned(outcome)
 
-    for group in interleave(_take_turns(map(find_groups, scans))):
-        yield RollTask(group, scans[0].window, scans[0].role)
+    for span in interleave(_take_turns(map(find_spans, scans))):
+        yield from span.tasks()
     yield from unfinished
 
 
-def _take_turns(sources: Iterator[Iterator[DayGroup]]) -> Iterator[DayGroup]:
-    """One day group from each source in turn, with only some of the sources begun."""
+def _take_turns(sources: Iterator[Iterator[Span]]) -> Iterator[Span]:
+    """One span from each source in turn, with only some of the sources begun."""
     begun = deque(islice(sources, SCANS_AT_ONCE))
     while begun:
         source = begun.popleft()
-        group = next(source, None)
-        if group is None:
+        span = next(source, None)
+        if span is None:
             begun.extend(islice(sources, 1))
         else:
             begun.append(source)
-            yield group
+            yield span
+
+
+def tasks_in_range(store: ReadStore, task: RangeTask) -> Iterator[RollTask]:
+    """A roll task for every day group in the range."""
+    for sighting in scan(store, ScanTask(task.bucket, task.prefix, task.window, task.role, task.start_after)):
+        behind_the_end = bool(task.end) and sighting.key > task.end
+        if behind_the_end and sighting.in_order:
+            return
+        if not behind_the_end:
+            yield task.for_group(sighting.group)

@@ -25,6 +25,10 @@ class Delivery(Protocol):
     def message_id(self) -> str:
         """What the queue calls the message."""
 
+    @property
+    def receives(self) -> int:
+        """How often the queue has given the message out, this time included."""
+
     def acknowledge(self) -> None:
         """Take the message off the queue for good. Raises `QueueError`."""
 
@@ -75,6 +79,8 @@ class InProcessQueue:
 
 class InProcessDelivery:
     """A message of an `InProcessQueue`. Nobody else could receive it, so there is nothing to hold."""
+
+    receives = 1
 
     def __init__(self, body: str, message_id: str) -> None:
         self.body = body

@@ -17,7 +17,6 @@ anywhere: running again always converges. The order of the steps is what makes t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Final
@@ -31,7 +30,7 @@ from s3_log_roller.rolling.leftovers import Leftovers, find_leftovers, is_young
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
-from s3_log_roller.rolling.packing import pack
+from s3_log_roller.rolling.packing import Tick, pack
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.stored import Index, blaming, read_rollup
@@ -46,9 +45,6 @@ PROOFS_PER_LOG: Final = 2
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with how many logs and bytes were packed since the last call."""
-
 
 def reconcile(
     store: Store,
@@ -57,7 +53,7 @@ def reconcile(
     *,
     today: date,
     pace: Pace | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Tick | None = None,
 ) -> RollOutcome:
     """Bring the task's day group to its end state, or as near as the time left allows (`RollOutcome.remaining`).
 
@@ -89,7 +85,7 @@ class _Reconciler:
     """One day group, looked at until it is at its end state."""
 
     def __init__(
-        self, store: Store, task: RollTask, options: RollOptions, today: date, pace: Pace, on_progress: Progress
+        self, store: Store, task: RollTask, options: RollOptions, today: date, pace: Pace, on_progress: Tick
     ) -> None:
         self.unreadable: set[str] = set()
         self._store = store
@@ -223,7 +219,7 @@ class _Reconciler:
             raise unlike
 
     def _delete(self, verified: Verified) -> None:
-        figures, refused = delete_verified(self._store, verified)
+        ((figures, refused),) = delete_verified(self._store, [verified])
         self._done += figures
         if refused is not None:
             raise refused

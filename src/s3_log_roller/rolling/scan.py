@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key
 from s3_log_roller.rolling.outcome import ScanOutcome
@@ -21,19 +20,33 @@ from s3_log_roller.uris import S3Uri, describe_empty
 
 logger = logging.getLogger(__name__)
 
-FIRST_MIX: Final = 100
-LARGEST_MIX: Final = 10_000
-"""Day groups mixed at a time: few at first, so that work starts soon; then more, so that it spreads widely."""
-
 
 def no_deadline() -> float:
     """The time left where there is no deadline."""
     return math.inf
 
 
+class Sighting(NamedTuple):
+    """A day group, as a scan comes to it."""
+
+    group: DayGroup
+    key: str
+    """Its first key."""
+    behind: str
+    """A key that sorts behind everything of the day groups before and before everything of this one."""
+    logs: int
+    """Logs of the window that the scan has seen before, of all day groups."""
+    keys: int
+    """Keys of any kind that it has seen before."""
+    nested: bool
+    """Whether a day group before it may go on behind it."""
+    in_order: bool
+    """Whether all keys so far came in key order."""
+
+
 def scan(
     store: ReadStore, task: ScanTask, *, time_left_s: Callable[[], float] = no_deadline, reserve_s: float = 0.0
-) -> Generator[DayGroup, None, ScanOutcome]:
+) -> Generator[Sighting, None, ScanOutcome]:
     """Yield every day group of the task's window under its prefix, in key order.
 
     Returns where to go on if less than `reserve_s` seconds were left after a page.
@@ -41,8 +54,7 @@ def scan(
     uri = S3Uri(store.bucket, task.prefix)
     pager = Pager(store.bucket, task.prefix, task.start_after)
     last_key = task.start_after
-    requests = 0
-    found = 0
+    requests = found = logs = keys = 0
     in_order = True
     warned = False
     open_groups: list[DayGroup] = []
@@ -51,19 +63,23 @@ def scan(
         for entry in page.objects:
             key = entry.key
             in_order = in_order and key.encode() > last_key.encode()
-            last_key = key
+            before, last_key = last_key, key
+            keys += 1
             log = parse_log_key(key)
             if log is None or log.day not in task.window:
                 continue
+            logs += 1
             # Keys of other target prefixes may lie among those of a day (`a/2022-07-01-0/…`), hence the stack.
             while open_groups and not key.startswith(open_groups[-1].logs_prefix):
                 open_groups.pop()
             if any(group.target_prefix == log.target_prefix for group in open_groups):
                 continue
             group = DayGroup(store.bucket, log.target_prefix, log.day)
+            behind = after_day(before)
+            behind = behind if behind < key else before
+            yield Sighting(group, key, behind, logs - 1, keys - 1, nested=bool(open_groups), in_order=in_order)
             open_groups.append(group)
             found += 1
-            yield group
         if not in_order and not warned:
             # SeaweedFS lists `a/x` before `a-x`. Within a folder, all that skipping needs, its order is S3's.
             sentence = f"the server does not list {uri} in the order of keys; no log is missed"
@@ -80,21 +96,3 @@ def scan(
     if not last_key:
         logger.warning("nothing_under_prefix", extra={"prefix": str(uri), "sentence": describe_empty(uri)})
     return ScanOutcome(found, requests)
-
-
-def interleave(groups: Iterable[DayGroup]) -> Iterator[DayGroup]:
-    """Mix day groups so that neighbours have different target prefixes, holding at most `LARGEST_MIX` of them."""
-    source = iter(groups)
-    size = FIRST_MIX
-    while True:
-        by_prefix: dict[tuple[str, str], deque[DayGroup]] = {}
-        for _, group in zip(range(size), source, strict=False):
-            by_prefix.setdefault((group.bucket, group.target_prefix), deque()).append(group)
-        if not by_prefix:
-            return
-        while by_prefix:
-            for prefix, waiting in list(by_prefix.items()):
-                yield waiting.popleft()
-                if not waiting:
-                    del by_prefix[prefix]
-        size = min(LARGEST_MIX, size * 2)

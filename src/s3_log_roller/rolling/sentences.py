@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.summary import count, size
+
+logger = logging.getLogger(__name__)
 
 
 def describe(outcome: RollOutcome) -> str:
@@ -27,3 +31,28 @@ def describe(outcome: RollOutcome) -> str:
     if outcome.remaining:
         parts.append("the rest follows in another step")
     return f"{outcome.group}: {'; '.join(parts)}"
+
+
+def log_outcome(outcome: RollOutcome) -> None:
+    """One event for what became of the day group: the sentence for people, the figures for programs."""
+    figures = outcome.figures
+    fields: dict[str, object] = {
+        "bucket": outcome.group.bucket,
+        "target_prefix": outcome.group.target_prefix,
+        "day": outcome.group.day.isoformat(),
+        "members": figures.packed,
+        "bytes_in": figures.bytes_in,
+        "bytes_out": figures.bytes_out,
+    }
+    optional = {
+        "leftovers": figures.leftovers,
+        "deleted": figures.deleted,
+        "archived": figures.archived,
+        "remaining": outcome.remaining,
+    }
+    fields |= {name: number for name, number in optional.items() if number}
+    if outcome.rollups:
+        fields["rollups"] = " ".join(outcome.rollups)
+    fields["sentence"] = describe(outcome)
+    event = "rolled" if figures.packed else "nothing_new"
+    logger.log(logging.WARNING if figures.archived else logging.INFO, event, extra=fields)

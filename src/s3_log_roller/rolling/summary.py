@@ -68,6 +68,10 @@ class Summary:
         else:
             self.unnamed_failures += 1
 
+    def made_good(self, what: str) -> None:
+        """What failed before did not in the end."""
+        self.failures.pop(what, None)
+
     @property
     def failed_count(self) -> int:
         """How many prefixes, day groups and messages failed and were not made good."""

@@ -1,4 +1,4 @@
-"""The two kinds of message, and their JSON form.
+"""The three kinds of message, and their JSON form.
 
 A task says what, not how: no key lists, so it never comes near a message size limit, and it may be lost, repeated or
 run twice at once without harm.
@@ -42,12 +42,43 @@ class RollTask:
     max_members: int | None = None
     """Take on no more originals than this at a time (a step that ran out of time sends itself smaller)."""
 
+    def __str__(self) -> str:
+        return str(self.group)
+
+    @property
+    def bucket(self) -> str:
+        """The day group's bucket."""
+        return self.group.bucket
+
     def for_group(self, group: DayGroup) -> RollTask:
         """The same request for another day group."""
         return replace(self, group=group, max_members=None)
 
 
-Task = ScanTask | RollTask
+@dataclass(frozen=True, slots=True)
+class RangeTask:
+    """Bring many small day groups to their end states in one pass: those whose logs lie in a range of keys."""
+
+    bucket: str
+    prefix: str
+    window: Window
+    role: Role | None = None
+    start_after: str = ""
+    end: str = ""
+    """The last key of the range; empty where it ends with the prefix."""
+
+    def __str__(self) -> str:
+        start = f" behind {self.start_after!r}" if self.start_after else ""
+        return f"s3://{self.bucket}/{self.prefix}{start}{f' up to {self.end!r}' if self.end else ''}"
+
+    def for_group(self, group: DayGroup) -> RollTask:
+        """The same request for one of the day groups alone."""
+        return RollTask(group, self.window, self.role)
+
+
+WorkTask = RollTask | RangeTask
+"""What a runner runs."""
+Task = ScanTask | RollTask | RangeTask
 
 
 def encode_task(task: Task) -> str:
@@ -59,10 +90,13 @@ def encode_task(task: Task) -> str:
         common["role"] = task.role.arn
         if task.role.external_id is not None:
             common["external_id"] = task.role.external_id
-    if isinstance(task, ScanTask):
-        body = {"task": "scan", "bucket": task.bucket, "prefix": task.prefix}
+    if isinstance(task, ScanTask | RangeTask):
+        kind = "scan" if isinstance(task, ScanTask) else "range"
+        body = {"task": kind, "bucket": task.bucket, "prefix": task.prefix}
         if task.start_after:
             body["start_after"] = task.start_after
+        if isinstance(task, RangeTask) and task.end:
+            body["end"] = task.end
     else:
         body = {
             "task": "roll",
@@ -109,8 +143,12 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         external_id = _text(fields, "external_id") if "external_id" in fields else None
         role = Role.parse(_text(fields, "role"), external_id)
     if kind == "scan":
-        start_after = _text(fields, "start_after") if "start_after" in fields else ""
-        return ScanTask(bucket, _text(fields, "prefix"), window, role, start_after)
+        return ScanTask(bucket, _text(fields, "prefix"), window, role, _text(fields, "start_after", ""))
+    if kind == "range":
+        start_after, end = _text(fields, "start_after", ""), _text(fields, "end", "")
+        if end and end <= start_after:
+            raise MalformedTask("the task's range of keys ends before it begins")
+        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end)
     if kind == "roll":
         group = DayGroup(bucket, _text(fields, "target_prefix"), _day(fields, "day"))
         if group.day not in window:
@@ -119,13 +157,15 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         if max_members is not None and (type(max_members) is not int or max_members < 1):
             raise MalformedTask("max_members is not a positive number")
         return RollTask(group, window, role, max_members)
-    raise MalformedTask(f"the task is neither 'scan' nor 'roll' but {kind!r}")
+    raise MalformedTask(f"the task is not 'scan', 'roll' or 'range' but {kind!r}: was it sent by a newer version?")
 
 
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.pop(name, None)
+def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = fields.pop(name, default)
     if not isinstance(value, str):
         raise MalformedTask(f"the task has no text {name!r}")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise MalformedTask(f"{name} has a lone surrogate, which no key of S3 has: {value!r}")
     return value
 
 
@@ -134,7 +174,7 @@ def _day(fields: dict[str, Any], name: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise MalformedTask(f"{name} is no date: {text!r}") from error
+        raise MalformedTask(f"{name} is not a date: {text!r}") from error
     if day.isoformat() != text:
-        raise MalformedTask(f"{name} is no YYYY-MM-DD date: {text!r}")
+        raise MalformedTask(f"{name} is not written as YYYY-MM-DD: {text!r}")
     return day

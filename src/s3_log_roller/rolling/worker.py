@@ -1,23 +1,24 @@
-"""Work a queue off: take a task, run it, tell what became of it, acknowledge it last."""
+"""Process a queue's tasks: take one, run it, tell what became of it, acknowledge it last."""
 
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
-from typing import Final, Protocol
+from typing import Final
 
 from s3_log_roller.errors import MalformedTask, RollerError
-from s3_log_roller.rolling.outcome import RollOutcome
-from s3_log_roller.rolling.producer import OpenStore, find_tasks
+from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
+from s3_log_roller.rolling.producer import OpenStore, find_tasks, tasks_in_range
 from s3_log_roller.rolling.queue import Delivery, TaskQueue
+from s3_log_roller.rolling.runner import Failed, Result, Runner, Unfinished, failure_of
 from s3_log_roller.rolling.scan import no_deadline
-from s3_log_roller.rolling.sentences import describe
+from s3_log_roller.rolling.sentences import log_outcome
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, WorkTask, decode_task
 
 logger = logging.getLogger(__name__)
 
@@ -26,72 +27,6 @@ EMPTY_AFTER_SECONDS: Final = 3
 IDLE_POLL_SECONDS: Final = 20
 BUSY_POLL_SECONDS: Final = 1
 """How long to look for more to do while other tasks run and may end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why a task failed, in plain text that can cross processes."""
-
-    why: str
-    traceback: str = ""
-    """Only of errors nobody thought of: those are bugs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """Time ran short and the pass was undone: this smaller step has to be run instead."""
-
-    smaller: RollTask
-
-
-Result = RollOutcome | Failed | Unfinished
-Roll = Callable[[RollTask], RollOutcome]
-
-
-def attempt(roll: Roll, task: RollTask) -> Result:
-    """Run a roll task; whatever goes wrong with it stays its own affair."""
-    try:
-        return roll(task)
-    except Exception as error:
-        return failure_of(error)
-
-
-def failure_of(error: Exception) -> Failed:
-    """The failure of a task that raised; anything but a `RollerError` is a bug and keeps its traceback."""
-    if isinstance(error, RollerError):
-        return Failed(str(error))
-    why = f"a bug in the roller, please report it: {type(error).__name__}: {error}"
-    return Failed(" ".join(why.split()), "".join(traceback.format_exception(error)))
-
-
-class Runner(Protocol):
-    """Runs roll tasks, up to `capacity` at a time."""
-
-    capacity: int
-
-    def submit(self, task: RollTask) -> Future[Result]:
-        """Start a task, or run it."""
-
-    def interrupt(self) -> None:
-        """Stop what is running, let it clean up after itself, and wait for that."""
-
-
-class InlineRunner:
-    """Runs each task at once, in this process."""
-
-    capacity = 1
-
-    def __init__(self, roll: Roll) -> None:
-        self._roll = roll
-
-    def submit(self, task: RollTask) -> Future[Result]:
-        """See `Runner.submit`: the task is over when this returns."""
-        future: Future[Result] = Future()
-        future.set_result(attempt(self._roll, task))
-        return future
-
-    def interrupt(self) -> None:
-        """See `Runner.interrupt`: what interrupts this process interrupts the task."""
 
 
 class Worker:
@@ -116,7 +51,7 @@ class Worker:
         self._summary = summary
         self._time_left_s = time_left_s
         self._scan_reserve_s = scan_reserve_s
-        self._running: dict[Future[Result], tuple[Delivery, RollTask]] = {}
+        self._running: dict[Future[Result], tuple[Delivery, WorkTask]] = {}
 
     def work(self, *, max_tasks: int | None = None, forever: bool = False) -> None:
         """Run tasks until the queue is empty, `max_tasks` were taken, or for ever.
@@ -163,10 +98,12 @@ class Worker:
         try:
             task = decode_task(delivery.body)
             self._check_window(task)
-            if isinstance(task, RollTask):
-                self._running[self._runner.submit(task)] = delivery, task
-            else:
+            if isinstance(task, ScanTask):
                 self._scan(delivery, task)
+            elif isinstance(task, RangeTask) and delivery.receives > 1:
+                self._send_each_alone(delivery, task)
+            else:
+                self._running[self._runner.submit(task)] = delivery, task
         except MalformedTask as error:
             with delivery:
                 self._fail(f"message {delivery.message_id}", failure_of(error))
@@ -199,6 +136,17 @@ class Worker:
             except Exception as error:
                 self._fail(f"s3://{task.bucket}/{task.prefix}", failure_of(error))
 
+    def _send_each_alone(self, delivery: Delivery, task: RangeTask) -> None:
+        """A pass over this range came to no end before: whatever stood in its way is met by one day group alone."""
+        with delivery:
+            try:
+                with self._open_store(task.bucket, task.role) as store:
+                    self._summary.tasks_sent += self._queue.send(tasks_in_range(store, task))
+                delivery.acknowledge()
+                self._summary.made_good(str(task))
+            except Exception as error:
+                self._fail(str(task), failure_of(error))
+
     def _settle_done(self, timeout_seconds: float | None) -> None:
         done, _ = wait(self._running, timeout_seconds, FIRST_COMPLETED)
         for future in done:
@@ -207,31 +155,39 @@ class Worker:
                 self._settle(delivery, task, _result_of(future))
             del self._running[future]
 
-    def _settle(self, delivery: Delivery, task: RollTask, result: Result) -> None:
+    def _settle(self, delivery: Delivery, task: WorkTask, result: Result) -> None:
         """Account for a task that ran, send what has to follow, and only then acknowledge."""
-        if isinstance(result, Failed):
-            self._fail(str(task.group), result)
-            return
-        if isinstance(result, Unfinished):
-            logger.warning(
-                "ran_short", extra={"day_group": str(task.group), "next_max_members": result.smaller.max_members}
-            )
-            self._send_on([result.smaller], delivery, task)
-            return
-        self._summary.rolled(result)
-        _log_outcome(result)
-        if result.remaining and not (result.figures.packed or result.figures.deleted):
-            self._fail(str(task.group), Failed(f"{result.remaining} originals remain and this pass got no further"))
-            return
-        self._send_on(_follow_ups(task, result), delivery, task)
+        match result:
+            case Failed():
+                self._fail(str(task), result)
+            case Unfinished():
+                next_max = result.smaller.max_members
+                logger.warning("ran_short", extra={"day_group": str(task), "next_max_members": next_max})
+                self._send_on([result.smaller], delivery, task)
+            case PassOutcome():
+                for outcome in result.outcomes:
+                    self._account(outcome)
+                self._send_on(_rest_of_pass(task, result), delivery, task)
+            case RollOutcome():
+                self._account(result)
+                if result.remaining and not (result.figures.packed or result.figures.deleted):
+                    why = f"{result.remaining} originals remain and this step got no further"
+                    self._fail(str(task), Failed(why))
+                else:
+                    self._send_on(_rest_of_day(task, result), delivery, task)
 
-    def _send_on(self, follow_ups: list[Task], delivery: Delivery, task: RollTask) -> None:
+    def _account(self, outcome: RollOutcome) -> None:
+        self._summary.rolled(outcome)
+        if not outcome.remaining or outcome.figures != Figures():
+            log_outcome(outcome)
+
+    def _send_on(self, follow_ups: list[Task], delivery: Delivery, task: WorkTask) -> None:
         """Send what has to follow a task, and only then acknowledge it."""
         try:
             self._queue.send(follow_ups)
             delivery.acknowledge()
         except Exception as error:
-            self._fail(str(task.group), failure_of(error))
+            self._fail(str(task), failure_of(error))
 
     def _fail(self, what: str, failed: Failed) -> None:
         """Record a failure. The message is left to the queue, which gives it out again or sets it aside."""
@@ -251,38 +207,22 @@ def _result_of(future: Future[Result]) -> Result:
         return Failed("the process that ran it was killed (out of memory?); the task can be run again")
 
 
-def _follow_ups(task: RollTask, outcome: RollOutcome) -> list[Task]:
-    """The day groups found among this one's keys, and the task itself if originals are left for another pass."""
+def _rest_of_day(task: WorkTask, outcome: RollOutcome) -> list[Task]:
+    """The day groups found among this one's keys, and the task itself if originals are left for another step."""
     tasks: list[Task] = [task.for_group(group) for group in sorted(outcome.nested) if group.day in task.window]
-    if outcome.remaining:
+    if outcome.remaining and isinstance(task, RollTask):
         tasks.append(replace(task, max_members=_grown(task.max_members, outcome.remaining)))
+    return tasks
+
+
+def _rest_of_pass(task: WorkTask, result: PassOutcome) -> list[Task]:
+    """The day groups that have to be reconciled alone, and where the range goes on."""
+    tasks: list[Task] = [task.for_group(outcome.group) for outcome in result.outcomes if outcome.remaining]
+    if result.start_after is not None and isinstance(task, RangeTask):
+        tasks.append(replace(task, start_after=result.start_after))
     return tasks
 
 
 def _grown(max_members: int | None, remaining: int) -> int | None:
     """What fitted may have been far less than would: a step that was made small grows again."""
     return None if max_members is None or 2 * max_members >= remaining else 2 * max_members
-
-
-def _log_outcome(outcome: RollOutcome) -> None:
-    figures = outcome.figures
-    fields: dict[str, object] = {
-        "bucket": outcome.group.bucket,
-        "target_prefix": outcome.group.target_prefix,
-        "day": outcome.group.day.isoformat(),
-        "members": figures.packed,
-        "bytes_in": figures.bytes_in,
-        "bytes_out": figures.bytes_out,
-    }
-    optional = {
-        "leftovers": figures.leftovers,
-        "deleted": figures.deleted,
-        "archived": figures.archived,
-        "remaining": outcome.remaining,
-    }
-    fields |= {name: number for name, number in optional.items() if number}
-    if outcome.rollups:
-        fields["rollups"] = " ".join(outcome.rollups)
-    fields["sentence"] = describe(outcome)
-    event = "rolled" if figures.packed else "nothing_new"
-    logger.log(logging.WARNING if figures.archived else logging.INFO, event, extra=fields)

@@ -25,7 +25,7 @@ from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.aws_lambda.working import smaller_step
 from s3_log_roller.errors import OutOfTime, QueueError, StorageError, UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role
 
@@ -185,7 +185,7 @@ class TestEvents:
         assert "secret" not in str(error.value)
         assert machine.opened == []
 
-    def test_a_payload_sends_a_task_per_day_group(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_payload_sends_a_task_for_neighbouring_day_groups(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Producer mode scans the prefixes with the payload's role and answers with figures."""
         store = MemoryStore("logs")
         fill(store, "a/", date(2022, 7, 1), 2)
@@ -193,11 +193,10 @@ class TestEvents:
         fill(store, "b/", TODAY, 1)
         machine = Machine(store)
         answer = machine.invoke({"prefixes": ["s3://logs/"], "s3_role": ROLE, "external_id": "id"})
-        assert answer == {"prefixes_scanned": 1, "day_groups_found": 2, "tasks_sent": 2, "failures": []}
-        groups = {DayGroup("logs", "a/", date(2022, 7, 1)), DayGroup("logs", "b/", date(2022, 7, 9))}
-        assert machine.queue.tasks
-        assert {task.group for task in machine.queue.tasks if isinstance(task, RollTask)} == groups
-        assert {task.role for task in machine.queue.tasks} == {Role(ROLE, "id")}
+        assert answer == {"prefixes_scanned": 1, "day_groups_found": 2, "tasks_sent": 1, "failures": []}
+        (task,) = machine.queue.tasks
+        assert isinstance(task, RangeTask)
+        assert task.role == Role(ROLE, "id")
         (metrics,) = metrics_in(capsys.readouterr().out)
         assert (metrics["DayGroupsFound"], metrics["ScanFailures"], metrics["request_id"]) == (2, 0, "request-1")
 
@@ -411,10 +410,10 @@ class TestTimeLimit:
 
         store.before = take_time
         machine.invoke({"prefixes": ["s3://logs/"]})
-        *rolls, rest = machine.queue.tasks
-        assert all(isinstance(task, RollTask) for task in rolls)
+        found, rest = machine.queue.tasks
+        assert isinstance(found, RangeTask)
         assert isinstance(rest, ScanTask)
-        assert rest.start_after > f"{len(rolls) - 1:02}/"
+        assert found.end == rest.start_after > "00/"
 
     def test_prefixes_there_is_no_time_for_become_scan_tasks(self) -> None:
         """A payload with very many prefixes is no reason to be killed."""

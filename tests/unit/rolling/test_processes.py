@@ -23,10 +23,11 @@ from s3_log_roller.rolling.meter import Meter
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.processes import ProcessRunner
 from s3_log_roller.rolling.queue import InProcessQueue
+from s3_log_roller.rolling.runner import Failed
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.rolling.worker import Failed, Worker
+from s3_log_roller.rolling.worker import Worker
 
 IN_CHILD = """
 import logging, os, signal, time

@@ -7,9 +7,10 @@ from datetime import date
 import pytest
 
 from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.rolling import spans
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.producer import find_tasks
-from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.producer import find_tasks, tasks_in_range
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject, Page
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
@@ -66,31 +67,43 @@ def find(buckets: Buckets, *uris: str, **more: object):  # type: ignore[no-untyp
 def test_prefixes_mix() -> None:
     """Workers that take tasks in order do not all end up at one prefix."""
     tasks, outcomes, failures = find(Buckets(one={"a/": [1, 2, 3]}, two={"": [1, 2, 3]}), "s3://one/a/", "s3://two/")
-    buckets = [task.group.bucket for task in tasks]
-    assert buckets == ["one", "two"] * 3
+    assert [task.bucket for task in tasks] == ["one", "two"]
     assert [outcome.day_groups for outcome in outcomes] == [3, 3]
     assert not failures
 
 
-def test_large_prefixes_mix_from_the_start() -> None:
+def test_large_prefixes_mix_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the first of two prefixes alone would fill the mixer."""
     many = {f"{number:03}/": [1] for number in range(150)}
+    monkeypatch.setattr(spans, "SPAN_GROUPS", 2)
     tasks, _, _ = find(Buckets(one=many, two=many), "s3://one/", "s3://two/")
-    assert {next(tasks).group.bucket for _ in range(10)} == {"one", "two"}
+    assert {next(tasks).bucket for _ in range(10)} == {"one", "two"}
 
 
-def test_every_day_group_becomes_one_task_with_window_and_role() -> None:
+def test_a_day_group_alone_becomes_a_task_with_window_and_role() -> None:
     """The task says what the command asked for."""
-    tasks, _, _ = find(Buckets(one={"a/": [1], "b-": [1]}), "s3://one/")
-    found = list(tasks)
-    assert {str(task.group) for task in found} == {"s3://one/a/2022-06-01", "s3://one/b-2022-06-01"}
-    assert all(isinstance(task, RollTask) and task.window == WINDOW and task.role == ROLE for task in found)
+    tasks, _, _ = find(Buckets(one={"a/": [1]}), "s3://one/")
+    (task,) = tasks
+    assert isinstance(task, RollTask)
+    assert (str(task.group), task.window, task.role) == ("s3://one/a/2022-06-01", WINDOW, ROLE)
+
+
+def test_neighbouring_day_groups_become_one_task() -> None:
+    """A range of keys that holds them all, with what the command asked for."""
+    buckets = Buckets(one={"a/": [1], "b-": [1]})
+    tasks, outcomes, _ = find(buckets, "s3://one/")
+    (task,) = tasks
+    assert task == RangeTask("one", "", WINDOW, ROLE)
+    assert outcomes[0].day_groups == 2
+    with buckets.lease("one", ROLE) as store:
+        alone = [str(one.group) for one in tasks_in_range(store, task)]  # type: ignore[arg-type]
+    assert alone == ["s3://one/a/2022-06-01", "s3://one/b-2022-06-01"]
 
 
 def test_a_failing_prefix_does_not_stop_the_others() -> None:
     """The missing bucket is named, the tasks of the others come."""
     tasks, outcomes, failures = find(Buckets(one={"": [1, 2]}), "s3://gone/x/", "s3://one/")
-    assert len(list(tasks)) == 2
+    assert len(list(tasks)) == 1
     assert [str(error) for error in failures.values()] == ["the bucket gone does not exist"]
     assert list(failures) == ["s3://gone/x/"]
     assert len(outcomes) == 1
@@ -115,7 +128,7 @@ def test_where_time_ran_short_a_scan_task_says_where_to_go_on() -> None:
     assert str(first.group) == "s3://one/a/2022-06-01"
     assert isinstance(rest, ScanTask)
     tasks = find_tasks([rest], buckets.lease, scanned=lambda _: None, failed=lambda *_: None)  # type: ignore[arg-type]
-    assert [task.group.day.day for task in tasks] == [2, 3]  # type: ignore[union-attr]
+    assert list(tasks) == [RangeTask("one", "", WINDOW, ROLE, rest.start_after)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.scan import interleave, scan
+from s3_log_roller.rolling.scan import scan
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject, Page
@@ -46,7 +46,7 @@ def run(store: Listing, prefix: str = "", **options: object) -> tuple[list[DayGr
     groups = []
     while True:
         try:
-            groups.append(next(scanning))
+            groups.append(next(scanning).group)
         except StopIteration as stop:
             return groups, stop.value
 
@@ -114,7 +114,7 @@ def test_a_scan_short_of_time_says_where_to_go_on() -> None:
         scanning = scan(store, task, time_left_s=lambda: 0, reserve_s=1)  # type: ignore[arg-type]
         while True:
             try:
-                found.append(next(scanning))
+                found.append(next(scanning).group)
             except StopIteration as stop:
                 start_after = stop.value.start_after
                 break
@@ -158,18 +158,3 @@ def test_a_server_that_never_gets_further_is_refused() -> None:
 
     with pytest.raises(StorageError, match="nothing more"):
         run(Stuck([]))
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300)), max_size=400, unique=True))
-def test_interleaving_keeps_every_day_group_and_separates_neighbours(pairs: list[tuple[str, int]]) -> None:
-    """Nothing is lost or repeated; within a mix, no prefix comes twice while another still waits."""
-    groups = [DayGroup("b", prefix, date(2022, 1, 1) + timedelta(days=n)) for prefix, n in sorted(pairs)]
-    mixed = list(interleave(groups))
-    assert sorted(mixed) == sorted(groups)
-
-
-def test_interleaving_alternates_target_prefixes() -> None:
-    """Three prefixes of three days each come out in turn."""
-    days = [date(2022, 1, d) for d in (1, 2, 3)]
-    groups = [DayGroup("b", prefix, day) for prefix in "abc" for day in days]
-    assert [group.target_prefix for group in interleave(groups)] == list("abcabcabc")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s3_log_roller.errors import MalformedTask, RollerError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role
 
@@ -36,8 +36,20 @@ ROLL_TASKS = st.builds(
 )
 SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, WINDOWS, ROLES, PREFIXES)
 
+RANGE_TASKS = st.builds(
+    lambda bucket, prefix, window, role, start_after, more: RangeTask(
+        bucket, prefix, window, role, start_after, start_after + more if more else ""
+    ),
+    BUCKETS,
+    PREFIXES,
+    WINDOWS,
+    ROLES,
+    PREFIXES,
+    PREFIXES,
+)
 
-@given(ROLL_TASKS | SCAN_TASKS)
+
+@given(ROLL_TASKS | SCAN_TASKS | RANGE_TASKS)
 def test_a_task_survives_its_message(task: Task) -> None:
     """Every task is exactly what its message decodes to, and the message is one line of ASCII."""
     body = encode_task(task)
@@ -63,6 +75,9 @@ GOOD = {"v": 1, "task": "roll", "bucket": "bucket", "target_prefix": "p/", "day"
         {"since": "2022-07-02"},
         {"max_members": 0},
         {"max_members": True},
+        {"target_prefix": "p\udc80/"},
+        {"task": "range", "prefix": "", "start_after": "b", "end": "a"},
+        {"task": "range", "prefix": "p\ud800"},
         {"role": "arn:aws:iam::1:user/me"},
         {"keys": ["a"]},
     ],

@@ -12,11 +12,12 @@ import pytest
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
+from s3_log_roller.rolling.runner import InlineRunner, attempt
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.rolling.worker import InlineRunner, Worker, attempt
+from s3_log_roller.rolling.worker import Worker
 from s3_log_roller.store import ListedObject, Page
 
 TODAY = date(2022, 7, 3)
@@ -31,6 +32,7 @@ class Message:
     def __init__(self, queue: Queue, body: str, number: int) -> None:
         self.queue, self.body, self.message_id = queue, body, f"m{number}"
         self.held = True
+        self.receives = 1
 
     def acknowledge(self) -> None:
         if self.queue.refuse_acknowledge:
@@ -153,7 +155,7 @@ def test_a_bug_is_logged_with_its_traceback_and_others_go_on(caplog: pytest.LogC
     ("body", "why"),
     [
         ("no json", "not JSON"),
-        ('{"v":1,"task":"drop","bucket":"logs","cutoff":"2022-07-03"}', "neither 'scan' nor 'roll'"),
+        ('{"v":1,"task":"drop","bucket":"logs","cutoff":"2022-07-03"}', "not 'scan', 'roll' or 'range'"),
         (encode_task(RollTask(DayGroup("logs", "", TODAY), Window(date(2022, 7, 4)))), "later than today"),
         (encode_task(ScanTask("logs", "", Window(date(2022, 7, 4)))), "later than today"),
     ],
@@ -315,3 +317,68 @@ def test_interrupting_stops_running_tasks_and_gives_them_back() -> None:
         worker.work()
     assert runner.interrupted
     assert queue.events == ["release m1"]
+
+
+RANGE = RangeTask("logs", "p/", WINDOW)
+
+
+def a_pass(*outcomes: RollOutcome, start_after: str | None = None) -> PassOutcome:
+    return PassOutcome(outcomes, start_after)
+
+
+def test_a_pass_is_acknowledged_after_what_it_left_was_sent() -> None:
+    """The day groups that have to go alone, and where the range goes on, each as a task of its own."""
+    queue = Queue(RANGE)
+    good, bad = roll_task(day=1), roll_task(day=2)
+
+    def roll(task: RollTask | RangeTask) -> PassOutcome:
+        assert task == RANGE
+        figures = Figures(rollups=1, packed=2)
+        return a_pass(
+            RollOutcome(good.group, figures), RollOutcome(bad.group, remaining=1), start_after="p/2022-07-02-"
+        )
+
+    summary = work(queue, roll)
+    assert queue.events == ["send RollTask", "send RangeTask", "ack m1"]
+    assert queue.sent == [bad, RangeTask("logs", "p/", WINDOW, start_after="p/2022-07-02-")]
+    assert (summary.day_groups_done, summary.figures.packed, summary.exit_code) == (1, 2, 0)
+
+
+def test_a_pass_that_fails_stays_and_is_named_by_its_range() -> None:
+    """Nothing of it was done; the message comes again."""
+    queue = Queue(RANGE)
+
+    def roll(task: RollTask | RangeTask) -> PassOutcome:
+        raise StorageError("refused")
+
+    assert work(queue, roll).failures == {"s3://logs/p/": "refused"}
+    assert queue.events == []
+
+
+def test_a_range_that_comes_again_is_not_passed_over_again() -> None:
+    """Whatever stood in its way: every day group gets a message, and so a dead letter, of its own."""
+    queue = Queue(RANGE)
+    receive = queue.receive
+
+    def again(wait_seconds: int) -> Message | None:
+        message = receive(wait_seconds)
+        if message is not None:
+            message.receives = 2
+        return message
+
+    queue.receive = again  # type: ignore[method-assign]
+    store = OneBucket(*(f"p/2022-07-0{day}-00-00-00-0000000000000001" for day in (1, 2, 3)))
+    summary = work(queue, lambda task: pytest.fail("no pass"), store)
+    assert queue.sent == [roll_task(day=1), roll_task(day=2)]
+    assert queue.events[-1] == "ack m1"
+    assert (summary.tasks_sent, summary.exit_code) == (2, 0)
+
+
+def test_a_message_with_a_lone_surrogate_is_left_for_the_dead_letter_queue() -> None:
+    """It is malformed, not a bug: no key of S3 has one."""
+    body = encode_task(roll_task()).replace("p/", "p\\udc80/")
+    queue = Queue(body)
+    summary = work(queue, done)
+    (why,) = summary.failures.values()
+    assert "lone surrogate" in why
+    assert queue.events == []

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
-from s3_log_roller.aws.s3.calls import Calls, quote_query
+from s3_log_roller.aws.s3.calls import Calls
 from s3_log_roller.aws.s3.deletes import delete
 from s3_log_roller.aws.s3.fetching import Fetcher
-from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.listings import PageCall
+from s3_log_roller.aws.s3.publishing import publish_all
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
-from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_page
-from s3_log_roller.store import ByteRange, DeleteReport, Page
+from s3_log_roller.errors import StorageError
+from s3_log_roller.store import ByteRange, DeleteReport, Page, Pager
 
 
 class S3Bucket:
@@ -42,26 +43,23 @@ class S3Bucket:
         self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
     ) -> Page:
         """See `ReadStore.list_page`."""
-        query = f"encoding-type=url&list-type=2&max-keys={max_keys}&prefix={quote_query(prefix)}"
-        if continuation_token:
-            query = f"continuation-token={quote_query(continuation_token)}&{query}"
-        elif start_after:
-            query += f"&start-after={quote_query(start_after)}"
-        page: list[Page] = []
+        call = PageCall(self._calls, prefix, start_after, max_keys, continuation_token)
+        self._calls.transport.run(call.request)
+        return call.page()
 
-        def check(request: Request) -> str | None:
-            try:
-                page[:] = [parse_page(request.answer)]
-            except (UnreadableAnswer, UnicodeDecodeError, ValueError) as error:
-                return f"unreadable listing: {error}"
-            return None
-
-        self._calls.run(Request("s3:ListBucket", "GET", self._calls.bucket_path, query, key=prefix, check=check))
-        return page[0]
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        """See `Store.next_pages`."""
+        calls = [PageCall.of(self._calls, pager) for pager in pagers]
+        self._transport.run_each(call.request for call in calls)
+        return [call.page_for(pager) for call, pager in zip(calls, pagers, strict=True)]
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """See `ReadStore.fetch`."""
         return self._fetcher.fetch(ranges)
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        """See `Store.fetch_each`."""
+        return self._fetcher.fetch_each(ranges)
 
     def etag_is_md5(self, key: str) -> bool:
         """See `ReadStore.etag_is_md5`."""
@@ -74,3 +72,9 @@ class S3Bucket:
     def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
         """See `Store.delete`."""
         return delete(self._calls, objects)
+
+    def publish_all(
+        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+    ) -> dict[str, str | StorageError]:
+        """See `Store.publish_all`."""
+        return publish_all(self._calls, objects, last_look)

@@ -58,6 +58,14 @@ def failure(bucket: str, request: Request) -> RollerError:
     return StorageError(f"{what} failed: {code}: {message}".rstrip(": "), code=code)
 
 
+def single_failure(bucket: str, request: Request) -> StorageError:
+    """The error of one request among many. Raises what would fail all the others, too: credentials, the region."""
+    error = failure(bucket, request)
+    if isinstance(error, StorageError):
+        return error
+    raise error
+
+
 def _network_hint(request: Request) -> str:
     if request.tls_fault:
         return "; check the endpoint, AWS_CA_BUNDLE and the proxy"

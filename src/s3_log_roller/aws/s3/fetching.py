@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from hashlib import md5
 from typing import Final
 
 from s3_log_roller.aws.s3.calls import Calls
-from s3_log_roller.aws.s3.failures import failure
+from s3_log_roller.aws.s3.failures import single_failure
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
+from s3_log_roller.errors import StorageError
 from s3_log_roller.store import ByteRange
 
 READ_AHEAD_BYTES: Final = 8 << 20
@@ -32,6 +34,14 @@ class Fetcher:
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """See `ReadStore.fetch`."""
+        with closing(self.fetch_each(ranges)) as answers:
+            for answer in answers:
+                if isinstance(answer, StorageError):
+                    raise answer
+                yield answer
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        """See `Store.fetch_each`."""
         transport = self._calls.transport
         source = iter(ranges)
         window: deque[tuple[Request, int]] = deque()
@@ -58,8 +68,9 @@ class Fetcher:
                 window.popleft()
                 reserved_bytes -= length
                 if request.fault or request.status >= 300:
-                    raise failure(self._calls.bucket, request)
-                yield request.answer, request.digest
+                    yield single_failure(self._calls.bucket, request)
+                else:
+                    yield request.answer, request.digest
                 handed_out += 1
                 if handed_out % _PUMP_EVERY == 0:
                     transport.step(0)

@@ -11,7 +11,7 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -98,8 +98,24 @@ class Transport:
             self.run(request)
             if not request.put_off:
                 return request
-            time.sleep(self._delay_s(request))
+            self.wait_out([request])
+
+    def run_each(self, requests: Iterable[Request]) -> None:
+        """Submit requests and wait for all of them."""
+        waiting = list(requests)
+        for request in waiting:
+            self.submit(request)
+        for request in waiting:
+            while not request.done:
+                self.step()
+
+    def wait_out(self, requests: Iterable[Request]) -> None:
+        """Wait as long as requests that were put off have to; they can then be run again."""
+        delays = []
+        for request in requests:
+            delays.append(self._delay_s(request))
             request.put_off = request.done = False
+        time.sleep(max(delays, default=0.0))
 
     def step(self, max_wait_s: float = 1.0) -> None:
         """Move everything on; wait for the network only if nothing was finished."""

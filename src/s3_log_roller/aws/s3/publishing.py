@@ -1,0 +1,44 @@
+"""Many small objects written at once, each only if its key is free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from s3_log_roller.aws.s3.calls import Calls, content_md5
+from s3_log_roller.aws.s3.failures import single_failure
+from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.errors import StorageError
+
+
+def publish_all(
+    calls: Calls, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+) -> dict[str, str | StorageError]:
+    """See `Store.publish_all`. Rounds of a look and one attempt each, until none is to be tried again."""
+    pending = {key: _put(calls, key, body) for key, body in objects.items()}
+    answers: dict[str, str | StorageError] = {}
+    try:
+        while pending:
+            pending = {key: pending[key] for key in last_look(pending)}
+            calls.transport.run_each(pending.values())
+            put_off = {key: request for key, request in pending.items() if request.put_off}
+            answers |= {key: _answer(calls, pending[key]) for key in pending if key not in put_off}
+            pending = put_off
+            calls.transport.wait_out(pending.values())
+    finally:
+        for request in pending.values():
+            calls.transport.cancel(request)
+    return answers
+
+
+def _put(calls: Calls, key: str, body: bytes) -> Request:
+    headers = (("content-md5", content_md5(body)), ("if-none-match", "*"))
+    request = Request("s3:PutObject", "PUT", calls.path(key), "", headers, key, body, wants_headers=True)
+    request.watched = True
+    return request
+
+
+def _answer(calls: Calls, request: Request) -> str | StorageError:
+    request.body = b""
+    if request.fault or request.status >= 300:
+        return single_failure(calls.bucket, request)
+    return (request.header("etag") or "").strip('"')

@@ -1,0 +1,139 @@
+"""One pass over the day groups in a range of keys: wave after wave of small ones, and the names of all others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+from s3_log_roller.errors import DayChanged, OutOfTime, RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
+from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.packing import Tick
+from s3_log_roller.rolling.range_listing import SmallDay, list_range
+from s3_log_roller.rolling.tasks import RangeTask
+from s3_log_roller.rolling.wave import Day, NotForAPass, Wave
+from s3_log_roller.store import Store
+
+WAVE_LOGS: Final = 10_000
+WAVE_BYTES: Final = 32 << 20
+WAVE_DAYS: Final = 500
+"""What is brought to its end state together, at most: the rollups of a wave are in memory at once."""
+_FEW: Final = 3
+"""Where fewer day groups fail in the same way, each is told of by name."""
+
+logger = logging.getLogger(__name__)
+
+
+def roll_range(
+    store: Store,
+    task: RangeTask,
+    options: RollOptions,
+    *,
+    today: date,
+    pace: Pace | None = None,
+    on_progress: Tick | None = None,
+) -> PassOutcome:
+    """Bring the small day groups in the task's range to their end states, as many as the time left allows.
+
+    The others, and those that something stands in the way of, come back as outcomes with something remaining: they
+    have to be reconciled alone. Raises a `RollerError` only if it would have been the same for all, and nothing was
+    done.
+    """
+    if task.window.cutoff > today:
+        raise StorageError(f"the range {task} is not over yet: today is {today} (UTC); nothing was touched")
+    return _Pass(store, task, options, today, pace or Pace(), on_progress or (lambda logs, n_bytes: None)).run()
+
+
+class _Pass:
+    def __init__(
+        self, store: Store, task: RangeTask, options: RollOptions, today: date, pace: Pace, on_progress: Tick
+    ) -> None:
+        self._store = store
+        self._task = task
+        self._options = options
+        self._today = today
+        self._pace = pace
+        self._on_progress = on_progress
+        self._outcomes: list[RollOutcome] = []
+
+    def run(self) -> PassOutcome:
+        listing = list_range(self._store, self._task)
+        waves = _waves(listing.days, self._pace)
+        for wave in waves:
+            if not self._roll(wave):
+                unfinished = wave[0].originals.group.logs_prefix
+                break
+        else:
+            return self._outcome(listing.alone, listing.go_on_after)
+        if self._outcomes:
+            return self._outcome(listing.alone, unfinished)
+        return self._outcome([*(day.originals.group for day in listing.days), *listing.alone], listing.go_on_after)
+
+    def _outcome(self, alone: list[DayGroup], start_after: str | None) -> PassOutcome:
+        """The outcomes, without day groups that going on from `start_after` comes to again."""
+        alone = [group for group in alone if start_after is None or group.logs_prefix < start_after]
+        self._outcomes += [RollOutcome(group, remaining=1) for group in alone]
+        return PassOutcome(tuple(self._outcomes), start_after)
+
+    def _roll(self, listed: list[SmallDay]) -> bool:
+        """Roll a wave; False if there was no time for it, or something in the way after others were done."""
+        if self._pace.allowance(None) < sum(len(day.originals) for day in listed):
+            return False
+        wave = Wave(self._store, listed, self._options, self._today, self._tick)
+        try:
+            with self._pace.measuring(sum(len(day.originals) for day in listed)):
+                wave.roll()
+        except OutOfTime:
+            return False
+        except RollerError as error:
+            if not self._outcomes:
+                raise
+            logger.warning("pass_ended_early", extra={"range": str(self._task), "why": str(error)})
+            return False
+        if not self._outcomes and (refusal := _common_refusal(wave.days)) is not None:
+            raise refusal
+        for day in wave.days:
+            if day.error is not None and not isinstance(day.error, NotForAPass):
+                logger.info("goes_alone", extra={"day_group": str(day.group), "why": str(day.error)})
+            self._outcomes.append(day.outcome())
+        return True
+
+    def _tick(self, logs: int, n_bytes: int) -> None:
+        self._on_progress(logs, n_bytes)
+        if self._pace.is_short:
+            raise OutOfTime(f"the time is nearly over in {self._task}")
+
+
+def _waves(days: list[SmallDay], pace: Pace) -> Iterator[list[SmallDay]]:
+    """The day groups in their order, as many at a time as memory and the time left allow."""
+    wave: list[SmallDay] = []
+    logs = n_bytes = 0
+    for day in days:
+        more_logs, more_bytes = len(day.originals), day.originals.total_bytes
+        most_logs = min(WAVE_LOGS, pace.allowance(None))
+        if wave and (logs + more_logs > most_logs or n_bytes + more_bytes > WAVE_BYTES or len(wave) == WAVE_DAYS):
+            yield wave
+            wave, logs, n_bytes = [], 0, 0
+        wave.append(day)
+        logs += more_logs
+        n_bytes += more_bytes
+    if wave:
+        yield wave
+
+
+def _common_refusal(days: list[Day]) -> RollerError | None:
+    """The error, where the server refused the same to all of the day groups and nothing was done for any of them."""
+    errors = [day.error for day in days]
+    codes = {error.code if isinstance(error, StorageError) else "" for error in errors}
+    if (
+        len(days) < _FEW
+        or len(codes) > 1
+        or not all(codes)
+        or any(day.done.rollups or day.done.deleted for day in days)
+    ):
+        return None
+    return None if isinstance(errors[0], DayChanged) else errors[0]

@@ -1,0 +1,29 @@
+"""Run a task against its bucket: one day group alone, or a pass over many."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.packing import Tick
+from s3_log_roller.rolling.passes import roll_range
+from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.runner import Outcome
+from s3_log_roller.rolling.tasks import RangeTask, WorkTask
+from s3_log_roller.store import Store
+
+
+def roll(
+    store: Store,
+    task: WorkTask,
+    options: RollOptions,
+    *,
+    today: date,
+    pace: Pace | None = None,
+    on_progress: Tick | None = None,
+) -> Outcome:
+    """See `reconcile` and `roll_range`."""
+    if isinstance(task, RangeTask):
+        return roll_range(store, task, options, today=today, pace=pace, on_progress=on_progress)
+    return reconcile(store, task, options, today=today, pace=pace, on_progress=on_progress)

@@ -1,0 +1,102 @@
+"""Neighbouring day groups that one worker does in one pass, and the order in which tasks are sent."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from s3_log_roller.errors import RollerError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.outcome import ScanOutcome
+from s3_log_roller.rolling.scan import Sighting
+from s3_log_roller.rolling.tasks import RangeTask, ScanTask, WorkTask
+
+SPAN_LOGS: Final = 5_000
+"""A span ends with the day group in which this many logs were seen. Of a large day a scan sees a page."""
+SPAN_GROUPS: Final = 500
+MAX_GROUPS: Final = 2 * SPAN_GROUPS
+"""Where day groups lie inside each other, no key divides them: more than this go one by one."""
+SPAN_KEYS: Final = 10_000
+"""Keys of any kind, so that rollups and today's logs do not make a span long to list."""
+FIRST_MIX: Final = 10
+LARGEST_MIX: Final = 1_000
+"""Spans mixed at a time: few at first, so that work starts soon; then more, so that it spreads widely."""
+
+
+@dataclass(slots=True)
+class Span:
+    """Day groups that lie side by side in a listing."""
+
+    scan: ScanTask
+    start_after: str
+    first: Sighting
+    groups: list[DayGroup] = field(default_factory=list)
+    end: str = ""
+    """The last key; empty where the span goes on to the end of the prefix."""
+    in_order: bool = True
+    """Whether all keys came in key order: else no range of keys is known to hold these day groups."""
+
+    def is_full(self, following: Sighting) -> bool:
+        """Whether that day group is better left to another span."""
+        logs, keys = following.logs - self.first.logs, following.keys - self.first.keys
+        return logs >= SPAN_LOGS or keys >= SPAN_KEYS or len(self.groups) >= SPAN_GROUPS
+
+    def tasks(self) -> list[WorkTask]:
+        """One task for the range of keys, or one for each day group."""
+        scan = self.scan
+        whole = RangeTask(scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end)
+        if self.in_order and 1 < len(self.groups) <= MAX_GROUPS:
+            return [whole]
+        return [whole.for_group(group) for group in self.groups]
+
+
+def cut_spans(sightings: Generator[Sighting, None, ScanOutcome], scan: ScanTask) -> Generator[Span, None, ScanOutcome]:
+    """What a scan comes to, as spans that cover every key up to where it ends.
+
+    When it fails, what it came to before is handed out first, as day groups that go one by one.
+    """
+    span: Span | None = None
+    while True:
+        try:
+            sighting = next(sightings)
+        except StopIteration as stop:
+            outcome: ScanOutcome = stop.value
+            break
+        except RollerError:
+            if span is not None:
+                span.in_order = False
+                yield span
+            raise
+        if span is None:
+            span = Span(scan, scan.start_after, sighting)
+        elif (not sighting.nested and span.is_full(sighting)) or len(span.groups) > MAX_GROUPS:
+            span.end = sighting.behind
+            yield span
+            span = Span(scan, span.end, sighting)
+        span.groups.append(sighting.group)
+        span.in_order = span.in_order and sighting.in_order
+    if span is not None:
+        span.end = outcome.start_after or ""
+        yield span
+    return outcome
+
+
+def interleave(spans: Iterable[Span]) -> Iterator[Span]:
+    """Mix spans so that neighbours begin with different target prefixes, holding at most `LARGEST_MIX` of them."""
+    source = iter(spans)
+    size = FIRST_MIX
+    while True:
+        by_prefix: dict[tuple[str, str], deque[Span]] = {}
+        for _, span in zip(range(size), source, strict=False):
+            group = span.first.group
+            by_prefix.setdefault((group.bucket, group.target_prefix), deque()).append(span)
+        if not by_prefix:
+            return
+        while by_prefix:
+            for prefix, waiting in list(by_prefix.items()):
+                yield waiting.popleft()
+                if not waiting:
+                    del by_prefix[prefix]
+        size = min(LARGEST_MIX, size * 2)

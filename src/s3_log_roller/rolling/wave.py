@@ -1,0 +1,255 @@
+"""Many small day groups brought to their end states together, one step for all after the other.
+
+The steps are those of reconcile, and keep its order for every single day group: rollups are listed behind the
+originals, leftovers are not packed again, the last look comes when all that takes time is done and before every attempt
+to publish, every rollup is read back and proven, and only what is proven is deleted. What cannot be done for a day
+group stops that one alone; it is left to reconcile, which looks again at everything and tells what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from s3_log_roller.errors import DamagedRollup, DayChanged, RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.deleting import delete_verified
+from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.leftovers import find_leftovers, is_young
+from s3_log_roller.rolling.looking import find_rollups
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.packing import Tick, Ticks, name
+from s3_log_roller.rolling.range_listing import SmallDay
+from s3_log_roller.rollup.originals import Original, Originals
+from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, blaming, read_index
+from s3_log_roller.rollup.verify import Verified, verify, verify_index
+from s3_log_roller.rollup.writer import RollupWriter
+from s3_log_roller.store import ByteRange, ListedObject, Store
+
+_MAX_ROLLUPS: Final = 4
+"""A day group with more rollups goes alone."""
+
+
+class NotForAPass(StorageError):
+    """Nothing is wrong with the day group, but it has to go alone."""
+
+
+@dataclass(slots=True)
+class Day:
+    """A day group on its way through the steps."""
+
+    originals: Originals
+    rollups: list[ListedObject]
+    loose: Originals
+    """Originals that no rollup has."""
+    writer: RollupWriter | None = None
+    parts: list[bytes] = field(default_factory=list)
+    """The rollup as far as it is written."""
+    md5s: dict[str, bytes] = field(default_factory=dict)
+    """By suffix, of the originals whose ETags are not MD5s."""
+    seen: Figures = field(default_factory=Figures)
+    done: Figures = field(default_factory=Figures)
+    proven: list[Verified] = field(default_factory=list)
+    """What may be deleted."""
+    written: list[str] = field(default_factory=list)
+    """Keys of the rollups that were written and proven."""
+    error: RollerError | None = None
+
+    @property
+    def group(self) -> DayGroup:
+        """Which day group it is."""
+        return self.originals.group
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is left to reconcile."""
+        return self.error is not None
+
+    def stop(self, error: RollerError) -> None:
+        """Leave the day group to reconcile. What is packed and not published is dropped."""
+        self.error = error
+        self.writer = None
+        self.parts.clear()
+
+    def outcome(self) -> RollOutcome:
+        """Of a stopped day group only what was done counts: what was seen is seen again."""
+        figures = self.done if self.stopped else self.done + self.seen
+        return RollOutcome(self.group, figures, tuple(self.written), remaining=int(self.stopped))
+
+
+class Wave:
+    """Some small day groups of one bucket, as many as fit into memory together."""
+
+    def __init__(self, store: Store, listed: Sequence[SmallDay], options: RollOptions, today: date, tick: Tick) -> None:
+        self.days = [Day(day.originals, day.rollups or [], day.originals) for day in listed]
+        self._to_look_at = [day for day, shown in zip(self.days, listed, strict=True) if shown.rollups is None]
+        self._store = store
+        self._options = options
+        self._today = today
+        self._tick = tick
+
+    def roll(self) -> None:
+        """Do all steps. Raises what would stop all day groups, and what `tick` raises; both before any is published."""
+        self._list_rollups()
+        self._find_leftovers()
+        self._pack()
+        published = self._publish()
+        self._read_back(published)
+        if self._options.delete:
+            self._delete()
+
+    def _going(self) -> list[Day]:
+        return [day for day in self.days if not day.stopped]
+
+    def _list_rollups(self) -> None:
+        """Where the listing of the originals did not show them."""
+        found = find_rollups(self._store, [day.group for day in self._to_look_at]) if self._to_look_at else {}
+        for day in self._to_look_at:
+            rollups = found[day.group]
+            if isinstance(rollups, StorageError):
+                day.stop(rollups)
+            else:
+                day.rollups = rollups
+
+    def _find_leftovers(self) -> None:
+        """Read the rollups there are, each with one request, and take out of `loose` what they have."""
+        for day in self._going():
+            sizes = [rollup.size for rollup in day.rollups]
+            if len(sizes) > _MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes):
+                day.stop(NotForAPass(f"{day.group} has many rollups, or large or empty ones"))
+        days = [day for day in self._going() if day.rollups]
+        files = [PackedFile(self._store, rollup) for day in days for rollup in day.rollups]
+        with closing(self._store.fetch_each(file.whole_range() for file in files)) as bodies:
+            answers = zip(files, bodies, strict=True)
+            for day in days:
+                read = [next(answers) for _ in day.rollups]
+                try:
+                    self._split(day, [self._read_index(day, file, answer) for file, answer in read])
+                except (StorageError, DamagedRollup) as error:
+                    day.stop(error)
+
+    def _read_index(self, day: Day, file: PackedFile, answer: tuple[bytes, bytes] | StorageError) -> Index:
+        if isinstance(answer, StorageError):
+            raise answer
+        with blaming(self._store, file.listed):
+            return read_index(file.with_tail(answer[0]), day.group)
+
+    def _split(self, day: Day, indexes: list[Index]) -> None:
+        day.loose, found = find_leftovers(self._store, day.originals, indexes)
+        for leftovers in found:
+            day.seen += Figures(leftovers=len(leftovers.originals))
+            if not (self._options.delete or is_young(leftovers.rollup, self._today)):
+                continue
+            if len(leftovers.odd):
+                raise NotForAPass(f"{day.group} has leftovers that have to be read once more")
+            verified = leftovers.prove()
+            if (unlike := leftovers.unlike(verified)) is not None:
+                raise unlike
+            day.seen += Figures(leftovers_proven=len(verified.originals))
+            day.proven.append(verified)
+
+    def _pack(self) -> None:
+        """Fetch the loose originals of all day groups in one stream, and write each day group's rollup in memory."""
+        ticks = Ticks(self._tick)
+        asked: deque[tuple[Day, Original]] = deque()
+        with closing(self._store.fetch_each(self._ranges(asked))) as bodies:
+            for answer in bodies:
+                day, original = asked.popleft()
+                if day.stopped:
+                    continue
+                if isinstance(answer, StorageError):
+                    day.stop(answer)
+                    continue
+                body, md5 = answer
+                if day.writer is None:
+                    day.writer = RollupWriter(day.group, day.loose.content_digest(), self._options.level)
+                if packed := day.writer.add(original, body, md5):
+                    day.parts.append(packed)
+                if md5 != original.md5:
+                    day.md5s[original.suffix] = md5
+                if day.writer.members == len(day.loose):
+                    day.parts.extend(day.writer.finish())
+                ticks.count(original.size)
+        ticks.flush()
+
+    def _ranges(self, asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
+        for day in self._going():
+            prefix = day.group.target_prefix
+            for original in day.loose:
+                if day.stopped:
+                    break
+                asked.append((day, original))
+                yield ByteRange(prefix + original.suffix, original.etag, 0, original.size, whole=True)
+
+    def _publish(self) -> list[tuple[Day, ListedObject]]:
+        """Write the rollups under their names; those that were written."""
+        by_key: dict[str, Day] = {}
+        for day in self._going():
+            if day.writer is not None:
+                try:
+                    by_key[name(day.loose, day.rollups)] = day
+                except StorageError as error:
+                    day.stop(error)
+        bodies = {key: b"".join(day.parts) for key, day in by_key.items()}
+        sizes = {key: len(body) for key, body in bodies.items()}
+        for day in by_key.values():
+            day.parts.clear()
+        published = []
+        answers = self._store.publish_all(bodies, lambda keys: self._look_for_others(by_key, keys)) if bodies else {}
+        for key, answer in answers.items():
+            if isinstance(answer, StorageError):
+                by_key[key].stop(answer)
+            else:
+                published.append((by_key[key], ListedObject(key, answer, sizes[key], 0, archived=False)))
+        return published
+
+    def _look_for_others(self, by_key: dict[str, Day], keys: Collection[str]) -> list[str]:
+        """The keys of those day groups for which no other rollup appeared meanwhile."""
+        found = find_rollups(self._store, [by_key[key].group for key in keys])
+        for key in keys:
+            day = by_key[key]
+            now = found[day.group]
+            if isinstance(now, StorageError):
+                day.stop(now)
+            elif now != day.rollups:
+                day.stop(DayChanged(f"another rollup of {day.group} appeared meanwhile"))
+        return [key for key in keys if not by_key[key].stopped]
+
+    def _read_back(self, published: list[tuple[Day, ListedObject]]) -> None:
+        """Prove every rollup, the small ones with one request each."""
+        small = [(day, PackedFile(self._store, rollup)) for day, rollup in published if rollup.size <= READ_BYTES]
+        with closing(self._store.fetch_each(file.whole_range() for _, file in small)) as bodies:
+            for (day, file), answer in zip(small, bodies, strict=True):
+                try:
+                    index = self._read_index(day, file, answer)
+                    self._take_proof(day, verify_index(index, day.loose, day.md5s))
+                except (StorageError, DamagedRollup) as error:
+                    day.stop(error)
+        for day, rollup in published:
+            if rollup.size > READ_BYTES:
+                try:
+                    self._take_proof(day, verify(self._store, day.group, rollup, day.loose, day.md5s))
+                except (StorageError, DamagedRollup) as error:
+                    day.stop(error)
+
+    def _take_proof(self, day: Day, verified: Verified) -> None:
+        if len(verified.originals) != len(day.loose):
+            raise DamagedRollup(f"s3://{self._store.bucket}/{verified.rollup.key} does not hold all that was packed")
+        day.proven.append(verified)
+        day.written.append(verified.rollup.key)
+        rollup_bytes = verified.rollup.size
+        day.done += Figures(rollups=1, packed=len(day.loose), bytes_in=day.loose.total_bytes, bytes_out=rollup_bytes)
+
+    def _delete(self) -> None:
+        """Delete what was proven, of all day groups in common calls."""
+        proven = [(day, verified) for day in self._going() for verified in day.proven]
+        answers = delete_verified(self._store, [verified for _, verified in proven]) if proven else []
+        for (day, _), (figures, refused) in zip(proven, answers, strict=True):
+            day.done += figures
+            if refused is not None:
+                day.stop(refused)

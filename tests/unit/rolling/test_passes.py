@@ -1,0 +1,436 @@
+"""A pass keeps every promise for every single day group, whatever happens to the others."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.logs import DAY, TODAY, log_key
+from tests.support.memory_day import Killed, assert_exactly_once, assert_nothing_lost, put_logs, rollups
+from tests.support.memory_store import MemoryStore, no_step
+
+from s3_log_roller.errors import ObjectArchived, RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.rolling import passes, range_listing
+from s3_log_roller.rolling.fetching import PIECE_BYTES
+from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import PassOutcome
+from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.roll import roll
+from s3_log_roller.rolling.tasks import RangeTask, RollTask
+from s3_log_roller.rolling.window import Window
+
+TASK = RangeTask("bucket", "", Window(TODAY))
+PREFIXES = ("a/", "b/", "b/c-", "z/")
+
+
+def many_days(
+    prefixes: tuple[str, ...] = PREFIXES, days: int = 2, logs: int = 4
+) -> tuple[MemoryStore, dict[str, bytes]]:
+    """A store with so many days of each prefix, and the bodies of all their logs."""
+    store = MemoryStore()
+    bodies: dict[str, bytes] = {}
+    for prefix in prefixes:
+        for number in range(days):
+            bodies |= put_logs(store, range(1, logs + 1), prefix, DAY + timedelta(number))
+    return store, bodies
+
+
+def run(store: MemoryStore, task: RangeTask = TASK, *, delete: bool = True, pace: Pace | None = None) -> PassOutcome:
+    outcome = roll(store, task, RollOptions(delete, 1), today=TODAY, pace=pace)
+    assert isinstance(outcome, PassOutcome)
+    return outcome
+
+
+def finish(store: MemoryStore, outcome: PassOutcome, *, delete: bool = True) -> list[RollerError]:
+    """Do what the worker would: run alone what is left, go on where the pass ended. Returns what failed."""
+    failures = []
+    while True:
+        for one in outcome.outcomes:
+            if one.remaining:
+                try:
+                    reconcile(store, TASK.for_group(one.group), RollOptions(delete, 1), today=TODAY)
+                except RollerError as error:
+                    failures.append(error)
+        if outcome.start_after is None:
+            return failures
+        outcome = run(store, replace(TASK, start_after=outcome.start_after), delete=delete)
+
+
+def alone(outcome: PassOutcome) -> set[DayGroup]:
+    return {one.group for one in outcome.outcomes if one.remaining}
+
+
+def logs_in(store: MemoryStore) -> list[str]:
+    return sorted(key for key in store.objects if parse_log_key(key))
+
+
+def of_group(group: DayGroup, bodies: dict[str, bytes]) -> set[str]:
+    return {key for key in bodies if key.startswith(group.logs_prefix)}
+
+
+BAD = DayGroup("bucket", "b/", DAY)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_a_pass_rolls_up_every_day_group(delete: bool) -> None:
+    """One rollup each, all proven; the originals are gone if asked for, and only then; again it is a no-op."""
+    store, bodies = many_days()
+    outcome = run(store, delete=delete)
+    assert not alone(outcome)
+    assert outcome.start_after is None
+    assert len(outcome.outcomes) == len(rollups(store)) == 8
+    assert sum(one.figures.packed for one in outcome.outcomes) == len(bodies)
+    assert sum(one.figures.deleted for one in outcome.outcomes) == (len(bodies) if delete else 0)
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == ([] if delete else sorted(bodies))
+    before = dict(store.objects)
+    again = run(store, delete=delete)
+    assert store.objects == before
+    assert sum(one.figures.packed for one in again.outcomes) == 0
+
+
+def test_a_pass_makes_the_same_rollups_as_reconcile() -> None:
+    """Byte for byte, under the same names."""
+    store, _ = many_days()
+    other, _ = many_days()
+    run(store)
+    for prefix in PREFIXES:
+        for number in range(2):
+            task = RollTask(DayGroup("bucket", prefix, DAY + timedelta(number)), TASK.window)
+            reconcile(other, task, RollOptions(delete=True, level=1), today=TODAY)
+    assert store.objects == other.objects
+
+
+def test_leftovers_are_not_packed_again_and_are_deleted_after_proof() -> None:
+    """A pass without delete, late logs, then one with: two rollups for that day, one for all others."""
+    store, bodies = many_days()
+    run(store, delete=False)
+    bodies |= put_logs(store, [70_000], "b/")
+    outcome = run(store)
+    assert not alone(outcome)
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == []
+    assert len(rollups(store)) == 9
+    figures = sum((one.figures for one in outcome.outcomes), start=Figures())
+    assert (figures.packed, figures.leftovers, figures.leftovers_proven) == (1, len(bodies) - 1, len(bodies) - 1)
+
+
+def damage(store: MemoryStore, group: DayGroup) -> None:
+    key = next(key for key in rollups(store) if key.startswith(group.rollups_prefix))
+    stored = store.objects[key]
+    moment = int(datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC).timestamp())
+    store.objects[key] = stored._replace(body=stored.body[:40] + b"?" + stored.body[41:], mtime=moment)
+
+
+def refuse(store: MemoryStore, step: str, error: Callable[[str], Exception], part: str = "b/2022-07-01-") -> None:
+    def before(happening: str, key: str) -> None:
+        if happening == step and key.startswith(part):
+            raise error(key)
+
+    store.before = before
+
+
+TROUBLES: dict[str, Callable[[MemoryStore], None]] = {
+    "its logs may not be read": lambda store: refuse(
+        store, "fetch", lambda key: StorageError("no", code="AccessDenied")
+    ),
+    "its logs are archived": lambda store: refuse(store, "fetch", lambda key: ObjectArchived("cold", key=key)),
+    "its rollup may not be written": lambda store: refuse(
+        store, "finish", lambda key: StorageError("no", code="AccessDenied"), "b/rollup-2022-07-01"
+    ),
+    "its rollup cannot be read back": lambda store: refuse(
+        store, "fetch", lambda key: StorageError("no", code="Network"), "b/rollup-2022-07-01"
+    ),
+    "its rollups cannot be listed": lambda store: refuse(
+        store, "list", lambda key: StorageError("no", code="Network"), "b/rollup-2022-07-01"
+    ),
+    "its logs may not be deleted": lambda store: store.undeletable.update(
+        key for key in store.objects if key.startswith("b/2022-07-01-")
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_bad_day_group_goes_alone_and_the_others_are_done(trouble: str) -> None:
+    """It fails by name when it is reconciled; when the trouble is over it is done like the others."""
+    store, bodies = many_days(days=1)
+    TROUBLES[trouble](store)
+    outcome = run(store)
+    assert alone(outcome) == {BAD}
+    assert set(logs_in(store)) <= of_group(BAD, bodies)
+    assert_nothing_lost(store, bodies)
+    finish(store, outcome)
+    store.before = no_step
+    store.undeletable.clear()
+    assert finish(store, run(store)) == []
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == []
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_a_damaged_rollup_stops_its_day_group_alone(delete: bool) -> None:
+    """The error names the rollup; nothing is deleted on its account."""
+    store, bodies = many_days()
+    run(store, delete=False)
+    damage(store, BAD)
+    outcome = run(store, delete=delete)
+    assert alone(outcome) == {BAD}
+    assert set(logs_in(store)) == (of_group(BAD, bodies) if delete else set(bodies))
+    (error,) = finish(store, outcome, delete=delete)
+    assert str(error).startswith(f"s3://bucket/{BAD.rollups_prefix}")
+    assert of_group(BAD, bodies) <= set(store.objects)
+
+
+def test_every_rollup_damaged_on_its_way_deletes_nothing() -> None:
+    """All are read back, and all are found out."""
+    store, bodies = many_days()
+
+    def spoil(step: str, key: str) -> None:
+        if step == "finish":
+            stored = store.objects[key]
+            store.put(key, stored.body[:30] + b"?" + stored.body[31:])
+
+    store.after = spoil
+    outcome = run(store)
+    assert len(alone(outcome)) == 8
+    assert logs_in(store) == sorted(bodies)
+    assert not any(one.figures.rollups for one in outcome.outcomes)
+
+
+def test_a_refusal_that_meets_all_of_the_first_wave_is_one_error() -> None:
+    """Not five hundred tasks that fail in the same way."""
+    store, bodies = many_days()
+    refuse(store, "fetch", lambda key: StorageError("s3:GetObject was refused", code="AccessDenied"), "")
+    with pytest.raises(StorageError, match="was refused"):
+        run(store)
+    assert logs_in(store) == sorted(bodies)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_killed_anywhere_and_run_again_nothing_is_lost_and_nothing_is_twice(delete: bool) -> None:
+    """The crash table: killed before and behind every single step of a pass over many day groups."""
+    steps = 0
+
+    def count(step: str, key: str) -> None:
+        nonlocal steps
+        steps += 1
+
+    store, _ = many_days(days=1, logs=2)
+    store.before = store.after = count
+    run(store, delete=delete)
+    assert steps > 40
+    for fatal in range(1, steps + 1):
+        store, bodies = many_days(days=1, logs=2)
+        seen = 0
+
+        def die(step: str, key: str, fatal: int = fatal) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == fatal:
+                raise Killed
+
+        store.before = store.after = die
+        with pytest.raises(Killed):
+            run(store, delete=delete)
+        assert_nothing_lost(store, bodies)
+        store.before = store.after = no_step
+        assert finish(store, run(store, delete=delete), delete=delete) == []
+        assert_exactly_once(store, bodies)
+        assert logs_in(store) == ([] if delete else sorted(bodies))
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_two_passes_at_once_lose_nothing_and_pack_nothing_twice(data: st.DataObject) -> None:
+    """A second pass, or a reconcile of one day group, runs in whole at any step of the first one."""
+    first_deletes, second_deletes = data.draw(st.booleans()), data.draw(st.booleans())
+    at = data.draw(st.integers(1, 60))
+    only_one = data.draw(st.booleans())
+    store, bodies = many_days(days=1, logs=2)
+    seen = 0
+
+    def intrude(step: str, key: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == at:
+            if only_one:
+                options = RollOptions(second_deletes, 1)
+                reconcile(store, TASK.for_group(BAD), options, today=TODAY)
+            else:
+                finish(store, run(store, delete=second_deletes), delete=second_deletes)
+
+    store.before = intrude
+    finish(store, run(store, delete=first_deletes), delete=first_deletes)
+    assert_exactly_once(store, bodies)
+    store.before = no_step
+    finish(store, run(store))
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == []
+
+
+def test_a_rollup_that_appears_before_publishing_is_seen_by_the_last_look() -> None:
+    """Another worker packed other logs of one of the day groups meanwhile: that one is looked at again, alone."""
+    store, bodies = many_days(days=1)
+    lists = 0
+
+    def intrude(step: str, key: str) -> None:
+        nonlocal lists
+        if step == "fetch" and not lists:
+            lists += 1
+            reconcile(store, TASK.for_group(BAD), RollOptions(delete=False, level=1), today=TODAY)
+
+    store.before = intrude
+    outcome = run(store)
+    assert alone(outcome) == {BAD}
+    finish(store, outcome)
+    assert_exactly_once(store, bodies)
+
+
+def test_what_is_not_small_goes_alone() -> None:
+    """A huge original among small days streams as before; the small ones are done in the pass."""
+    store, bodies = many_days(days=1)
+    huge = log_key(9, "b/")
+    bodies[huge] = Random(1).randbytes(PIECE_BYTES + 5)
+    store.put(huge, bodies[huge])
+    outcome = run(store)
+    assert alone(outcome) == {BAD}
+    assert finish(store, outcome) == []
+    assert_exactly_once(store, bodies)
+
+
+def test_today_is_refused_whatever_the_task_says() -> None:
+    """A range that holds today's logs touches nothing."""
+    store, _ = many_days()
+    before = dict(store.objects)
+    with pytest.raises(StorageError, match="is not over yet"):
+        run(store, replace(TASK, window=Window(TODAY + timedelta(1))))
+    assert store.objects == before
+
+
+def test_days_outside_the_window_are_left_alone() -> None:
+    """Only those of the task's window are packed and deleted."""
+    store, bodies = many_days(days=3)
+    run(store, replace(TASK, window=Window(DAY + timedelta(2), DAY + timedelta(1))))
+    assert set(logs_in(store)) == {key for key in bodies if f"{DAY + timedelta(1)}-" not in key}
+
+
+def test_waves_are_bounded_and_all_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much lies in a range, so many logs at a time are in memory, and no more."""
+    monkeypatch.setattr(passes, "WAVE_LOGS", 9)
+    monkeypatch.setattr(range_listing, "MAX_DAYS", 3)
+    store, bodies = many_days()
+    held = most = 0
+
+    def watch(step: str, key: str) -> None:
+        nonlocal held, most
+        held = held + 1 if step == "fetch" and parse_log_key(key) else 0 if step == "finish" else held
+        most = max(most, held)
+
+    store.before = watch
+    assert finish(store, run(store)) == []
+    assert most <= 9
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == []
+
+
+@pytest.mark.parametrize("left_s", [0.0, 19.0, 20.01, 20.05])
+def test_without_time_for_a_wave_its_day_groups_go_alone(left_s: float) -> None:
+    """Nothing is begun that cannot be ended, and no message makes a copy of itself for ever."""
+    store, bodies = many_days()
+    outcome = run(store, pace=Pace(lambda: left_s))
+    assert outcome.start_after is None or any(not one.remaining for one in outcome.outcomes)
+    assert_nothing_lost(store, bodies)
+    assert finish(store, outcome) == []
+    assert_exactly_once(store, bodies)
+
+
+def test_when_time_runs_out_between_waves_the_range_goes_on_behind_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done is told, what is left is a range of its own."""
+    monkeypatch.setattr(passes, "WAVE_LOGS", 8)
+    store, bodies = many_days()
+    left = iter([1000.0] * 9)
+    outcome = run(store, pace=Pace(lambda: next(left, 0.0)))
+    done = [one for one in outcome.outcomes if not one.remaining]
+    assert done
+    assert outcome.start_after
+    assert finish(store, outcome) == []
+    assert_exactly_once(store, bodies)
+
+
+def test_when_time_runs_out_while_packing_nothing_is_published() -> None:
+    """The wave is dropped as a whole: no rollup, every original still there."""
+    store, bodies = many_days(logs=30)
+    fetched: list[str] = []
+    store.before = lambda step, key: fetched.append(key) if step == "fetch" else None
+    outcome = run(store, pace=Pace(lambda: 0.0 if fetched else 1000.0))
+    assert rollups(store) == []
+    assert logs_in(store) == sorted(bodies)
+    assert len(alone(outcome)) == 8
+
+
+def test_one_huge_range_of_incompressible_logs_takes_bounded_memory() -> None:
+    """Forty days of 4 MiB each, that no compression makes smaller: 32 MiB at a time, and what the writer needs."""
+    store = MemoryStore()
+    noise = Random(2)
+    for number in range(40):
+        store.put(log_key(1, f"{number:02}/"), noise.randbytes(4 << 20))
+    tracemalloc.start()
+    try:
+        before = sum(len(stored.body) for stored in store.objects.values())
+        outcome = run(store)
+        after = sum(len(stored.body) for stored in store.objects.values())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not alone(outcome)
+    # The store itself holds the rollups; originals and rollups of a wave, at most, are there twice.
+    assert peak < after + 3 * passes.WAVE_BYTES, (peak, before, after)
+
+
+def test_an_original_replaced_while_it_is_read_sends_its_day_group_alone() -> None:
+    """It is looked at again; nothing is deleted that was not packed."""
+    store, bodies = many_days(days=1)
+    key = log_key(2, "b/")
+
+    def replace_it(step: str, touched: str) -> None:
+        if step == "fetch" and touched == key:
+            store.before = no_step
+            bodies[key] = b"another\n"
+            store.put(key, bodies[key])
+
+    store.before = replace_it
+    outcome = run(store)
+    assert alone(outcome) == {BAD}
+    assert finish(store, outcome) == []
+    assert_exactly_once(store, bodies)
+
+
+def test_encrypted_originals_are_proven_by_what_was_downloaded() -> None:
+    """Their ETags are not MD5s: the digest of the download counts, as it does for a day group alone."""
+    store = MemoryStore()
+    bodies = {log_key(number, prefix): b"%d" % number for prefix in "ab" for number in range(3)}
+    for number, (key, body) in enumerate(sorted(bodies.items())):
+        store.put(key, body, etag=f"{number:032x}", encrypted=True)
+    assert not alone(run(store, delete=False))
+    assert_exactly_once(store, bodies)
+    outcome = run(store)  # leftovers of this kind are read once more, which reconcile does
+    assert len(alone(outcome)) == 2
+    assert finish(store, outcome) == []
+    assert logs_in(store) == []
+
+
+def test_outcomes_cross_processes() -> None:
+    """A pass may run in a child process: what comes of it is plain data."""
+    store, _ = many_days(days=1)
+    outcome = run(store)
+    assert pickle.loads(pickle.dumps(outcome)) == outcome

@@ -1,0 +1,117 @@
+"""A listed range shows small days whole, and names all the others."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from tests.support.logs import TODAY, log_key
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.errors import StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling import range_listing
+from s3_log_roller.rolling.fetching import PIECE_BYTES
+from s3_log_roller.rolling.range_listing import RangeListing, list_range
+from s3_log_roller.rolling.tasks import RangeTask
+from s3_log_roller.rolling.window import Window
+
+FIRST = date(2022, 6, 1)
+TASK = RangeTask("bucket", "", Window(TODAY))
+
+
+def fill(store: MemoryStore, prefix: str, day: int, count: int) -> DayGroup:
+    group = DayGroup("bucket", prefix, FIRST + timedelta(day))
+    for number in range(count):
+        store.put(log_key(number * 7, prefix, group.day), b"x")
+    return group
+
+
+def shown(listing: RangeListing) -> dict[DayGroup, int]:
+    return {day.originals.group: len(day.originals) for day in listing.days}
+
+
+def test_days_longer_than_a_page_are_listed_beside_each_other() -> None:
+    """Four days of five pages take eight rounds of requests, not twenty."""
+    store = MemoryStore(page_size=10)
+    groups = [fill(store, "a/", day, 50) for day in range(4)]
+    rounds = 0
+    next_pages = store.next_pages
+
+    def count(pagers):  # type: ignore[no-untyped-def]
+        nonlocal rounds
+        rounds += 1
+        return next_pages(pagers)
+
+    store.next_pages = count  # type: ignore[method-assign]
+    assert shown(list_range(store, TASK)) == dict.fromkeys(groups, 50)
+    assert rounds <= 9
+
+
+@pytest.mark.parametrize("page_size", [3, 1000])
+def test_what_is_not_for_a_pass_goes_alone(page_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large days, archived and huge originals, NULs, days inside of others, and listings that no S3 gives."""
+    monkeypatch.setattr(range_listing, "MAX_DAY_LOGS", 20)
+    store = MemoryStore(page_size=page_size)
+    small = [fill(store, "a/", 0, 5), fill(store, "z/", 1, 7)]
+    large = fill(store, "b/", 0, 40)
+    archived = fill(store, "c/", 0, 2)
+    store.archive(log_key(7, "c/", FIRST))
+    huge = fill(store, "d/", 0, 2)
+    store.put(log_key(9, "d/", FIRST), bytes(PIECE_BYTES + 1))
+    odd = fill(store, "e/", 0, 2)
+    key = log_key(0, "e/", FIRST)
+    store.objects[key] = store.objects[key]._replace(etag="é")
+    outer = fill(store, "f/", 0, 30)
+    inner = fill(store, f"f/{FIRST}-00-01/", 1, 3)
+    nul = fill(store, "n\0/", 0, 1)
+    listing = list_range(store, TASK)
+    assert list(shown(listing)) == small
+    assert shown(listing) == {small[0]: 5, small[1]: 7}
+    assert {large, archived, huge, odd, outer, nul} <= set(listing.alone)
+    # Where the rest of the outer day was skipped, reconcile reports what lies in it.
+    assert page_size == 3 or inner in listing.alone
+
+
+def test_a_range_of_any_length_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with so many days, and says where it goes on; nothing is seen twice or missed."""
+    monkeypatch.setattr(range_listing, "MAX_DAYS", 3)
+    store = MemoryStore()
+    groups = [fill(store, f"{number:02}/", 0, 2) for number in range(10)]
+    seen: list[DayGroup] = []
+    task = TASK
+    while True:
+        listing = list_range(store, task)
+        assert len(listing.days) <= 3
+        seen += shown(listing)
+        if listing.go_on_after is None:
+            break
+        task = RangeTask("bucket", "", TASK.window, start_after=listing.go_on_after)
+    assert seen == groups
+
+
+def test_a_day_whose_rest_cannot_be_listed_goes_alone() -> None:
+    """The others are shown."""
+    store = MemoryStore(page_size=5)
+    long = fill(store, "a/", 0, 30)
+    short = fill(store, "b/", 0, 3)
+
+    def fail(step: str, prefix: str) -> None:
+        if step == "list" and prefix == long.logs_prefix:
+            raise StorageError("no")
+
+    store.before = fail
+    listing = list_range(store, TASK)
+    assert (list(shown(listing)), listing.alone) == ([short], [long])
+
+
+def test_a_range_that_cannot_be_listed_is_an_error() -> None:
+    """Nothing is known of its day groups then."""
+    store = MemoryStore()
+
+    def fail(step: str, prefix: str) -> None:
+        raise StorageError("no")
+
+    store.before = fail
+    with pytest.raises(StorageError):
+        list_range(store, TASK)

@@ -1,0 +1,157 @@
+"""Neighbouring day groups go into one task; nothing falls between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.logs import log_key
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.errors import StorageError
+from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.rolling import spans
+from s3_log_roller.rolling.outcome import ScanOutcome
+from s3_log_roller.rolling.producer import tasks_in_range
+from s3_log_roller.rolling.range_listing import list_range
+from s3_log_roller.rolling.scan import Sighting, scan
+from s3_log_roller.rolling.spans import Span, cut_spans, interleave
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask
+from s3_log_roller.rolling.window import Window
+
+CUTOFF = date(2022, 8, 1)
+SCAN = ScanTask("bucket", "", Window(CUTOFF))
+FIRST = date(2022, 7, 1)
+
+
+def span_of(group: DayGroup) -> Span:
+    return Span(SCAN, "", Sighting(group, "", "", 0, 0, nested=False, in_order=True), [group])
+
+
+def cut(store: MemoryStore) -> list[Span]:
+    return list(cut_spans(scan(store, SCAN), SCAN))
+
+
+@pytest.fixture
+def small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "SPAN_GROUPS", 3)
+    monkeypatch.setattr(spans, "SPAN_LOGS", 20)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300)), max_size=400, unique=True))
+def test_interleaving_keeps_every_span_and_separates_neighbours(pairs: list[tuple[str, int]]) -> None:
+    """Nothing is lost or repeated."""
+    groups = [DayGroup("b", prefix, date(2022, 1, 1) + timedelta(days=n)) for prefix, n in sorted(pairs)]
+    mixed = [span.groups[0] for span in interleave(map(span_of, groups))]
+    assert sorted(mixed) == sorted(groups)
+
+
+def test_interleaving_alternates_target_prefixes() -> None:
+    """Three prefixes of three days each come out in turn."""
+    days = [date(2022, 1, d) for d in (1, 2, 3)]
+    groups = [DayGroup("b", prefix, day) for prefix in "abc" for day in days]
+    assert [span.groups[0].target_prefix for span in interleave(map(span_of, groups))] == list("abcabcabc")
+
+
+PREFIXES = ["", "a/", "a/2022-07-03-0/", "b-", "b/c/"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.sampled_from(PREFIXES), st.integers(0, 40)), st.integers(1, 30), max_size=20),
+    st.sampled_from([3, 10, 1000]),
+)
+def test_the_spans_of_a_scan_hold_every_day_group_once_and_whole(
+    days: dict[tuple[str, int], int], page_size: int
+) -> None:
+    """Each range, listed on its own, shows its day groups with all their logs, or sends them alone, and no others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spans, "SPAN_GROUPS", 3)
+        patch.setattr(spans, "SPAN_LOGS", 20)
+        store = MemoryStore(page_size=page_size)
+        logs: dict[DayGroup, int] = {}
+        for (prefix, day_number), count in days.items():
+            day = FIRST + timedelta(day_number)
+            for number in range(count):
+                store.put(log_key(number * 977, prefix, day), b"x")
+            if day < CUTOFF:
+                logs[DayGroup("bucket", prefix, day)] = count
+        store.put("a/2022-07-02-notes.txt", b"")
+        store.put("a/rollup-2022-07-02-00000000.tgz", b"")
+        seen: list[DayGroup] = []
+        for span in cut(store):
+            for task in span.tasks():
+                if isinstance(task, RollTask):
+                    seen.append(task.group)
+                    continue
+                listing = list_range(store, task)
+                assert listing.go_on_after is None
+                assert {one.group for one in tasks_in_range(store, task)} == {
+                    *(listed.originals.group for listed in listing.days),
+                    *listing.alone,
+                }
+                for listed in listing.days:
+                    assert len(listed.originals) == logs[listed.originals.group]
+                seen += [*(listed.originals.group for listed in listing.days), *listing.alone]
+        assert sorted(seen) == sorted(logs)
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_a_range_shows_the_rollups_behind_its_logs_or_says_that_it_does_not() -> None:
+    """Days of one prefix end before its rollups; the last range of a prefix holds them."""
+    store = MemoryStore()
+    for number in range(5):
+        store.put(log_key(1, "a/", FIRST + timedelta(number)), b"x")
+    store.put("a/rollup-2022-07-05-00000000.tgz", b"r")
+    first, last = (list_range(store, task) for span in cut(store) for task in span.tasks())  # type: ignore[arg-type]
+    assert [listed.rollups for listed in first.days] == [None] * 3
+    assert [[one.key for one in listed.rollups or []] for listed in last.days] == [
+        [],
+        ["a/rollup-2022-07-05-00000000.tgz"],
+    ]
+
+
+def test_in_a_bucket_that_lists_in_no_order_day_groups_go_one_by_one() -> None:
+    """No range of keys is known to hold them."""
+
+    def sightings() -> Generator[Sighting, None, ScanOutcome]:
+        for number in range(4):
+            group = DayGroup("bucket", "a/", FIRST + timedelta(number))
+            yield Sighting(group, f"k{number}", f"j{number}", number, number, nested=False, in_order=number < 2)
+        return ScanOutcome(4, 1)
+
+    (span,) = cut_spans(sightings(), SCAN)
+    assert [type(task) for task in span.tasks()] == [RollTask] * 4
+
+
+def test_what_was_found_before_a_scan_failed_is_not_dropped() -> None:
+    """The day groups seen until then become tasks, then the error comes."""
+
+    def sightings() -> Generator[Sighting, None, ScanOutcome]:
+        for number in range(2):
+            group = DayGroup("bucket", "a/", FIRST + timedelta(number))
+            yield Sighting(group, "", "", number, number, nested=False, in_order=True)
+        raise StorageError("no")
+
+    cutting = cut_spans(sightings(), SCAN)
+    assert [type(task) for task in next(cutting).tasks()] == [RollTask] * 2
+    with pytest.raises(StorageError):
+        next(cutting)
+
+
+def test_late_logs_of_a_ranges_last_day_still_belong_to_it(small_spans: None) -> None:
+    """The range ends where the day does, not at the last log that the scan saw."""
+    store = MemoryStore()
+    for number in range(6):
+        store.put(log_key(1, "a/", FIRST + timedelta(number)), b"x")
+    first, _ = cut(store)
+    late = log_key(80_000, "a/", FIRST + timedelta(2))
+    store.put(late, b"late")
+    (task,) = first.tasks()
+    assert isinstance(task, RangeTask)
+    listed = list_range(store, task).days[-1].originals
+    assert [f"a/{one.suffix}" for one in listed][-1] == late
+    assert parse_log_key(late) is not None
