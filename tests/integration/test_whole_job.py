@@ -185,13 +185,14 @@ def test_producer_and_worker_do_the_job_over_sqs_through_a_role(
     days = ("2022-07-01", "2022-07-02", "2022-07-03")
     bodies = fill(s3, bucket, [key for p in ("a/", "b/") for day in days for key in many_keys(p, day, 5)])
     role = SeaweedFS.role_arn("roller")
-    sent = run("producer", "--queue-name", queue_name, "--s3-role", role, "--prefixes", f"s3://{bucket}/")
+    prefixes = [f"s3://{bucket}/a/", f"s3://{bucket}/b/"]
+    sent = run("producer", "--queue-name", queue_name, "--s3-role", role, "--prefixes", *prefixes)
     assert sent.returncode == 0, sent.stderr
     waiting = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"])
-    assert waiting["Attributes"]["ApproximateNumberOfMessages"] == "6"
+    assert waiting["Attributes"]["ApproximateNumberOfMessages"] == "2"
     assert set(bodies) == set(keys_in(s3, bucket))
     one = run("worker", "--queue-name", queue_name, "--delete", "--count", "1", "--json")
-    assert json.loads(one.stdout)["day_groups_done"] == 1
+    assert json.loads(one.stdout)["day_groups_done"] == 3
     rest = run("worker", "--queue-name", queue_name, "--delete", "--processes", "2")
     assert rest.returncode == 0, rest.stderr
     assert_rolled_up(s3, bucket, tmp_path, bodies)

@@ -25,6 +25,7 @@ from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.aws_lambda.working import smaller_step
 from s3_log_roller.errors import OutOfTime, QueueError, StorageError, UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.rolling import spans
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role
@@ -200,8 +201,11 @@ class TestEvents:
         (metrics,) = metrics_in(capsys.readouterr().out)
         assert (metrics["DayGroupsFound"], metrics["ScanFailures"], metrics["request_id"]) == (2, 0, "request-1")
 
-    def test_a_failed_prefix_is_answered_once_tasks_are_sent(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_failed_prefix_is_answered_once_tasks_are_sent(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """An error would have Lambda run the event again, twice, and 40 tasks become 120. A metric tells instead."""
+        monkeypatch.setattr(spans, "SPAN_GROUPS", 1)
         store = MemoryStore("logs")
         for number in range(40):
             fill(store, f"{number:02}/", date(2022, 7, 1), 1)
@@ -224,8 +228,11 @@ class TestEvents:
         assert (metrics["Failures"], metrics["ScanFailures"]) == (1, 1)
 
     @pytest.mark.parametrize(("taken", "raises"), [(0, True), (10, False)])
-    def test_a_queue_that_fails_midway_is_answered(self, taken: int, raises: bool) -> None:
+    def test_a_queue_that_fails_midway_is_answered(
+        self, taken: int, raises: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """What is in the queue already is not sent again; the next schedule finds the rest."""
+        monkeypatch.setattr(spans, "SPAN_GROUPS", 1)
         store = MemoryStore("logs")
         for number in range(15):
             fill(store, f"{number:02}/", date(2022, 7, 1), 1)
