@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from hashlib import md5
 from itertools import islice
 from random import Random
@@ -16,7 +16,7 @@ from tests.support.simulation.schedule import Schedule
 
 from s3_log_roller.errors import AlreadyExists, ObjectGone, StorageError
 from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
-from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
+from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page, Pager
 
 T = TypeVar("T")
 
@@ -105,21 +105,43 @@ class Connection:
         self._answer("list")
         return page
 
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        return [self._next_page(pager) for pager in pagers]
+
+    def _next_page(self, pager: Pager) -> Page | StorageError:
+        try:
+            page = self.list_page(pager.prefix, pager.start_after)
+            pager.take(page)
+        except StorageError as error:
+            return error
+        return page
+
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for wanted in ranges:
-            self._send("fetch")
-            stored = self._bucket.objects.get(wanted.key)
-            if stored is None or stored.etag != wanted.etag:
-                raise ObjectGone(f"{wanted.key} is gone")
-            body = stored.body[wanted.offset : wanted.offset + wanted.length]
-            if parse_rollup_key(wanted.key):
-                self._read[wanted.key, wanted.etag].update(range(wanted.offset, wanted.offset + len(body)))
-                if body and self._happens(self._odds.flipped_read):
-                    place = int(self._rng.random() * len(body))
-                    body = body[:place] + bytes((body[place] ^ 1,)) + body[place + 1 :]
-                    self._schedule.note(f"reads {wanted.key} with byte {wanted.offset + place} flipped")
-            self._answer("fetch")
-            yield body, md5(body).digest() if wanted.whole else b""
+            yield self._fetch_one(wanted)
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        for wanted in ranges:
+            try:
+                answer: tuple[bytes, bytes] | StorageError = self._fetch_one(wanted)
+            except StorageError as error:
+                answer = error
+            yield answer
+
+    def _fetch_one(self, wanted: ByteRange) -> tuple[bytes, bytes]:
+        self._send("fetch")
+        stored = self._bucket.objects.get(wanted.key)
+        if stored is None or stored.etag != wanted.etag:
+            raise ObjectGone(f"{wanted.key} is gone")
+        body = stored.body[wanted.offset : wanted.offset + wanted.length]
+        if parse_rollup_key(wanted.key):
+            self._read[wanted.key, wanted.etag].update(range(wanted.offset, wanted.offset + len(body)))
+            if body and self._happens(self._odds.flipped_read):
+                place = int(self._rng.random() * len(body))
+                body = body[:place] + bytes((body[place] ^ 1,)) + body[place + 1 :]
+                self._schedule.note(f"reads {wanted.key} with byte {wanted.offset + place} flipped")
+        self._answer("fetch")
+        return body, md5(body).digest() if wanted.whole else b""
 
     def etag_is_md5(self, key: str) -> bool:
         return True
@@ -153,6 +175,17 @@ class Connection:
         if self._happens(self._odds.retried):
             raise AlreadyExists(f"{key} exists")
         return etag
+
+    def publish_all(
+        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+    ) -> dict[str, str | StorageError]:
+        answers: dict[str, str | StorageError] = {}
+        for key in last_look(list(objects)):
+            try:
+                answers[key] = self.put_if_absent(key, objects[key])
+            except StorageError as error:
+                answers[key] = error
+        return answers
 
     def _delete(self, batch: list[tuple[str, str]], proven: set[tuple[str, str]]) -> list[tuple[str, str]]:
         """(key, reason or nothing) of each."""

@@ -101,6 +101,7 @@ class SimulatedDelivery:
     def __init__(self, queue: SimulatedQueue, message: Message) -> None:
         self.body = message.body
         self.message_id = str(message.number)
+        self.receives = message.receives
         self._queue = queue
         self._message = message
 

@@ -20,18 +20,19 @@ from tests.support.simulation.task_queue import SimulatedQueue
 from s3_log_roller.errors import OutOfTime, QueueError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.producer import find_tasks
 from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.roll import roll
+from s3_log_roller.rolling.runner import Outcome, Result, Unfinished, attempt
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.tasks import RollTask, ScanTask, WorkTask
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.rolling.worker import Result, Unfinished, Worker, attempt
+from s3_log_roller.rolling.worker import Worker
 from s3_log_roller.uris import Role
 
 PREFIX = "p/"
-DAYS = (DAY, DAY + timedelta(1))
+DAYS = (DAY, DAY + timedelta(1), DAY + timedelta(2))
 WINDOW = Window(TODAY)
 YOUNG = 1_657_400_000
 OLD = 1_656_800_000
@@ -40,7 +41,7 @@ MAX_WORKERS_STARTED = 12
 
 
 @dataclass
-class Outcome:
+class Played:
     """What became of one schedule."""
 
     turns: int = 0
@@ -68,10 +69,10 @@ class World:
         self._workers_started = 0
         self._restarts = 0
 
-    def run(self) -> Outcome:
+    def run(self) -> Played:
         """Play the schedule, then let one worker finish in peace; raises `Broken` if a promise was broken."""
         rng = self.rng
-        for day in DAYS[: rng.choice((1, 1, 2))]:
+        for day in DAYS[: rng.choice((1, 2, 3))]:
             for number in rng.sample(range(1, 40), rng.randint(1, 6)):
                 self._deliver(number, day)
         for number in range(rng.choice((1, 2, 2, 3))):
@@ -107,7 +108,7 @@ class World:
         """A lifecycle rule deletes originals, rolled up or not; the first of the day, most likely."""
         for _ in range(int(self.rng.random() * 80)):
             self.schedule.pause()
-        for key in sorted(self.bucket.logs())[: self.rng.choice((1, 1, 2))]:
+        for key in sorted(self.bucket.logs())[: self.rng.choice((1, 2, 3))]:
             self.schedule.note(f"expires {key}")
             self.ledger.expired.add(key)
             self.bucket.remove(key)
@@ -159,22 +160,22 @@ class World:
         for day in sorted({log.day for log in map(parse_log_key, self.bucket.logs()) if log}):
             connection.begin_task()
             task = RollTask(DayGroup(self.bucket.name, PREFIX, day), WINDOW)
-            outcome = roll_once(connection, task, options, Pace())
+            outcome = reconcile(connection, task, options, today=TODAY)
             if outcome.remaining:
                 raise Broken(f"{outcome.remaining} originals remain after a run in peace")
         self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
         if left := self.bucket.logs():
             raise Broken(f"a deleting run in peace left {sorted(left)}")
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> Played:
         rollups = self.bucket.rollups()
         doubled = Counter(self.ledger.cause(firsts) for firsts in self.ledger.doubled(rollups).values())
-        return Outcome(self.schedule.turns, self.ledger.deletes, self._restarts, len(rollups), doubled)
+        return Played(self.schedule.turns, self.ledger.deletes, self._restarts, len(rollups), doubled)
 
 
-def roll_once(store: Connection, task: RollTask, options: RollOptions, pace: Pace) -> RollOutcome:
+def roll_once(store: Connection, task: WorkTask, options: RollOptions, pace: Pace) -> Outcome:
     """The one place where the simulation calls the rolling core."""
-    return reconcile(store, task, options, today=TODAY, pace=pace)
+    return roll(store, task, options, today=TODAY, pace=pace)
 
 
 class _ShortPace(Pace):
@@ -199,19 +200,20 @@ class _Runner:
         self._rng = rng
         self._short_of_time = short_of_time
 
-    def submit(self, task: RollTask) -> Future[Result]:
+    def submit(self, task: WorkTask) -> Future[Result]:
         future: Future[Result] = Future()
         self._connection.begin_task()
         pace = Pace()
         if self._short_of_time and self._rng.random() < self._short_of_time:
             pace = _ShortPace(self._rng.randint(1, 3))
 
-        def roll(task: RollTask) -> RollOutcome:
+        def run(task: WorkTask) -> Outcome:
             return roll_once(self._connection, task, self._options, pace)
 
         try:
-            future.set_result(attempt(roll, task))
+            future.set_result(attempt(run, task))
         except OutOfTime:
+            assert isinstance(task, RollTask)
             future.set_result(Unfinished(replace(task, max_members=1)))
         return future
 
@@ -231,7 +233,7 @@ def _today() -> date:
     return TODAY
 
 
-def play(seed: int) -> Outcome:
+def play(seed: int) -> Played:
     """One schedule; raises `Broken` with its seed if a promise was broken."""
     try:
         return World(seed).run()
