@@ -8,6 +8,7 @@
 # make bench     measures, beside the tools people use instead, and writes docs/evidence/benchmarks.md (best on a quiet machine)
 # make docs-reference  writes the pages of docs/reference that follow from the program's options
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
+# make screenshots     shows the page of a sample plan in Chromium and keeps pictures of it in docs/images
 # make check     the linters and the type checker only
 # make dist      builds what is released on PyPI into dist/
 # make install   the program alone, into .venv
@@ -21,7 +22,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test test-all prove fuzz bench docs-reference transcripts check install lambda lock clean
+.PHONY: demo test test-all prove fuzz bench docs-reference screenshots transcripts check install lambda lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -70,6 +71,9 @@ bench: .venv-bench/.installed
 docs-reference: .venv/.dev-installed
 	$(BIN)/python docs/write_reference.py
 	$(BIN)/python deploy/write_readmes.py
+
+screenshots: .venv/.dev-installed
+	$(BIN)/python -m docs.write_screenshots
 
 transcripts: .venv/.dev-installed
 	$(BIN)/python docs/write_transcripts.py
@@ -132,7 +136,7 @@ COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_
 
 # One set of versions for all: dev.lock is resolved, the others are parts of it. `uv.lock` would name the registry.
 lock: .venv/.created
-	$(COMPILE) --extra demo --extra dev --group build -o requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra demo --extra dev --extra report --group build -o requirements/dev.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --extra demo -o requirements/demo.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -11,11 +12,13 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from s3_log_roller import clock
 from s3_log_roller.cli import options, prefixes
-from s3_log_roller.errors import RollerError
+from s3_log_roller.errors import RollerError, UsageError
 
 if TYPE_CHECKING:
     from s3_log_roller.aws.buckets import Buckets
@@ -54,6 +57,7 @@ def add_plan_arguments(parser: ArgumentParser, title: str = "the plan") -> None:
         metavar="N",
         help=f"how long the logs are kept (default {DEFAULT_KEEP_DAYS})",
     )
+    group.add_argument("--html", metavar="FILE", help="also write the plan as a page: one file that needs nothing else")
     group.add_argument("--prices", metavar="FILE", help="prices to use instead of those in the package")
     group.add_argument(
         "--lambda-memory",
@@ -69,6 +73,8 @@ def plan_from(args: Namespace) -> Plan:
     from s3_log_roller.aws.buckets import Buckets
     from s3_log_roller.planning.plan import Terms, make_plan
 
+    if args.html:
+        import_page()  # before anything is listed
     places = prefixes.places_from(args)
     excluded = prefixes.exclusions_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
@@ -104,6 +110,8 @@ def show(plan: Plan, args: Namespace) -> int:
     """Print the plan as the options say; the exit code tells whether every prefix could be planned."""
     from s3_log_roller.cli.output import print_result
 
+    if args.html:
+        _write_page(plan, args.html)
     if args.json:
         from s3_log_roller.planning.document import to_json
 
@@ -115,6 +123,27 @@ def show(plan: Plan, args: Namespace) -> int:
     if not plan.failures:
         return 0
     return 3 if plan.inventories else 1
+
+
+def _write_page(plan: Plan, path: str) -> None:
+    page = import_page()
+    try:
+        Path(path).write_text(page.render_page(plan), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--html {path} cannot be written: {error.strerror}") from error
+
+
+def import_page() -> ModuleType:
+    """`planning.page`, which needs a library that not everybody has. Raises `UsageError`."""
+    try:
+        return importlib.import_module("s3_log_roller.planning.page")
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        raise UsageError(
+            "--html needs jinja2, which is not installed: "
+            "pip install '<the path or URL that you installed s3-log-roller from>[report]'"
+        ) from error
 
 
 def screen() -> Screen:

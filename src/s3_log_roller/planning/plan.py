@@ -193,14 +193,22 @@ def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], prices: P
     total = sum_figures(days, scan_lists=found.scan_lists)
     old = _rollups([rollup.size for day in (*found.days, *found.settled) for rollup in day.rollups])
     new = _rollups([day.rollup_bytes for day in days if day.rollup_bytes])
-    originals = Objects(total.logs, total.bytes, sum(day.found.billed_bytes for day in days))
+    originals = _originals(days)
+    staying = _originals([day for day in days if day.found.problem] if terms.delete else days)
     lambda_gb_s = total.lambda_s * terms.lambda_memory_mb / 1024
     return Money(
         run_cost(prices, total.requests, lambda_gb_s, total.day_groups),
         keep_in(prices, STANDARD, originals + old).monthly,
-        keep_in(prices, STANDARD, old + new if terms.delete else originals + old + new).monthly,
+        keep_in(prices, STANDARD, old + new + staying).monthly,
         tuple(keep_in(prices, name, originals + old) for name in prices.storage_gb_month),
         tuple(keep_in(prices, name, old + new) for name in prices.storage_gb_month),
+    )
+
+
+def _originals(days: Sequence[PlannedDay]) -> Objects:
+    found = [day.found for day in days]
+    return Objects(
+        sum(day.logs for day in found), sum(day.bytes for day in found), sum(day.billed_bytes for day in found)
     )
 
 
