@@ -1,4 +1,4 @@
-"""What the commands that read have in common: their options, the stores they read, and running a query."""
+"""What the commands that read share: their options, the stores they read, and running a query."""
 
 from __future__ import annotations
 
@@ -24,42 +24,46 @@ if TYPE_CHECKING:
     from s3_log_roller.reading.targets import OpenBuckets
     from s3_log_roller.store import ReadStore, Store
 
-WHERE_FROM: Final = "s3://BUCKET/PREFIX of logs and rollups at any depth, a rollup, or the path of a local .tgz"
+WHERE_FROM: Final = (
+    "s3://BUCKET/PREFIX (searched at any depth), the URI of a rollup or a log, or the path of a local .tgz"
+)
 
 
 def add_selection_arguments(parser: ArgumentParser) -> None:
-    """Which logs."""
+    """Add the options that select logs."""
     group = parser.add_argument_group("which logs")
     group.add_argument(
-        "--since", metavar="TIME", help="first day, hour, minute or second: 2022-07-01, 2022-07-01T05, …T05:00 (UTC)"
+        "--since",
+        metavar="TIME",
+        help="first day, hour, minute or second (UTC): 2022-07-01, 2022-07-01T05, 2022-07-01T05:30",
     )
-    group.add_argument("--until", metavar="TIME", help="last day, hour, minute or second that counts")
-    group.add_argument("--member", action="append", metavar="NAME", help="only the log of that name; may be repeated")
+    group.add_argument("--until", metavar="TIME", help="last day, hour, minute or second; all of it counts")
+    group.add_argument("--member", action="append", metavar="NAME", help="only the log with this name; may be repeated")
 
 
 def add_format_arguments(parser: ArgumentParser) -> None:
-    """How records are written."""
+    """Add the option that says how records are printed."""
     parser.add_argument(
         "--output",
         choices=("text", "json", "csv"),
         default="text",
-        help="text: as S3 wrote them (default); json: an object a line; csv: with the fields' names first",
+        help="text: as S3 wrote it (default); json: one object per line; csv: a table with a header",
     )
 
 
 def add_processes_argument(parser: ArgumentParser) -> None:
-    """On how many processors."""
+    """Add the option that says how many processes to use."""
     parser.add_argument(
         "--processes",
         type=options.at_least(1, 256),
         default=usable_processors(),
         metavar="N",
-        help="processes that work at a time (default: one per processor)",
+        help="processes to work with (default: one per processor)",
     )
 
 
 def add_reading_arguments(parser: ArgumentParser, quiet: str = "log only warnings and errors") -> None:
-    """How to reach AWS, and what to log."""
+    """Add the options that say how to reach AWS and what to log."""
     options.add_connection_arguments(parser)
     parser.add_argument(
         "--s3-role", metavar="ARN", help="role to assume for S3 (default: none, your own credentials are used)"
@@ -80,28 +84,28 @@ def usable_processors() -> int:
 
 
 def sources_from(texts: list[str]) -> list[Source]:
-    """URIs and paths; what another URI covers is left out. Raises `UsageError`."""
+    """The URIs and paths, without URIs that another one covers. Raises `UsageError`."""
     uris = merge_prefixes([S3Uri.parse(text) for text in texts if "://" in text])
     wanted: dict[Source, None] = dict.fromkeys(S3Uri.parse(text) if "://" in text else text for text in texts)
     return [source for source in wanted if isinstance(source, str) or source in uris]
 
 
 def selection_from(args: Namespace) -> Selection:
-    """The logs asked for. Raises `UsageError`."""
+    """The selection that the options describe. Raises `UsageError`."""
     from s3_log_roller.reading.selection import Selection
 
     return Selection.parse(args.since, args.until, args.member)
 
 
 def nothing_found(args: Namespace) -> str:
-    """What to say when no log came out and nothing failed."""
-    what = f"no log called {' or '.join(args.member)}" if args.member else "no log of the time asked for"
-    return f"{what} is in {', '.join(args.uris)}"
+    """The message for a run that found no log, although nothing failed."""
+    what = f"no log called {' or '.join(args.member)}" if args.member else "no log of this time"
+    return f"there is {what} in {', '.join(args.uris)}"
 
 
 @dataclass
 class Session:
-    """What a command that reads works with."""
+    """The stores that a command reads, and how many things could not be read."""
 
     stores: Stores
     open_stores: OpenStores
@@ -110,18 +114,18 @@ class Session:
 
     @property
     def exit_code(self) -> int:
-        """3 if something could not be read."""
+        """3 if something could not be read, else 0."""
         return 3 if self.failures else 0
 
     def failed(self, message: str) -> None:
-        """Say what cannot be read; the rest goes on."""
+        """Tell of something that cannot be read, and count it."""
         self.failures += 1
         note(message)
 
 
 @contextmanager
 def open_session(args: Namespace) -> Iterator[Session]:
-    """Everything to read with. Raises `UsageError`."""
+    """Open a session as the options say. Raises `UsageError`."""
     connection = options.connection_from(args)
     role = options.role_from(args)
     open_stores = partial(opened_stores, connection, role)
@@ -168,7 +172,7 @@ def run_query(
     query: Query,
     processes: int,
 ) -> Findings:
-    """Write what the query finds as it is found, and count it."""
+    """Print what the query finds as it is found, and count it."""
     from s3_log_roller.reading.formats import csv_header
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.lines import Findings

@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from s3_log_roller.reading.selection import Selection
 
 DESCRIPTION: Final = (
-    "Writes log records to standard output, in the order of the logs' names, out of rollups and of logs not yet rolled "
-    "up alike. Of a rollup only the parts that hold what is asked for are fetched."
+    "Prints log records in the order of the logs' names, whether the logs are rolled up or not. Of a rollup it fetches "
+    "only the parts that hold what you ask for."
 )
 EXAMPLES: Final = """\
 examples:
   s3-log-roller cat s3://my-logs/example.com/ --since 2022-07-01T05:00 --until 2022-07-01T05:59
-  s3-log-roller cat s3://my-logs/example.com/2022-07-01-05-15-43-42117B9A70B0F1BA      rolled up or not
+  s3-log-roller cat s3://my-logs/example.com/2022-07-01-05-15-43-42117B9A70B0F1BA
   s3-log-roller cat s3://my-logs/example.com/ --output json | jq .remote_ip
-  s3-log-roller cat rollup-2022-07-01-e26daa03.tgz
+  s3-log-roller cat rollup-2022-07-01-b33e1e0a.tgz
 
---since and --until look at the times in the logs' names, when they were delivered; a record may be hours older.
+--since and --until look at the times in the logs' names. That is when S3 delivered them; a record can be hours older.
 """
 EXIT_CODES: Final = {
     0: "all records asked for were written",
@@ -48,7 +48,7 @@ IF_INTERRUPTED: Final = "the output is not complete"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the options of the command."""
     parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
     add_selection_arguments(parser)
     add_format_arguments(parser)
@@ -57,7 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Write the records; the exit code tells whether all of them could be read."""
+    """Print the records. Return an exit code that says whether all of them could be read."""
     from s3_log_roller.reading.lines import Query
 
     selection = selection_from(args)

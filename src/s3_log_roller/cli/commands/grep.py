@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from s3_log_roller.reading.lines import Findings, Query, Show
 
 DESCRIPTION: Final = (
-    "Searches log records, as grep does, in rollups and in logs not yet rolled up, on all processors. What it finds "
-    "comes in the order of the logs' names."
+    "Searches log records as grep does, in rollups and in logs that are not rolled up yet, on all processors. It "
+    "prints what it finds in the order of the logs' names."
 )
 EXAMPLES: Final = """\
 examples:
@@ -38,44 +38,51 @@ examples:
   s3-log-roller grep --where 'status=403 operation=REST.GET.OBJECT' s3://my-logs/ --output json
   s3-log-roller grep --where 'bytes_sent>1000000 time>=2022-07-01T05:00 agent~"^curl/"' s3://my-logs/
 
---where takes words FIELD=VALUE (or != < <= > >=, ~ and !~ for regular expressions of Python) that have to hold all;
-the fields are those of --output json, - is null. With --where alone the PATTERN is left out, or given with -e.
+--where takes terms like FIELD=VALUE; a record must match every term. The operators are = != < <= > >=, and ~ and !~ for
+regular expressions. The fields are those of --output json; - means that the field is empty. With --where you can leave
+the PATTERN out, or give it with -e.
 """
 EXIT_CODES: Final = {
     0: "something was found",
     1: "nothing was found",
-    2: "an error, or something could not be read; as with grep",
+    2: "error, or something could not be read; the same codes as grep",
 }
 IF_INTERRUPTED: Final = "the output is not complete"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.conflict_handler = "resolve"  # for groups made from here on: grep's -h is no help
-    parser.add_argument(
-        "pattern", metavar="PATTERN", help="what to search for; left out with -e, or with --where alone"
-    )
+    """Add the options of the command."""
+    parser.conflict_handler = "resolve"  # for groups made from here on: grep's -h is not help
+    parser.add_argument("pattern", metavar="PATTERN", help="what to search for; not needed with -e or --where")
     uris = parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
-    uris.required = False  # where PATTERN is left out, the first URI is in its place
-    parser.add_argument("-e", "--regexp", metavar="PATTERN", help="the pattern, where it could be taken for an option")
+    uris.required = False  # without a PATTERN, the first URI is in its place
+    parser.add_argument("-e", "--regexp", metavar="PATTERN", help="the pattern, also if it begins with a minus")
     syntax = parser.add_mutually_exclusive_group()
-    syntax.add_argument("-E", "--extended-regexp", action="store_true", help="an extended regular expression: a+|b")
-    syntax.add_argument("-F", "--fixed-strings", action="store_true", help="the pattern is what it looks like")
+    syntax.add_argument(
+        "-E", "--extended-regexp", action="store_true", help="PATTERN is an extended regular expression, such as a+|b"
+    )
+    syntax.add_argument("-F", "--fixed-strings", action="store_true", help="PATTERN is plain text")
     syntax.add_argument("-G", "--basic-regexp", action="store_true", help=SUPPRESS)
-    parser.add_argument("-i", "--ignore-case", action="store_true", help="upper and lower case are the same")
-    parser.add_argument("-v", "--invert-match", action="store_true", help="lines that do not match the pattern")
-    parser.add_argument("-c", "--count", action="store_true", help="how many lines, for each rollup or log")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="do not tell upper from lower case")
+    parser.add_argument("-v", "--invert-match", action="store_true", help="print the lines that do not match")
     parser.add_argument(
-        "-l", "--files-with-matches", action="store_true", help="only the names of logs with such lines"
+        "-c", "--count", action="store_true", help="print only the number of lines, for each rollup or log"
+    )
+    parser.add_argument(
+        "-l", "--files-with-matches", action="store_true", help="print only the names of the logs that have such lines"
     )
     names = parser.add_argument_group("names of logs").add_mutually_exclusive_group()
-    names.add_argument("-H", "--with-filename", action="store_true", help="the name of the log in front of each line")
-    names.add_argument("-h", "--no-filename", action="store_true", help="no names (default where one file is searched)")
-    parser.add_argument("--where", action="append", metavar="TERMS", help="only records whose fields fit")
+    names.add_argument(
+        "-H", "--with-filename", action="store_true", help="print the name of the log in front of each line"
+    )
+    names.add_argument(
+        "-h", "--no-filename", action="store_true", help="print no names (default if only one file is searched)"
+    )
+    parser.add_argument("--where", action="append", metavar="TERMS", help="only records whose fields match all terms")
     add_selection_arguments(parser)
     add_format_arguments(parser)
     add_processes_argument(parser)
-    add_reading_arguments(parser, quiet="write nothing, stop at the first match")
+    add_reading_arguments(parser, quiet="print nothing and stop at the first match")
 
 
 def run(args: Namespace) -> int:

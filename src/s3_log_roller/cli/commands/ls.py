@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from s3_log_roller.reading.groups import Group
 
 DESCRIPTION: Final = (
-    "Lists the rollups under prefixes: day, members, bytes of the originals, bytes packed. A few hundred bytes of each "
-    "rollup are fetched for it."
+    "Lists the rollups under prefixes with their day, the number of logs in them (members), the bytes of the originals "
+    "and of the rollup. It fetches a few hundred bytes of each rollup."
 )
 EXAMPLES: Final = """\
 examples:
   s3-log-roller ls s3://my-logs/
   s3-log-roller ls s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
-  s3-log-roller ls --members s3://my-logs/example.com/rollup-2022-07-01-e26daa03.tgz
+  s3-log-roller ls --members s3://my-logs/example.com/rollup-2022-07-01-b33e1e0a.tgz
 
-With --members the columns are: time of the original (LastModified), bytes, rollup:member.
+With --members the columns are the time of the original (LastModified), its bytes, and rollup:member.
 """
 EXIT_CODES: Final = {
     0: "everything asked for is listed",
@@ -41,15 +41,15 @@ IF_INTERRUPTED: Final = "the list is not complete"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the options of the command."""
     parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
-    parser.add_argument("--members", action="store_true", help="list what is inside the rollups")
+    parser.add_argument("--members", action="store_true", help="list the logs in the rollups")
     add_selection_arguments(parser)
     add_reading_arguments(parser)
 
 
 def run(args: Namespace) -> int:
-    """Write the list; the exit code tells whether every rollup could be looked at."""
+    """Print the list. Return an exit code that says whether every rollup could be read."""
     from s3_log_roller.reading.groups import find_groups
 
     selection = selection_from(args)

@@ -1,4 +1,4 @@
-"""`restore`: put originals back."""
+"""`restore`: extract originals from rollups."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from s3_log_roller.reading.restoring import Restored
 
 DESCRIPTION: Final = (
-    "Puts originals back as they were, out of rollups. Where a log of the same name is already, it is left alone: "
-    "counted if it is the same, an error if it differs."
+    "Extracts originals from rollups, byte for byte, into a directory or a bucket. A log that is in the target already "
+    "is left alone; if it differs, that is an error."
 )
 EXAMPLES: Final = """\
 examples:
   s3-log-roller restore s3://my-logs/example.com/ --since 2022-07-01 --to ./logs
   s3-log-roller restore s3://my-logs/example.com/ --until 2022-07-31 --to s3://my-logs/example.com/
-  s3-log-roller restore rollup-2022-07-01-e26daa03.tgz --member 2022-07-01-05-15-43-42117B9A70B0F1BA --to .
+  s3-log-roller restore rollup-2022-07-01-b33e1e0a.tgz --member 2022-07-01-05-15-43-42117B9A70B0F1BA --to .
 
-Below the target, logs lie as their rollups lie below the folder of the URI: with s3://my-logs/logs/ (or
-s3://my-logs/logs/exam) the logs of logs/example.com/ go to TARGET/example.com/. In a directory they get the originals'
-times. S3 sets LastModified itself: there it is the time of the restore, and the original's stays in the rollup's index.
+The target gets the folders that the rollups have below the folder of the URI: with s3://my-logs/logs/ (or
+s3://my-logs/logs/exam) the logs of logs/example.com/ go to TARGET/example.com/. In a directory, files get the times of
+the originals. S3 does not allow that: in a bucket, LastModified is the time of the restore.
 """
 EXIT_CODES: Final = {
     0: "every log asked for is in the target",
@@ -45,16 +45,16 @@ IF_INTERRUPTED: Final = "the logs restored so far are in the target; run again t
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the options of the command."""
     parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
-    parser.add_argument("--to", required=True, metavar="TARGET", help="a directory, or s3://BUCKET/PREFIX")
+    parser.add_argument("--to", required=True, metavar="TARGET", help="directory or s3://BUCKET/PREFIX to restore to")
     add_selection_arguments(parser)
     add_processes_argument(parser)
     add_reading_arguments(parser)
 
 
 def run(args: Namespace) -> int:
-    """Restore; the exit code tells whether every log asked for is there now."""
+    """Restore. Return an exit code that says whether every log asked for is there now."""
     from s3_log_roller.local_files import LOCAL
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.operations import Restore

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from s3_log_roller.reading.proofs import Proof
 
 DESCRIPTION: Final = (
-    "Reads rollups whole and proves every member: its header and its MD5 against the index, and the originals where "
-    "they still exist. A tarball without an index is read to its end, which proves its checksums."
+    "Reads rollups whole and checks the header and the MD5 of every log in them against the index, and against the "
+    "original if it still exists. A tarball without an index is read to its end, as far as gzip and tar can check it."
 )
 EXAMPLES: Final = """\
 examples:
   s3-log-roller verify s3://my-logs/
   s3-log-roller verify s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
-  s3-log-roller verify rollup-2022-07-01-e26daa03.tgz
+  s3-log-roller verify rollup-2022-07-01-b33e1e0a.tgz
 """
 EXIT_CODES: Final = {
     0: "every rollup is right",
@@ -38,7 +38,7 @@ NAMED_MEMBERS: Final = 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the options of the command."""
     parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
     group = parser.add_argument_group("which rollups")
     group.add_argument("--since", metavar="DAY", help="first day")
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Say for every rollup what it is worth; the exit code tells whether all are right."""
+    """Print a line for every rollup. Return an exit code that says whether all are right."""
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.operations import Prove
     from s3_log_roller.reading.parallel import Failure, batches, run_all
