@@ -1,8 +1,9 @@
-"""Break the safety core one place at a time and see whether the tests notice.
+"""Break the program one place at a time and see whether the tests notice.
 
-    .venv/bin/python -m proof.mutate                      every line, broken in one way
-    .venv/bin/python -m proof.mutate --all                every line, in every way this knows
-    .venv/bin/python -m proof.mutate rollup/verify.py     one file
+    .venv/bin/python -m proof.mutate                           every line, broken in one way
+    .venv/bin/python -m proof.mutate --all                     every line, in every way this knows
+    .venv/bin/python -m proof.mutate rollup/verify.py reading  one file, or one folder
+    .venv/bin/python -m proof.mutate --part 2/3                every third change, from the second on
 
 Each mutant is a copy of `src` in a temporary directory with one change in one file; the tests that guard the file run
 on it until one fails. What no test notices is printed as SURVIVED, with the change. Survivors that are known to be
@@ -11,6 +12,7 @@ harmless stand, with the reason, in docs/evidence/reliability.md.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import copy
 import os
@@ -20,7 +22,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -34,26 +36,25 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "s3_log_roller"
 TIMEOUT_SECONDS = 60
 MAX_BYTES = 3 << 30
-CORE = {
-    "rolling/reconcile.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
-    "rollup/stored.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
-    "rollup/matching.py": ["tests/unit/rollup/test_matching.py", "tests/unit/rolling/test_reconcile.py"],
-    "rollup/verify.py": ["tests/unit/rolling/test_reconcile.py", "tests/unit/rolling/test_safety.py"],
-    "rollup/reader.py": ["tests/unit/rollup/test_damage.py", "tests/unit/rolling/test_safety.py"],
-    "aws/s3/bucket.py": ["tests/unit/aws/s3/test_listing.py"],
-    "aws/s3/deletes.py": ["tests/unit/aws/s3/test_deletes.py"],
-    "aws/s3/fetching.py": ["tests/unit/aws/s3/test_fetching.py"],
-    "aws/s3/uploads.py": ["tests/unit/aws/s3/test_uploads.py"],
-    "aws/s3/xml.py": [
-        "tests/unit/aws/s3/test_listing.py",
-        "tests/unit/aws/s3/test_deletes.py",
-        "tests/unit/aws/s3/test_uploads.py",
-        "tests/unit/fuzz/test_corpus.py",
-    ],
-    "rollup/originals.py": ["tests/unit/rollup/test_originals.py", "tests/unit/rollup/test_format.py"],
-    "rollup/index.py": ["tests/unit/rollup/test_format.py"],
-    "rolling/worker.py": ["tests/unit/rolling/test_worker.py"],
+BROKEN = [
+    "rolling",
+    "rollup",
+    "reading",
+    "aws/s3",
+    "aws/sqs.py",
+    "aws_lambda",
+    "store.py",
+    "log_keys.py",
+    "children.py",
+]
+"""Folders and files of the package: what decides about logs, and what says how they are."""
+GUARDED_ELSEWHERE = {
+    "rollup": ["tests/unit/rolling"],
+    "reading": ["tests/unit/cli/test_reading_commands.py"],
+    "aws/s3": ["tests/unit/fuzz/test_corpus.py"],
+    "children.py": ["tests/unit/rolling/test_processes.py"],
 }
+"""Tests beside those in the folder of tests/unit that mirrors the file's own."""
 OTHER_COMPARISON = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -197,30 +198,60 @@ def _run_tests(directory: str, tests: list[str]) -> NoReturn:
     os._exit(code != 0)
 
 
+def files(wanted: Iterable[str]) -> list[str]:
+    """The files to break, from names of files and folders."""
+    found = []
+    for name in wanted:
+        path = PACKAGE / name
+        modules = [path] if path.is_file() else sorted(path.glob("*.py"))
+        found += [module.relative_to(PACKAGE).as_posix() for module in modules if module.stat().st_size > 100]
+    return found
+
+
+def guards(file: str) -> list[str]:
+    """The tests that guard a file: its own, those of its package, and those that use it from elsewhere."""
+    path = Path(file)
+    folder = ROOT / "tests" / "unit" / path.parent
+    own = folder / f"test_{path.stem}.py"
+    package = sorted(folder.glob("test_*.py")) if path.parent != Path() else []
+    elsewhere = [ROOT / test for key in (file, path.parent.as_posix()) for test in GUARDED_ELSEWHERE.get(key, [])]
+    ordered = [*([own] if own.exists() else []), *package, *elsewhere]
+    return list(dict.fromkeys(str(test.relative_to(ROOT)) for test in ordered))
+
+
+def break_file(file: str, *, every_change: bool, part: int, parts: int) -> int:
+    """Try the changes to one file; returns how many survived."""
+    tests = guards(file)
+    source = (PACKAGE / file).read_text()
+    if is_noticed(file, tests, ast.parse(source)):
+        sys.exit(f"{file}: the tests fail without any change")
+    survived = total = 0
+    tried: set[int] = set()
+    for number, (line, what, module) in enumerate(changes(source)):
+        if number % parts != part or (line in tried and not every_change):
+            continue
+        tried.add(line)
+        total += 1
+        print(f"{file}:{line} {total}", end="\r", file=sys.stderr, flush=True)
+        if not is_noticed(file, tests, module):
+            survived += 1
+            print(f"SURVIVED {file}:{line} {what}", flush=True)
+    print(f"{file}: {total - survived} of {total} changes noticed", flush=True)
+    return survived
+
+
 def main() -> int:
     """Try the changes; the exit code tells whether any survived."""
-    every_change = "--all" in sys.argv
-    wanted = [file for file in sys.argv[1:] if file != "--all"] or list(CORE)
-    survived = 0
-    for file in wanted:
-        tests = [test for test in CORE[file] if (ROOT / test).exists()]
-        source = (PACKAGE / file).read_text()
-        if is_noticed(file, tests, ast.parse(source)):
-            sys.exit(f"{file}: the tests fail without any change")
-        noticed = total = 0
-        tried: set[int] = set()
-        for line, what, module in changes(source):
-            if line in tried and not every_change:
-                continue
-            tried.add(line)
-            total += 1
-            print(f"{file}:{line} {total}", end="\r", file=sys.stderr, flush=True)
-            if is_noticed(file, tests, module):
-                noticed += 1
-            else:
-                survived += 1
-                print(f"SURVIVED {file}:{line} {what}", flush=True)
-        print(f"{file}: {noticed} of {total} changes noticed", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", default=BROKEN)
+    parser.add_argument("--all", action="store_true", help="in every way, not in one")
+    parser.add_argument("--part", default="1/1")
+    arguments = parser.parse_args()
+    part, _, parts = arguments.part.partition("/")
+    survived = sum(
+        break_file(file, every_change=arguments.all, part=int(part) - 1, parts=int(parts))
+        for file in files(arguments.files)
+    )
     return 1 if survived else 0
 
 

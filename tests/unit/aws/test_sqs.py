@@ -12,8 +12,7 @@ from botocore.stub import Stubber
 from s3_log_roller.aws.sqs import SqsDelivery, SqsQueue
 from s3_log_roller.errors import CredentialsError, QueueError, RollerError, UsageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.queue import InProcessQueue
-from s3_log_roller.rolling.tasks import RollTask, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RollTask, encode_task
 from s3_log_roller.rolling.window import Window
 
 URL = "https://sqs.us-west-2.amazonaws.com/123456789012/rollups"
@@ -35,28 +34,6 @@ def sqs() -> Iterator[tuple[SqsQueue, Stubber]]:
     queue = SqsQueue(session, URL)
     with Stubber(queue._client) as stub:
         yield queue, stub
-
-
-def test_in_process_tasks_are_drawn_one_at_a_time() -> None:
-    """Scanning goes on only when the next task is wanted; what was sent meanwhile comes first."""
-    drawn = []
-
-    def source() -> Iterator[RollTask]:
-        for number in range(3):
-            drawn.append(number)
-            yield task(number)
-
-    queue = InProcessQueue(source())
-    assert drawn == []
-    received = []
-    while (delivery := queue.receive(20)) is not None:
-        with delivery:
-            received.append(decode_task(delivery.body).group.target_prefix)  # type: ignore[union-attr]
-            assert len(drawn) <= len(received)
-            if received == ["0/"]:
-                assert queue.send([task(7)]) == 1
-            delivery.acknowledge()
-    assert received == ["0/", "7/", "1/", "2/"]
 
 
 def entries(*numbers: int) -> list[dict[str, str]]:

@@ -1,0 +1,51 @@
+"""The queue inside the process: tasks are drawn one at a time, and what was sent comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.queue import InProcessQueue
+from s3_log_roller.rolling.tasks import RollTask, Task, decode_task
+from s3_log_roller.rolling.window import Window
+
+
+def task(number: int) -> RollTask:
+    return RollTask(DayGroup("logs", f"{number}/", date(2022, 7, 1)), Window(date(2022, 7, 3)))
+
+
+def test_in_process_tasks_are_drawn_one_at_a_time() -> None:
+    """Scanning goes on only when the next task is wanted; what was sent meanwhile comes first."""
+    drawn = []
+
+    def source() -> Iterator[RollTask]:
+        for number in range(3):
+            drawn.append(number)
+            yield task(number)
+
+    queue = InProcessQueue(source())
+    assert drawn == []
+    received: list[Task] = []
+    ids = set()
+    while (delivery := queue.receive(20)) is not None:
+        with delivery as held:
+            received.append(decode_task(held.body))
+            ids.add(held.message_id)
+            assert len(drawn) <= len(received)
+            if received == [task(0)]:
+                assert queue.send([task(7), task(8)]) == 2
+                assert queue.send([]) == 0
+            held.acknowledge()
+    assert received == [task(0), task(7), task(8), task(1), task(2)]
+    assert len(ids) == 5
+
+
+def test_tasks_that_are_not_wanted_are_dropped() -> None:
+    """From the source, and those that are sent; they do not count as sent."""
+    queue = InProcessQueue(map(task, range(4)), wanted=lambda one: one in (task(1), task(6)))
+    assert queue.send([task(5), task(6)]) == 1
+    received = []
+    while (delivery := queue.receive(0)) is not None:
+        received.append(decode_task(delivery.body))
+    assert received == [task(6), task(1)]
