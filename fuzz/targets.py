@@ -17,7 +17,8 @@ from typing import Final
 from deflate import crc32, deflate_compress
 from tests.support.odd_lines import exact_way_only
 
-from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page, root_name
+from s3_log_roller.aws.s3.pages import parse_page
+from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, root_name
 from s3_log_roller.errors import DamagedRollup, MalformedTask
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
 from s3_log_roller.reading.formats import CsvRows, JsonLines

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 from bench.buckets import Bucket
 from bench.s3_api import Call
 from bench.s3_server import S3Server, serving
+from tests.support.odd_api import OddApi, Quirk
 
 from s3_log_roller.aws.s3 import S3Bucket
 from s3_log_roller.aws.s3.signing import Credentials, Signer
@@ -32,21 +34,25 @@ class Intruder:
 
 
 @contextmanager
-def a_bucket(max_attempts: int = 3, max_in_flight: int = 8) -> Iterator[tuple[S3Bucket, Bucket, Intruder]]:
+def a_bucket(
+    max_attempts: int = 3, max_in_flight: int = 8, quirk: Quirk | None = None, **changes: Any
+) -> Iterator[tuple[S3Bucket, Bucket, Intruder]]:
     """The client, the bucket as the server holds it, and what stands between them."""
     intruder = Intruder()
     with serving(intercept=intruder) as server:
+        if quirk is not None:
+            server.api = OddApi(quirk)
         stored = server.api.buckets["bucket"] = Bucket()
-        with closing(_client(server, max_attempts, max_in_flight)) as client:
+        with closing(_client(server, max_attempts, max_in_flight, changes)) as client:
             yield client, stored, intruder
         while server.connections:
             time.sleep(0.001)
 
 
-def _client(server: S3Server, max_attempts: int, max_in_flight: int) -> S3Bucket:
+def _client(server: S3Server, max_attempts: int, max_in_flight: int, changes: dict[str, Any]) -> S3Bucket:
     signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None))
     wire = Wire(server.url, read_timeout_s=5, max_attempts=max_attempts)
-    return S3Bucket("bucket", "/bucket/", Transport(wire, signer, max_in_flight, jitter=lambda: 0.01))
+    return S3Bucket("bucket", "/bucket/", Transport(wire, signer, max_in_flight, jitter=lambda: 0.01), **changes)
 
 
 def fill(stored: Bucket, count: int) -> list[tuple[str, str]]:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.store import ListedObject, ReadStore, list_objects
@@ -52,11 +51,8 @@ def list_originals(
             break
         last_key = entry.key
         readable = not entry.archived and entry.key not in unreadable
-        try:
-            if readable and originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime):
-                continue
-        except ValueError as error:
-            raise StorageError(f"s3://{store.bucket} does not list as S3 does: {error}") from error
+        if readable and originals.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime):
+            continue
         key = parse_log_key(entry.key)
         if key is None:
             continue

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Final, NamedTuple
 
+from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import LOG_SUFFIX, DayGroup
 
 _MD5_ETAG: Final = re.compile(r"[0-9a-f]{32}")
@@ -89,17 +90,18 @@ class Originals:
     def append(self, suffix: str, etag: str, size: int, mtime: int) -> bool:
         """Add the next original in key order; False, and nothing is added, if it is no log of that day.
 
-        Raises ValueError when it is out of order or twice there, and for an ETag, a size or a time that no object has.
+        Raises `StorageError` when it is out of order or twice there, and for an ETag, a size or a time that no object
+        has.
         """
         match = LOG_SUFFIX.fullmatch(suffix)
         if match is None or match[1] != self._day:
             return False
         if suffix <= self._last_suffix:
-            raise ValueError(f"{suffix!r} does not sort behind {self._last_suffix!r}")
+            raise self._odd(f"{suffix!r} comes behind {self._last_suffix!r}")
         second = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4])
         is_md5 = _MD5_ETAG.fullmatch(etag) is not None
         if not is_md5 and not (etag.isascii() and 0 < len(etag) <= MAX_ETAG_CHARS):
-            raise ValueError(f"{suffix!r} has an ETag no object has: {etag!r}")
+            raise self._odd(f"{suffix!r} has an ETag that no object has: {etag[:MAX_ETAG_CHARS]!r}")
         try:
             record = _RECORD.pack(
                 size << _SECOND_BITS | second,
@@ -108,13 +110,17 @@ class Originals:
                 bytes.fromhex(etag) if is_md5 else _NO_MD5,
             )
         except struct.error as error:
-            raise ValueError(f"{suffix!r} has an impossible size or time: {size}, {mtime}") from error
+            raise self._odd(f"{suffix!r} has an impossible size or time: {size}, {mtime}") from error
         if not is_md5:
             self._other_etags[len(self)] = etag
         self._records += record
         self._last_suffix = suffix
         self.total_bytes += size
         return True
+
+    def _odd(self, what: str) -> StorageError:
+        place = f"s3://{self.group.bucket}/{self.group.target_prefix}"
+        return StorageError(f"the listing of {place} is not one that S3 gives: {what}; nothing was touched")
 
     def __len__(self) -> int:
         return len(self._records) // _RECORD.size

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.paths import ROOT
 
-from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, parse_page
+from s3_log_roller.aws.s3.pages import parse_page
+from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields
 from s3_log_roller.errors import MalformedTask
 from s3_log_roller.reading.records import decode_line, parse_record
 from s3_log_roller.rolling.tasks import decode_task

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
 
@@ -98,9 +99,9 @@ def test_a_long_table_has_the_content_digest_of_its_whole_text() -> None:
     ids=["twice", "order", "no etag", "etag", "long etag", "negative", "giant", "before 1970", "after 2106"],
 )
 def test_what_cannot_be_is_refused_and_leaves_no_trace(bad: Listed) -> None:
-    """A ValueError, and the table is as before."""
+    """An error that names the place, and the table is as before."""
     originals = fill([(SUFFIX, f"{MD5}-2", 1, 1)])
-    with pytest.raises(ValueError, match=r"2022-"):
+    with pytest.raises(StorageError, match=r"2022-"):
         originals.append(*bad)
     assert listed_again(originals) == [(SUFFIX, f"{MD5}-2", 1, 1)]
     assert originals.total_bytes == 1
@@ -135,5 +136,5 @@ def test_a_mask_of_another_length_is_refused() -> None:
 def test_a_selection_stays_in_order_when_it_grows() -> None:
     """What was left out cannot come back behind its place."""
     chosen = fill([(SUFFIX, MD5, 1, 1)]).select(b"\0")
-    with pytest.raises(ValueError, match="sort"):
+    with pytest.raises(StorageError, match="comes behind"):
         chosen.append(SUFFIX, MD5, 1, 1)

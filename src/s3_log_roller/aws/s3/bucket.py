@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping, 
 from s3_log_roller.aws.s3.calls import Calls
 from s3_log_roller.aws.s3.deletes import delete
 from s3_log_roller.aws.s3.fetching import Fetcher
-from s3_log_roller.aws.s3.listings import PageCall
+from s3_log_roller.aws.s3.listings import Lister
 from s3_log_roller.aws.s3.publishing import publish_all
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
@@ -18,13 +18,23 @@ from s3_log_roller.store import ByteRange, DeleteReport, Page, Pager
 class S3Bucket:
     """`store.Store` on S3 and its likes."""
 
-    def __init__(self, bucket: str, base_path: str, transport: Transport, region: str = "") -> None:
+    def __init__(
+        self,
+        bucket: str,
+        base_path: str,
+        transport: Transport,
+        region: str = "",
+        *,
+        tells_restores: bool = True,
+        etags_are_md5: bool = True,
+    ) -> None:
         self.bucket = bucket
         self.region = region
         """Where the bucket is; empty if nobody knows."""
         self._transport = transport
         self._calls = Calls(bucket, base_path, transport)
-        self._fetcher = Fetcher(self._calls)
+        self._lister = Lister(self._calls, tells_restores=tells_restores)
+        self._fetcher = Fetcher(self._calls, etags_are_md5=etags_are_md5)
 
     @property
     def requests_sent(self) -> int:
@@ -43,15 +53,11 @@ class S3Bucket:
         self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
     ) -> Page:
         """See `ReadStore.list_page`."""
-        call = PageCall(self._calls, prefix, start_after, max_keys, continuation_token)
-        self._calls.transport.run(call.request)
-        return call.page()
+        return self._lister.list_page(prefix, start_after, max_keys, continuation_token)
 
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
         """See `Store.next_pages`."""
-        calls = [PageCall.of(self._calls, pager) for pager in pagers]
-        self._transport.run_each(call.request for call in calls)
-        return [call.page_for(pager) for call, pager in zip(calls, pagers, strict=True)]
+        return self._lister.next_pages(pagers)
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """See `ReadStore.fetch`."""

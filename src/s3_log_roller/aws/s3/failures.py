@@ -32,6 +32,12 @@ def failure(bucket: str, request: Request) -> RollerError:
     fields = parse_fields(request.answer)
     code = fields.get("Code") or f"HTTP {request.status}"
     message = fields.get("Message", "")
+    if request.status == 501 and dict(request.headers).get("if-none-match"):
+        return StorageError(
+            f"{what} failed: this server does not know If-None-Match, so a rollup could replace another one there; "
+            "nothing was written; reading rollups there works",
+            code=code,
+        )
     if code == "NoSuchBucket":
         return StorageError(f"the bucket s3://{bucket} does not exist (asked with {request.operation})", code=code)
     if request.status == 412 or code in ("ConditionalRequestConflict", "PreconditionFailed"):

@@ -21,16 +21,18 @@ READ_AHEAD_BYTES: Final = 8 << 20
 _PUMP_EVERY: Final = 16
 """Bodies handed out between two looks at the network, so that it stays busy while the consumer works."""
 
+NO_MD5_OPTION: Final = "--etags-not-md5"
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Fetcher:
     """Fetches from one bucket; learns whether its ETags are MD5s."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, *, etags_are_md5: bool = True) -> None:
         self._calls = calls
-        self._etags_are_md5 = False
-        """As far as seen; where not, the answers' headers tell how an object is encrypted."""
+        self._may_be_md5 = etags_are_md5
+        self._seen_md5 = False
+        """An ETag was the MD5 of its body. Until then, the answers' headers tell how an object is encrypted."""
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """See `ReadStore.fetch`."""
@@ -84,36 +86,61 @@ class Fetcher:
         if not wanted.whole:
             headers = (*headers, ("range", f"bytes={wanted.offset}-{wanted.offset + wanted.length - 1}"))
         request = Request("s3:GetObject", "GET", self._calls.path(wanted.key), "", headers, wanted.key)
-        request.wants_headers = not self._etags_are_md5  # they cost some CPU time
+        # Headers cost some CPU time. A part needs them, a whole object until it is known that ETags are MD5s.
+        request.wants_headers = not wanted.whole or (self._may_be_md5 and not self._seen_md5)
+        earlier: list[bytes] = []
 
         def check(request: Request) -> str | None:
             answer = request.answer
             if len(answer) != wanted.length:
                 return f"{len(answer)} bytes came instead of {wanted.length}"
-            if wanted.whole:
-                digest = md5(answer, usedforsecurity=False)
-                request.digest = digest.digest()
-                if digest.hexdigest() == wanted.etag:
-                    self._etags_are_md5 = True
-                elif _MD5.fullmatch(wanted.etag):
-                    return self._unlike_etag(request)
+            if not wanted.whole:
+                return _another_range(request, wanted)
+            if request.status != 200:
+                return f"a part of it came (status {request.status}), though all of it was asked for"
+            digest = md5(answer, usedforsecurity=False)
+            request.digest = digest.digest()
+            if digest.hexdigest() == wanted.etag:
+                self._seen_md5 = True
+            elif self._may_be_md5 and _MD5.fullmatch(wanted.etag):
+                earlier.append(request.digest)
+                return self._unlike_etag(request, earlier)
             return None
 
         request.check = check
         return request
 
-    def _unlike_etag(self, request: Request) -> str | None:
-        """Tell a damaged body from an ETag that is no MD5, as with SSE-KMS and SSE-C, by the answer's headers."""
+    def _unlike_etag(self, request: Request, digests: list[bytes]) -> str | None:
+        """Tell a damaged body from an ETag that is not an MD5, as with SSE-KMS and SSE-C, by the answer's headers."""
         if request.wants_headers and _is_encrypted_otherwise(request):
-            self._etags_are_md5 = False
+            self._seen_md5 = False
             return None
         request.wants_headers = True
+        if len(digests) > 1 and len(set(digests)) == 1:
+            return (
+                "the same bytes came every time, but their MD5 is not its ETag, and no header says why: the ETags of "
+                f"this server cannot be relied on; with {NO_MD5_OPTION} logs are held to the MD5 of what was "
+                "downloaded instead, as with SSE-KMS"
+            )
         return "its MD5 differs from its ETag: damaged on the way, or in the bucket"
 
     def etag_is_md5(self, key: str) -> bool:
         """See `ReadStore.etag_is_md5`."""
+        if not self._may_be_md5:
+            return False
         head = Request("s3:GetObject", "HEAD", self._calls.path(key), key=key, wants_headers=True)
         return not _is_encrypted_otherwise(self._calls.run(head))
+
+
+def _another_range(request: Request, wanted: ByteRange) -> str | None:
+    """What is wrong with an answer of the right length to a range request: a cache may send other bytes of it."""
+    if request.status == 200 and wanted.offset == 0:
+        return None  # the object is no longer than that, and all of it came
+    asked = f"bytes {wanted.offset}-{wanted.offset + wanted.length - 1}/"
+    came = request.header("content-range") or ""
+    if request.status == 206 and came.startswith(asked):
+        return None
+    return f"another range came ({came or f'none named, status {request.status}'}) than was asked for ({asked[:-1]})"
 
 
 def _is_encrypted_otherwise(request: Request) -> bool:

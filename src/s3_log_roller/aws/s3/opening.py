@@ -15,6 +15,7 @@ from botocore.utils import get_environ_proxies
 
 from s3_log_roller import __version__
 from s3_log_roller.aws.s3.bucket import S3Bucket
+from s3_log_roller.aws.s3.calls import is_aws_host
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
@@ -65,7 +66,8 @@ def open_bucket(
     region = bucket_region or client.meta.region_name
     signer = Signer(host, region, credentials)
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
-    return S3Bucket(bucket, parts.path.rstrip("/") + "/", transport, region)
+    base_path = parts.path.rstrip("/") + "/"
+    return S3Bucket(bucket, base_path, transport, region, tells_restores=is_aws_host(host))
 
 
 def _user_agent() -> str:

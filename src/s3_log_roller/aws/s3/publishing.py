@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from s3_log_roller.aws.s3.calls import Calls, content_md5
 from s3_log_roller.aws.s3.failures import single_failure
 from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.xml import bare_etag
 from s3_log_roller.errors import StorageError
 
 
@@ -41,4 +42,4 @@ def _answer(calls: Calls, request: Request) -> str | StorageError:
     request.body = b""
     if request.fault or request.status >= 300:
         return single_failure(calls.bucket, request)
-    return (request.header("etag") or "").strip('"')
+    return bare_etag(request.header("etag") or "")

@@ -13,9 +13,10 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 Headers = tuple[tuple[str, str], ...]
-"""(lower-case name, value) pairs, sorted by name, all of which sort before `x-amz-content-sha256`."""
+"""(lower-case name, value) pairs."""
 
 EMPTY_SHA256: Final = sha256(b"").hexdigest()
+_PAYLOAD_HEADER: Final = "x-amz-content-sha256"
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 
@@ -30,7 +31,7 @@ class Credentials(NamedTuple):
 class _Second:
     """Everything that stays the same for the requests of one second."""
 
-    def __init__(self, epoch_s: int, credentials: Credentials, region: str) -> None:
+    def __init__(self, epoch_s: int, credentials: Credentials, region: str, always: Headers) -> None:
         self.amz_date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
         day = self.amz_date[:8]
         scope = f"{day}/{region}/s3/aws4_request"
@@ -40,22 +41,39 @@ class _Second:
         self.hmac = hmac.new(key, digestmod="sha256")
         self.to_sign = f"{_ALGORITHM}\n{self.amz_date}\n{scope}\n"
         self.authorization = f"authorization: {_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders="
-        self.header_lines = [f"x-amz-date: {self.amz_date}"]
-        self.canonical_tail = f"x-amz-date:{self.amz_date}\n"
-        self.signed_tail = "x-amz-content-sha256;x-amz-date"
+        self.headers = [("x-amz-date", self.amz_date), *always]
         if credentials.token:
-            self.header_lines.append(f"x-amz-security-token: {credentials.token}")
-            self.canonical_tail += f"x-amz-security-token:{credentials.token}\n"
-            self.signed_tail += ";x-amz-security-token"
+            self.headers.append(("x-amz-security-token", credentials.token))
+        self.header_lines = [f"{name}: {value}" for name, value in self.headers]
+        self.tail = _tail(self.headers)
+
+
+def _tail(headers: list[tuple[str, str]]) -> tuple[str, str]:
+    """Of the names that are signed, and of the canonical headers, what comes with and behind the payload's digest."""
+    headers = sorted(headers)
+    return (
+        ";".join((_PAYLOAD_HEADER, *(name for name, _ in headers))),
+        "".join(f"{name}:{value}\n" for name, value in headers),
+    )
 
 
 class Signer:
-    """Signs requests to one host. `credentials` is asked once a second, so refreshed ones are taken up."""
+    """Signs requests to one host. `credentials` is asked once a second, so refreshed ones are taken up.
+
+    `always` is sent with every request; its names sort behind `x-amz-content-sha256`.
+    """
 
     def __init__(
-        self, host: str, region: str, credentials: Callable[[], Credentials], clock: Callable[[], float] = time.time
+        self,
+        host: str,
+        region: str,
+        credentials: Callable[[], Credentials],
+        clock: Callable[[], float] = time.time,
+        *,
+        always: Headers = (),
     ) -> None:
         self._host = ("host", host)
+        self._always = always
         self._region = region
         self._credentials = credentials
         self._clock = clock
@@ -70,21 +88,27 @@ class Signer:
         now = int(self._clock())
         second = self._prepared
         if second is None or now != self._second:
-            second = self._prepared = _Second(now, self._credentials(), self._region)
+            second = self._prepared = _Second(now, self._credentials(), self._region, self._always)
             self._second = now
         lines = second.header_lines.copy()
         canonical = f"{method}\n{path}\n{query}\n"
         names = ""
+        signed_tail, canonical_tail = second.tail
+        late = [header for header in headers if header[0] > _PAYLOAD_HEADER]
+        if late:  # few requests have one; for the others the tail stays the same for a second
+            headers = tuple(header for header in headers if header not in late)
+            lines += [f"{name}: {value}" for name, value in late]
+            signed_tail, canonical_tail = _tail([*second.headers, *late])
         for name, value in sorted((self._host, *headers)):
             canonical += f"{name}:{value}\n"
             names += f"{name};"
             if name != "host":
                 lines.append(f"{name}: {value}")
-        names += second.signed_tail
-        canonical += f"x-amz-content-sha256:{payload_sha256}\n{second.canonical_tail}\n{names}\n{payload_sha256}"
+        names += signed_tail
+        canonical += f"{_PAYLOAD_HEADER}:{payload_sha256}\n{canonical_tail}\n{names}\n{payload_sha256}"
         to_sign = second.to_sign + sha256(canonical.encode()).hexdigest()
         signature = second.hmac.copy()
         signature.update(to_sign.encode())
-        lines.append(f"x-amz-content-sha256: {payload_sha256}")
+        lines.append(f"{_PAYLOAD_HEADER}: {payload_sha256}")
         lines.append(f"{second.authorization}{names}, Signature={signature.hexdigest()}")
         return lines

@@ -58,7 +58,8 @@ class Transport:
         self._monotonic = monotonic
         self._jitter = jitter
         self._multi = self._new_multi()
-        self._idle: list[Any] = []
+        self._idle: tuple[list[Any], list[Any]] = ([], [])
+        """Handles for GETs without headers, and with them."""
         self._waiting: deque[Request] = deque()
         self._retries: list[tuple[float, int, Request]] = []
         self._order = itertools.count()
@@ -156,9 +157,9 @@ class Transport:
             self._multi.remove_handle(handle)
             handle.close()
         self._in_flight.clear()
-        for handle in self._idle:
+        for handle in itertools.chain(*self._idle):
             handle.close()
-        self._idle.clear()
+        self._idle = ([], [])
         self._multi.close()
 
     def _start_waiting(self) -> None:
@@ -177,11 +178,15 @@ class Transport:
         request.attempts += 1
         request.epoch = self._limit.epoch
         self.requests_sent += 1
-        plain = request.method == "GET" and not request.wants_headers
-        handle = self._idle.pop() if plain and self._idle else new_handle(self._wire)
+        is_get = request.method == "GET"
+        idle = self._idle[request.wants_headers]
+        if is_get and idle:
+            handle = idle.pop()
+        else:
+            handle = new_handle(self._wire, with_headers=request.wants_headers or not is_get)
         payload_sha256 = sha256(request.body).hexdigest() if request.body else EMPTY_SHA256
         lines = self._signer.sign(request.method, request.path, request.query, request.headers, payload_sha256)
-        if not plain:
+        if not is_get:
             prepare(handle, request, lines)
         query = f"?{request.query}" if request.query else ""
         handle.setopt(pycurl.URL, f"{self._wire.origin}{request.path}{query}")
@@ -218,8 +223,10 @@ class Transport:
         return self._in_flight.pop(handle)
 
     def _finish(self, request: Request, handle: Any) -> None:
-        if request.method == "GET" and not request.wants_headers:
-            self._idle.append(handle)
+        request.header_lines = handle.header_lines.copy()
+        handle.header_lines.clear()
+        if request.method == "GET":
+            self._idle[request.wants_headers].append(handle)
         else:
             handle.close()
         status = request.status

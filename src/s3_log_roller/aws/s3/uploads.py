@@ -8,7 +8,7 @@ from typing import Final
 from s3_log_roller.aws.s3.calls import Calls, content_md5, quote_query
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
-from s3_log_roller.aws.s3.xml import complete_request, parse_fields, root_name
+from s3_log_roller.aws.s3.xml import bare_etag, complete_request, parse_fields, root_name
 from s3_log_roller.errors import AlreadyExists, StorageError
 
 PART_BYTES: Final = 5 << 20
@@ -58,7 +58,7 @@ class S3Upload:
             request = self._complete(last_look)
         self._finished = True
         etag = request.header("etag") or parse_fields(request.answer).get("ETag", "")
-        return etag.strip('"')
+        return bare_etag(etag)
 
     def abort(self) -> None:
         """See `Upload.abort`."""
@@ -107,7 +107,7 @@ class S3Upload:
             earlier.body = b""
 
     def _complete(self, last_look: Callable[[], object]) -> Request:
-        body = complete_request(part.header("etag") or "" for part in self._parts)
+        body = complete_request(bare_etag(part.header("etag") or "") for part in self._parts)
         query = f"uploadId={quote_query(self._upload_id)}"
         request = self._request("s3:PutObject", "POST", query, (("if-none-match", "*"),), body)
         # S3 may answer 200 at once and tell of a failure in the body.

@@ -31,10 +31,13 @@ class Wire:
     user_agent: str = "s3-log-roller"
 
 
-def new_handle(wire: Wire) -> Any:
-    """A libcurl handle for a GET; its answer comes as the list `chunks` of the handle."""
+def new_handle(wire: Wire, *, with_headers: bool) -> Any:
+    """A libcurl handle for GETs. Answers come as its list `chunks`, their header lines as its list `header_lines`."""
     handle = pycurl.Curl()
     handle.chunks = []
+    handle.header_lines = []
+    if with_headers:
+        handle.setopt(pycurl.HEADERFUNCTION, handle.header_lines.append)
     for option, value in (
         (pycurl.WRITEFUNCTION, handle.chunks.append),
         (pycurl.NOSIGNAL, 1),
@@ -60,13 +63,10 @@ def new_handle(wire: Wire) -> Any:
 
 
 def prepare(handle: Any, request: Request, lines: list[str]) -> None:
-    """Make a handle ready for what is no plain GET; may add to the header lines. It is good for that request only."""
-    header_lines: list[bytes] = []
-    request.header_lines = header_lines
-    handle.setopt(pycurl.HEADERFUNCTION, header_lines.append)
+    """Make a handle ready for what is not a GET; may add to the header lines. It is good for that request only."""
     if request.method == "HEAD":
         handle.setopt(pycurl.NOBODY, 1)
-    elif request.method != "GET":
+    else:
         handle.setopt(pycurl.POSTFIELDS, request.body)
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         lines += ["expect:", "content-type:"]

@@ -1,31 +1,16 @@
-"""The XML of S3's bulk calls, in both directions."""
+"""The XML of deletes, uploads and errors, in both directions."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import unquote_plus
-from xml.sax.saxutils import escape, unescape
+from xml.sax.saxutils import escape
 
-from s3_log_roller.store import DeleteFailure, ListedObject, Page
+from s3_log_roller.store import DeleteFailure
 
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
-
-_ARCHIVE_CLASSES: Final = {"GLACIER", "DEEP_ARCHIVE"}
-"""GLACIER is Glacier Flexible Retrieval. Glacier Instant Retrieval (GLACIER_IR) is read like any other class."""
-
-_ENTRY: Final = re.compile(
-    r"<Contents><Key>([^<]*)</Key><LastModified>([^<]*)</LastModified><ETag>([^<]*)</ETag>"
-    r"(?:<Checksum[^<]*>[^<]*</Checksum[^<]*>)*<Size>([0-9]+)</Size>"
-    r"(?:<StorageClass>([^<]*)</StorageClass>)?</Contents>"
-)
-"""One entry as S3 writes it; six times as fast as an XML parser on what most of a listing's CPU time goes into."""
-
-_TOKEN: Final = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
 
 _PER_KEY_RETRIES: Final = {"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted", "RequestTimeout"}
 
@@ -37,57 +22,17 @@ _PLAIN_DELETES: Final = re.compile(
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]*")
+_WEAK_OR_QUOTED: Final = re.compile(r'(?:W/)?"?([^"]*)"?')
 
 
 class UnreadableAnswer(ValueError):
     """An answer that is not the XML it should be: cut short, or not from S3."""
 
 
-def parse_page(body: bytes) -> Page:
-    """Parse a ListObjectsV2 answer made with `encoding-type=url`."""
-    text = body.decode()
-    truncated = "<IsTruncated>true</IsTruncated>" in text
-    if not truncated and "<IsTruncated>false</IsTruncated>" not in text:
-        raise UnreadableAnswer("the listing does not say whether more follows")
-    entries: list[tuple[str, str, str, str, str | None]] = _ENTRY.findall(text)
-    counts = text.count("<Contents>"), text.count("</Contents>")  # both: in a damaged listing one may be another word
-    if counts != (len(entries), len(entries)) or not text.endswith("</ListBucketResult>"):
-        entries = _parse_entries(body)
-    objects = [
-        ListedObject(
-            unquote_plus(key) if "%" in key or "+" in key else key,
-            etag.replace("&quot;", "").replace('"', ""),
-            int(size),
-            parse_time(time),
-            storage_class in _ARCHIVE_CLASSES,
-        )
-        for key, time, etag, size, storage_class in entries
-    ]
-    token = _TOKEN.search(text) if truncated else None
-    return Page(objects, truncated, unescape(token[1]) if token else "")
-
-
-def _parse_entries(body: bytes) -> list[tuple[str, str, str, str, str | None]]:
-    """What `_ENTRY` finds, in documents that arrange it in another way."""
-    entries = []
-    for fields in _children(_root(body, "ListBucketResult"), "Contents"):
-        try:
-            entries.append(
-                (fields["Key"], fields["LastModified"], fields["ETag"], fields["Size"], fields.get("StorageClass"))
-            )
-        except KeyError as error:
-            raise UnreadableAnswer(f"an entry of the listing has no {error}") from error
-    return entries
-
-
-@lru_cache(maxsize=4096)
-def _minute_s(minute: str) -> int:
-    return int(datetime.strptime(f"{minute}Z", "%Y-%m-%dT%H:%M%z").timestamp())
-
-
-def parse_time(text: str) -> int:
-    """Seconds since the epoch of `YYYY-MM-DDThh:mm:ss[.fff]Z`."""
-    return _minute_s(text[:16]) + int(text[17:19])
+def bare_etag(text: str) -> str:
+    """An ETag without its quotes, and without the `W/` that a proxy in between may have put before it."""
+    match = _WEAK_OR_QUOTED.fullmatch(text.replace("&quot;", '"'))
+    return match[1] if match else text
 
 
 def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
@@ -121,15 +66,15 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
     if plain is not None:
         keys = _text(plain[1]).removeprefix("<Deleted><Key>").removesuffix("</Key></Deleted>")
         return DeleteAnswer(set(keys.split("</Key></Deleted><Deleted><Key>")), 0, [], worth_retrying=False)
-    root = _root(body, "DeleteResult")
+    root = root_of(body, "DeleteResult")
     deleted = set()
     markers = 0
-    for fields in _children(root, "Deleted"):
+    for fields in children(root, "Deleted"):
         deleted.add(fields.get("Key", ""))
         markers += fields.get("DeleteMarker") == "true"
     failures = []
     worth_retrying = False
-    for fields in _children(root, "Error"):
+    for fields in children(root, "Error"):
         code = fields.get("Code", "")
         if code == "NoSuchKey":
             # The ETag makes the delete conditional, and so an absent key an error: another worker deleted it, or an
@@ -151,7 +96,7 @@ def _text(data: bytes) -> str:
 def complete_request(etags: Iterable[str]) -> bytes:
     """The body of CompleteMultipartUpload for the parts' ETags in order."""
     parts = "".join(
-        f"<Part><ETag>{escape(etag)}</ETag><PartNumber>{number}</PartNumber></Part>"
+        f"<Part><ETag>&quot;{escape(etag)}&quot;</ETag><PartNumber>{number}</PartNumber></Part>"
         for number, etag in enumerate(etags, 1)
     )
     return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{parts}</CompleteMultipartUpload>'.encode()
@@ -174,7 +119,8 @@ def root_name(body: bytes) -> str:
         return ""
 
 
-def _root(body: bytes, name: str) -> ET.Element:
+def root_of(body: bytes, name: str) -> ET.Element:
+    """The root element, which has that name. Raises `UnreadableAnswer`."""
     root = _parse(body)
     if _local(root.tag) != name:
         raise UnreadableAnswer(f"the answer is a {_local(root.tag)}, not a {name}")
@@ -188,11 +134,11 @@ def _parse(body: bytes) -> ET.Element:
         raise UnreadableAnswer(f"the answer is no XML: {error}") from error
 
 
-def _children(root: ET.Element, name: str) -> Iterator[dict[str, str]]:
-    """The fields of every child of that name."""
+def children(root: ET.Element, name: str) -> Iterator[dict[str, str]]:
+    """The fields of every child of that name, those of its own children among them."""
     for child in root:
         if _local(child.tag) == name:
-            yield {_local(field.tag): field.text or "" for field in child}
+            yield {_local(field.tag): field.text or "" for field in child.iter()}
 
 
 def _local(tag: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from tests.support.answers import a_bucket, fill, first_only, with_body
 
 from s3_log_roller.aws.s3.calls import Calls
-from s3_log_roller.aws.s3.xml import parse_page
+from s3_log_roller.aws.s3.pages import parse_page
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import list_objects
 

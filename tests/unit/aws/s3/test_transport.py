@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from s3_log_roller.aws.s3 import wire
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Transport
@@ -76,10 +80,9 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **timeouts: Any) -> Transport:
+def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **changes: Any) -> Transport:
     signer = Signer(origin.partition("//")[2], "us-west-2", lambda: Credentials("a", "s", None))
-    wire = Wire(origin, max_attempts=max_attempts, **timeouts)
-    return Transport(wire, signer, max_in_flight, jitter=lambda: 0.05)
+    return Transport(Wire(origin, max_attempts=max_attempts, **changes), signer, max_in_flight, jitter=lambda: 0.05)
 
 
 def get_all(transport: Transport, count: int) -> list[Request]:
@@ -196,3 +199,85 @@ def test_a_cancelled_request_is_forgotten(server: Server) -> None:
     assert not requests[0].done
     assert not requests[3].done
     driver.close()
+
+
+class Raw:
+    """A server that answers every connection with the same bytes, slowly if asked to, and goes on for ever."""
+
+    def __init__(self, head: bytes, chunk: bytes, pause_s: float) -> None:
+        self._parts = (head, chunk, pause_s)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self.origin = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Raw:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        head, chunk, pause_s = self._parts
+        self._socket.settimeout(0.1)
+        while not self._stopped.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                try:
+                    connection.recv(65_536)
+                    connection.sendall(head)
+                    while not self._stopped.wait(pause_s):
+                        connection.sendall(chunk)
+                except OSError:
+                    continue
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["told", "untold"]
+)
+@pytest.mark.timeout(60)
+def test_an_answer_without_end_is_cut(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its length is told or not: no more than the longest answer there can be is kept."""
+    monkeypatch.setattr(wire, "MAX_BODY_BYTES", 1 << 20)
+    with Raw(head, bytes(1 << 16), 0) as server:
+        driver = transport(server.origin, max_attempts=1)
+        (request,) = get_all(driver, 1)
+        assert "exceeded" in request.fault.lower()
+        assert request.answer == b""
+
+
+@pytest.mark.timeout(60)
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faster than what counts as stuck, and still too slow to wait for: there is a time for the whole of it."""
+    monkeypatch.setattr(wire, "SLOWEST_BYTES_PER_S", 1 << 30)
+    started = time.monotonic()
+    with Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", bytes(100), 0.05) as server:
+        (request,) = get_all(transport(server.origin, max_attempts=1, connect_timeout_s=1, read_timeout_s=1), 1)
+    assert "timed out" in request.fault
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("elsewhere.example", False)])
+def test_a_certificate_for_another_name_is_not_trusted(name: str, trusted: bool, tmp_path: Path) -> None:
+    """Though its issuer is trusted."""
+    made = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN={name}"
+    files = f"-addext subjectAltName=DNS:{name} -keyout key.pem -out cert.pem"
+    subprocess.run(["openssl", *made.split(), *files.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with Server() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        origin = f"https://localhost:{server.server_port}"
+        driver = transport(origin, max_attempts=1, ca_bundle=str(tmp_path / "cert.pem"))
+        (request,) = get_all(driver, 1)
+        server.shutdown()
+        thread.join()
+    assert (request.status, request.tls_fault) == ((200, False) if trusted else (0, True))
