@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,6 +148,18 @@ class Stack:
             State="ENABLED",
         )
 
+    def invoke(self, payload: dict[str, Any]) -> None:
+        """Start the function as Scheduler does: with an event that nobody waits for."""
+        self.clients["lambda"].invoke(FunctionName=self.name, InvocationType="Event", Payload=json.dumps(payload))
+
+    def receive(self, queue: str) -> list[str]:
+        """The bodies of messages that are waiting in the queue; they are taken off it."""
+        sqs, url = self.clients["sqs"], self.outputs[queue]
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [message["Body"] for message in messages]
+
     def messages(self, queue: str) -> int:
         """How many messages the queue holds, given out or not."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -194,7 +207,31 @@ def test_the_whole_machine_runs(stack: Stack, seaweedfs: SeaweedFS) -> None:
     assert sum(map(len, rolled)) == 13
     assert sum(map(bool, rolled)) > 1, "one environment did all the work: no two workers at once"
 
+    put_logs(s3, "whole-machine", "logs/", days=1, logs=1)
+    _payloads_run_once(stack)
+
     formation = stack.clients["cloudformation"]
     formation.delete_stack(StackName=stack.name)
     wait_for(lambda: not stack.clients["lambda"].list_functions()["Functions"])
     wait_for(lambda: not [url for url in stack.clients["sqs"].list_queues().get("QueueUrls", []) if "roller-" in url])
+
+
+def _payloads_run_once(stack: Stack) -> None:
+    """A payload that fails as a whole is kept and not run again; one that fails in part is answered."""
+
+    def events(name: str) -> list[dict[str, Any]]:
+        return [event for stream in stack.log_streams() for event in stream if event.get("event") == name]
+
+    produced = len(events("produced"))
+    bad = {"prefixes": ["s3://no-such-bucket/"]}
+    stack.invoke(bad)
+    (kept,) = wait_for(lambda: stack.receive("FailedPayloadsQueueUrl"))
+    assert json.loads(kept)["requestPayload"] == bad
+    assert "no-such-bucket does not exist" in json.loads(kept)["responsePayload"]["errorMessage"]
+
+    stack.invoke({"prefixes": ["s3://no-such-bucket/", "s3://whole-machine/"]})
+    wait_for(lambda: len(events("produced")) == produced + 2)
+    time.sleep(3)  # Lambda's first retry would come after a minute, the emulator's after a second
+    assert len(events("produced")) == produced + 2
+    assert len(events("scan_failed")) == 2
+    assert stack.receive("FailedPayloadsQueueUrl") == []
