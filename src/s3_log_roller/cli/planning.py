@@ -76,7 +76,6 @@ def plan_from(args: Namespace) -> Plan:
     if args.html:
         import_page()  # before anything is listed
     places = prefixes.places_from(args)
-    excluded = prefixes.exclusions_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     today = clock.utc_today()
     scans = list(chain.from_iterable(prefixes.scans_from(args, places, today)))
@@ -95,10 +94,7 @@ def plan_from(args: Namespace) -> Plan:
     with closing(Buckets(connection)) as buckets:
         for scan in scans:
             try:
-                inventory = _take(buckets, scan, terms, wants_measuring=args.measure)
-                inventory.days = [day for day in inventory.days if not excluded.match(day.group)]
-                inventory.settled = [day for day in inventory.settled if not excluded.match(day.group)]
-                inventories.append(inventory)
+                inventories.append(_take(buckets, scan, terms, wants_measuring=args.measure))
             except RollerError as error:
                 what = f"s3://{scan.bucket}/{scan.prefix}"
                 logger.error("plan_failed", extra={"prefix": what, "why": str(error)})

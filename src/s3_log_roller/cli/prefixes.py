@@ -6,16 +6,15 @@ import logging
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 from s3_log_roller.cli.options import at_least, day, role_from
 from s3_log_roller.errors import UsageError
-from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, ScanTask, Task
+from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 
@@ -23,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _SETTING: Final = re.compile(r"\s+(role|external-id|region)=(\S+)$")
 _STANDARD_INPUT: Final = "-"
+MAX_EXCLUDED_BYTES: Final = 8_000
+"""Tasks carry the prefixes that `--exclude` names, and a task is a small message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,44 +102,38 @@ def bucket_regions(places: Iterable[Place]) -> dict[str, str]:
 def scans_from(args: Namespace, places: Iterable[Place], today: date) -> list[list[ScanTask]]:
     """The scan tasks for the places, those with the same role together. Raises `UsageError`."""
     window = Window.of_days(today, min_age_days=args.min_age_days, since=args.since, until=args.until)
+    excluded = _excluded_from(args)
     return [
-        [ScanTask(place.uri.bucket, place.uri.prefix, window, role) for place in group]
+        [
+            ScanTask(place.uri.bucket, place.uri.prefix, replace(window, exclude=_within(place.uri, excluded)), role)
+            for place in group
+        ]
         for role, group in _by_role(places).items()
     ]
 
 
-def exclusions_from(args: Namespace) -> Exclusions:
-    """What `--exclude` leaves out. Raises `UsageError`."""
-    return Exclusions([S3Uri.parse(text) for text in args.exclude])
+def warn_of_unused_exclusions(args: Namespace, summary: Summary) -> None:
+    """Warn of an `--exclude` that left nothing out: it may be mistyped, or begin inside a day."""
+    for uri in _excluded_from(args):
+        if uri.prefix not in summary.excluded:
+            sentence = f"--exclude {uri} left nothing out: no day group was found whose logs all begin with it"
+            logger.warning("nothing_excluded", extra={"prefix": str(uri), "sentence": sentence})
 
 
-class Exclusions:
-    """What `--exclude` leaves out: the day groups whose logs all begin with one of its prefixes."""
+def _excluded_from(args: Namespace) -> list[S3Uri]:
+    excluded = [S3Uri.parse(text) for text in args.exclude]
+    if sum(len(uri.prefix.encode()) for uri in excluded) > MAX_EXCLUDED_BYTES:
+        raise UsageError(f"--exclude: the prefixes have more than {MAX_EXCLUDED_BYTES:,} bytes together; use fewer")
+    return excluded
 
-    def __init__(self, prefixes: Sequence[S3Uri]) -> None:
-        self._prefixes = prefixes
-        self._used: set[S3Uri] = set()
 
-    def match(self, group: DayGroup) -> bool:
-        """Tell whether the day group is left out."""
-        matching = {
-            uri for uri in self._prefixes if uri.bucket == group.bucket and group.logs_prefix.startswith(uri.prefix)
-        }
-        self._used |= matching
-        return bool(matching)
-
-    def allow(self, task: Task, summary: Summary) -> bool:
-        """Tell whether the task may run, and count it in the summary if not."""
-        is_excluded = isinstance(task, RollTask) and self.match(task.group)
-        summary.day_groups_excluded += is_excluded
-        return not is_excluded
-
-    def warn_of_unused(self) -> None:
-        """Warn of prefixes that left nothing out: they may be mistyped, or begin inside a day."""
-        for uri in self._prefixes:
-            if uri not in self._used:
-                sentence = f"--exclude {uri} left nothing out: no day group was found whose logs all begin with it"
-                logger.warning("nothing_excluded", extra={"prefix": str(uri), "sentence": sentence})
+def _within(place: S3Uri, excluded: Iterable[S3Uri]) -> tuple[str, ...]:
+    """The excluded prefixes that have something to do with a place."""
+    return tuple(
+        uri.prefix
+        for uri in excluded
+        if uri.bucket == place.bucket and (uri.prefix.startswith(place.prefix) or place.prefix.startswith(uri.prefix))
+    )
 
 
 def _by_role(places: Iterable[Place]) -> dict[Role | None, list[Place]]:

@@ -72,7 +72,7 @@ class ProgressLine:
 
     def _total(self, scanned: int) -> int | None:
         """How many day groups there are to do, once all prefixes are scanned."""
-        found = self._summary.day_groups_found - self._summary.day_groups_excluded
+        found = self._summary.day_groups_found
         return found if self._prefixes and scanned == self._prefixes and found >= self._done_count else None
 
     @property

@@ -155,7 +155,7 @@ def take_inventory(store: ReadStore, prefix: str, window: Window, *, with_digest
         parsed = log or parse_rollup_key(key)
         if parsed is None:
             found.others += 1
-        elif parsed.day not in window:
+        elif parsed not in window:
             if log is not None:
                 found.young += log.day >= window.cutoff
                 found.outside += log.day < window.cutoff

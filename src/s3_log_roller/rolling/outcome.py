@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from s3_log_roller.log_keys import DayGroup
@@ -41,3 +42,5 @@ class ScanOutcome:
     requests: int
     start_after: str | None = None
     """None when the scan is complete."""
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    """How many day groups each prefix of `Window.exclude` left out. They are not among the others."""

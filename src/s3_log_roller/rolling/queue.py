@@ -7,7 +7,7 @@ often, and when it goes to the dead-letter queue, is the SQS queue's own redrive
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -55,17 +55,15 @@ class TaskQueue(Protocol):
 class InProcessQueue:
     """Takes tasks from an iterator when there is nothing else to do, so that finding work and doing it alternate."""
 
-    def __init__(self, source: Iterable[Task] = (), wanted: Callable[[Task], bool] = lambda task: True) -> None:
-        """Tasks that are not `wanted` are dropped, whether they come from the source or are sent."""
-        self._wanted = wanted
-        self._source = filter(wanted, source)
+    def __init__(self, source: Iterable[Task] = ()) -> None:
+        self._source = iter(source)
         self._sent: deque[Task] = deque()
         self._received = 0
 
     def send(self, tasks: Iterable[Task]) -> int:
         """See `TaskQueue.send`; these come before what the iterator still holds."""
         before = len(self._sent)
-        self._sent.extend(filter(self._wanted, tasks))
+        self._sent.extend(tasks)
         return len(self._sent) - before
 
     def receive(self, wait_seconds: int) -> InProcessDelivery | None:

@@ -141,7 +141,7 @@ class _Reader:
 
     def _take_nested(self, entry: ListedObject) -> None:
         log = parse_log_key(entry.key)
-        if log is not None and log.day in self._task.window:
+        if log is not None and log in self._task.window:
             self._alone[DayGroup(self._bucket, log.target_prefix, log.day)] = None
 
     def _take_entry(self, entry: ListedObject) -> None:
@@ -155,7 +155,7 @@ class _Reader:
                 group = DayGroup(self._bucket, rollup.target_prefix, rollup.day)
                 self._rollups.setdefault(group, []).append(entry)
             return
-        if log.day not in self._task.window:
+        if log not in self._task.window:
             return
         while self._open and not key.startswith(self._open[-1].logs_prefix):
             self._open.pop()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import NamedTuple
 
-from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key
+from s3_log_roller.log_keys import DayGroup, LogKey, after_day, parse_log_key
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.store import Pager, ReadStore, list_pages
@@ -58,6 +58,7 @@ def scan(
     in_order = True
     warned = False
     open_groups: list[DayGroup] = []
+    excluded: dict[str, set[LogKey]] = {}
     for page in list_pages(store, pager):
         requests += 1
         for entry in page.objects:
@@ -66,7 +67,10 @@ def scan(
             before, last_key = last_key, key
             keys += 1
             log = parse_log_key(key)
-            if log is None or log.day not in task.window:
+            if log is None or not task.window.has_day(log.day):
+                continue
+            if (exclusion := task.window.exclusion_of(log)) is not None:
+                excluded.setdefault(exclusion, set()).add(log)
                 continue
             logs += 1
             # Keys of other target prefixes may lie among those of a day (`a/2022-07-01-0/…`), hence the stack.
@@ -92,7 +96,11 @@ def scan(
         last_key = pager.start_after
         # Behind an empty page no key says where to go on: then the time has to do.
         if not pager.ended and not pager.continuation_token and time_left_s() < reserve_s:
-            return ScanOutcome(found, requests, pager.start_after)
+            return ScanOutcome(found, requests, pager.start_after, _counts(excluded))
     if not last_key:
         logger.warning("nothing_under_prefix", extra={"prefix": str(uri), "sentence": describe_empty(uri)})
-    return ScanOutcome(found, requests)
+    return ScanOutcome(found, requests, excluded=_counts(excluded))
+
+
+def _counts(excluded: Mapping[str, set[LogKey]]) -> dict[str, int]:
+    return {prefix: len(groups) for prefix, groups in excluded.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,8 +27,8 @@ class Summary:
     prefixes_failed: int = 0
     list_requests: int = 0
     day_groups_found: int = 0
-    day_groups_excluded: int = 0
-    """Of those found."""
+    excluded: Counter[str] = field(default_factory=Counter)
+    """Day groups that were left out, by the prefix that did it. They are not among those found."""
     tasks_sent: int = 0
     tasks_received: int = 0
     day_groups_done: int = 0
@@ -43,6 +44,7 @@ class Summary:
         self.prefixes_scanned += 1
         self.list_requests += outcome.requests
         self.day_groups_found += outcome.day_groups
+        self.excluded.update(outcome.excluded)
 
     def scan_failed(self, what: str, error: Exception) -> None:
         """A prefix could not be scanned to its end; what was found until then stands."""
@@ -110,7 +112,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "prefixes_failed": summary.prefixes_failed,
         "list_requests": summary.list_requests,
         "day_groups_found": summary.day_groups_found,
-        "day_groups_excluded": summary.day_groups_excluded,
+        "day_groups_excluded": summary.excluded.total(),
         "tasks_sent": summary.tasks_sent,
         "tasks_received": summary.tasks_received,
         "day_groups_done": summary.day_groups_done,
@@ -153,8 +155,8 @@ def _scan_line(summary: Summary) -> str:
         f"{count(summary.prefixes_scanned, 'prefix', 'prefixes')} scanned with "
         f"{count(summary.list_requests, 'request')}: {count(summary.day_groups_found, 'day group')} found"
     )
-    if summary.day_groups_excluded:
-        line += f", {summary.day_groups_excluded:,} of them excluded"
+    if summary.excluded:
+        line += f", {summary.excluded.total():,} excluded"
     return line + (f", {count(summary.tasks_sent, 'task')} sent." if summary.tasks_sent else ".")
 
 

@@ -86,6 +86,8 @@ def encode_task(task: Task) -> str:
     common: dict[str, Any] = {"v": VERSION, "cutoff": task.window.cutoff.isoformat()}
     if task.window.since is not None:
         common["since"] = task.window.since.isoformat()
+    if task.window.exclude:
+        common["exclude"] = list(task.window.exclude)
     if task.role is not None:
         common["role"] = task.role.arn
         if task.role.external_id is not None:
@@ -137,7 +139,8 @@ def decode_task(body: str) -> Task:
 def _decode_fields(fields: dict[str, Any]) -> Task:
     kind = fields.pop("task", None)
     bucket = check_bucket_name(_text(fields, "bucket"))
-    window = Window(_day(fields, "cutoff"), _day(fields, "since") if "since" in fields else None)
+    since = _day(fields, "since") if "since" in fields else None
+    window = Window(_day(fields, "cutoff"), since, _exclusions(fields))
     role = None
     if "role" in fields:
         external_id = _text(fields, "external_id") if "external_id" in fields else None
@@ -151,8 +154,8 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end)
     if kind == "roll":
         group = DayGroup(bucket, _text(fields, "target_prefix"), _day(fields, "day"))
-        if group.day not in window:
-            raise MalformedTask(f"the day {group.day} is outside the task's own window")
+        if group not in window:
+            raise MalformedTask(f"the day group {group} is outside the task's own window")
         max_members = fields.pop("max_members", None)
         if max_members is not None and (type(max_members) is not int or max_members < 1):
             raise MalformedTask("max_members is not a positive number")
@@ -167,6 +170,13 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise MalformedTask(f"{name} has a lone surrogate, which no key of S3 has: {value!r}")
     return value
+
+
+def _exclusions(fields: dict[str, Any]) -> tuple[str, ...]:
+    texts = fields.pop("exclude", [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise MalformedTask("the task's 'exclude' is not a list of texts")
+    return tuple(texts)
 
 
 def _day(fields: dict[str, Any], name: str) -> date:

@@ -1,22 +1,46 @@
-"""The days that a run may touch."""
+"""The day groups that a run may touch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Protocol
 
 from s3_log_roller.errors import UsageError
 
 
+class OfADay(Protocol):
+    """A log, a rollup or a day group: something that belongs to a target prefix and a day."""
+
+    @property
+    def target_prefix(self) -> str: ...
+
+    @property
+    def day(self) -> date: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The days that may be touched: from `since` (if any) up to, not including, `cutoff`."""
+    """The day groups of a bucket that may be touched: from `since` (if any) up to, not including, `cutoff`."""
 
     cutoff: date
     since: date | None = None
+    exclude: tuple[str, ...] = ()
+    """Prefixes of log keys. A day group is left out if all its logs begin with one of them."""
 
-    def __contains__(self, day: date) -> bool:
+    def __contains__(self, group: OfADay) -> bool:
+        return self.has_day(group.day) and self.exclusion_of(group) is None
+
+    def has_day(self, day: date) -> bool:
+        """Whether the day may be touched."""
         return day < self.cutoff and (self.since is None or day >= self.since)
+
+    def exclusion_of(self, group: OfADay) -> str | None:
+        """The prefix that leaves a day group out, if there is one."""
+        if not self.exclude:
+            return None
+        logs_prefix = f"{group.target_prefix}{group.day}-"
+        return next((prefix for prefix in self.exclude if logs_prefix.startswith(prefix)), None)
 
     @classmethod
     def of_days(cls, today: date, *, min_age_days: int, since: date | None, until: date | None) -> Window:

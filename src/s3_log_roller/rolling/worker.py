@@ -209,7 +209,7 @@ def _result_of(future: Future[Result]) -> Result:
 
 def _rest_of_day(task: WorkTask, outcome: RollOutcome) -> list[Task]:
     """The day groups found among this one's keys, and the task itself if originals are left for another step."""
-    tasks: list[Task] = [task.for_group(group) for group in sorted(outcome.nested) if group.day in task.window]
+    tasks: list[Task] = [task.for_group(group) for group in sorted(outcome.nested) if group in task.window]
     if outcome.remaining and isinstance(task, RollTask):
         tasks.append(replace(task, max_members=_grown(task.max_members, outcome.remaining)))
     return tasks

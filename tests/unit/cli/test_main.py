@@ -127,9 +127,9 @@ def test_excluded_day_groups_are_not_rolled(world: World, capsys: pytest.Capture
     """Neither by `roll` nor, since no task is sent, by a worker; the summary says how many were left out."""
     assert run("roll s3://logs/web/ s3://logs/api/ --exclude s3://logs/api/") == 0
     assert [task.group.target_prefix for task, *_ in world.rolled] == ["web/"]
-    assert "2 day groups found, 1 of them excluded.\n" in capsys.readouterr().out
+    assert "1 day group found, 1 excluded.\n" in capsys.readouterr().out
     assert run("producer --queue-name q s3://logs/web/ s3://logs/api/ --exclude s3://logs/web/") == 0
-    assert "2 day groups found, 1 of them excluded, 1 task sent.\n" in capsys.readouterr().out
+    assert "1 day group found, 1 excluded, 1 task sent.\n" in capsys.readouterr().out
 
 
 def test_json_is_all_there_is_on_standard_output(world: World, capsys: pytest.CaptureFixture[str]) -> None:

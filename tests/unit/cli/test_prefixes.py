@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 from s3_log_roller.cli.parser import parse
-from s3_log_roller.cli.prefixes import Exclusions, Place, bucket_regions, places_from, scans_from
+from s3_log_roller.cli.prefixes import Place, bucket_regions, places_from, scans_from, warn_of_unused_exclusions
 from s3_log_roller.errors import UsageError
-from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RollTask, ScanTask
+from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.uris import Role, S3Uri
 
 TODAY = date(2022, 7, 3)
-DAY = date(2022, 7, 1)
 ROLE_ARN = "arn:aws:iam::123456789012:role/s3-rollup-bucket-access"
 OTHER_ARN = "arn:aws:iam::999999999999:role/logs"
 PREFIX = "--prefixes s3://logs/"
@@ -51,8 +50,8 @@ def test_the_days_asked_for(arguments: str, window: Window) -> None:
     """`--min-age-days 1` is yesterday and earlier, `--until` is inclusive, and today is never in the window."""
     ((task,),) = scans(f"roll {PREFIX} {arguments}")
     assert task.window == window
-    assert TODAY not in window
-    assert window.cutoff - timedelta(days=1) in window
+    assert not window.has_day(TODAY)
+    assert window.has_day(window.cutoff - timedelta(days=1))
 
 
 def test_prefixes_become_scan_tasks_with_the_role() -> None:
@@ -130,21 +129,24 @@ def test_a_bucket_has_one_region(tmp_path: Path) -> None:
         bucket_regions([*given, Place(S3Uri("bucket-a", "z"), None, "us-west-2")])
 
 
-def test_excluded_day_groups_are_counted_and_not_run(caplog: pytest.LogCaptureFixture) -> None:
-    """An exclusion takes whole day groups; one that took none is told of, since it may be mistyped."""
+def test_exclusions_go_into_the_tasks_of_their_places() -> None:
+    """Workers know what is left out, too; an exclusion elsewhere does not make the messages longer."""
+    line = "roll s3://bucket-a/web/ s3://bucket-b/ --exclude s3://bucket-a/web/old/ --exclude s3://bucket-a/api/"
+    ((web, other),) = scans(line + " --exclude s3://bucket-a/")
+    assert web.window.exclude == ("web/old/", "")
+    assert other.window.exclude == ()
+
+
+def test_an_exclusion_that_leaves_nothing_out_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be mistyped, and the next run may delete."""
     summary = Summary()
-    excluded = [S3Uri("logs", "old/"), S3Uri("logs", "web/2022-07-01-"), S3Uri("logs", "web/2022-07-02-05")]
-    exclusions = Exclusions(excluded)
-    tasks = [
-        RollTask(DayGroup(bucket, target_prefix, DAY + timedelta(days=days)), Window(TODAY))
-        for bucket, target_prefix, days in [
-            ("logs", "old/a/", 0),
-            ("logs", "web/", 0),
-            ("logs", "web/", 1),
-            ("other", "old/", 0),
-        ]
-    ]
-    assert [task for task in tasks if exclusions.allow(task, summary)] == tasks[2:]
-    assert summary.day_groups_excluded == 2
-    exclusions.warn_of_unused()
-    assert [record.__dict__["prefix"] for record in caplog.records] == ["s3://logs/web/2022-07-02-05"]
+    summary.scanned(ScanOutcome(3, 1, excluded={"old/": 2}))
+    args = parse(["roll", "s3://logs/", "--exclude", "s3://logs/old/", "--exclude", "s3://logs/odl/"], {})
+    warn_of_unused_exclusions(args, summary)
+    assert [record.__dict__["prefix"] for record in caplog.records] == ["s3://logs/odl/"]
+
+
+def test_too_many_exclusions_are_refused() -> None:
+    """A task is a small message."""
+    with pytest.raises(UsageError, match="8,000 bytes"):
+        scans("roll s3://logs/" + "".join(f" --exclude s3://logs/{n:02}{'x' * 900}" for n in range(10)))

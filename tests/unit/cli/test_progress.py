@@ -33,10 +33,8 @@ def test_the_line_of_a_run() -> None:
 
 
 def test_once_all_is_scanned_there_are_a_total_and_an_estimate() -> None:
-    """What `--exclude` left out does not count; the estimate waits until it is worth something."""
-    summary = Summary(
-        prefixes_scanned=3, tasks_received=3, day_groups_done=2, day_groups_found=7, day_groups_excluded=2
-    )
+    """The estimate waits until it is worth something."""
+    summary = Summary(prefixes_scanned=3, tasks_received=3, day_groups_done=2, day_groups_found=5)
     line = ProgressLine(summary, Meter(1), prefixes=3)
     assert line(100.0, WIDE).startswith("2 of 5 day groups done, 0 logs, 0 logs/s")
     assert line(120.0, WIDE).startswith("2 of 5 day groups done, 0 logs, about 30 s left, 0 logs/s")

@@ -99,6 +99,21 @@ def test_a_pass_rolls_up_every_day_group(delete: bool) -> None:
     assert sum(one.figures.packed for one in again.outcomes) == 0
 
 
+def test_excluded_day_groups_are_left_alone() -> None:
+    """Though they lie in the pass's range of keys; also those that lie among the logs of another day."""
+    store, _ = many_days()
+    inside = f"a/{DAY}-archive/"
+    put_logs(store, range(1, 5), inside)
+    before = dict(store.objects)
+    window = Window(TODAY, exclude=("b/c-", f"a/{DAY}-archive/"))
+    outcome = run(store, replace(TASK, window=window))
+    assert {one.group.target_prefix for one in outcome.outcomes} == {"a/", "b/", "z/"}
+    left = {key: stored for key, stored in before.items() if key.startswith(("b/c-", inside))}
+    assert len(left) == 12
+    assert left.items() <= store.objects.items()
+    assert {key for key in store.objects if parse_log_key(key)} == set(left)
+
+
 def test_a_pass_makes_the_same_rollups_as_reconcile() -> None:
     """Byte for byte, under the same names."""
     store, _ = many_days()

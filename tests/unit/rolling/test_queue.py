@@ -39,13 +39,3 @@ def test_in_process_tasks_are_drawn_one_at_a_time() -> None:
             held.acknowledge()
     assert received == [task(0), task(7), task(8), task(1), task(2)]
     assert len(ids) == 5
-
-
-def test_tasks_that_are_not_wanted_are_dropped() -> None:
-    """From the source, and those that are sent; they do not count as sent."""
-    queue = InProcessQueue(map(task, range(4)), wanted=lambda one: one in (task(1), task(6)))
-    assert queue.send([task(5), task(6)]) == 1
-    received = []
-    while (delivery := queue.receive(0)) is not None:
-        received.append(decode_task(delivery.body))
-    assert received == [task(6), task(1)]

@@ -132,6 +132,17 @@ def test_a_prefix_with_nothing_at_all_under_it_is_told_of(
     assert [record.message for record in caplog.records] == ["nothing_under_prefix"] * warned
 
 
+def test_excluded_day_groups_are_counted_and_not_found() -> None:
+    """By the prefix that leaves them out; days outside the window do not count."""
+    keys = sorted([*logs("old/", "2022-07-01", 3), *logs("old/", "2022-07-02", 3), *logs("web/", "2022-07-01", 3)])
+    window = Window(date(2022, 7, 2), exclude=("old/", "api/"))
+    scanning = scan(Listing(keys), ScanTask("bucket", "", window))  # type: ignore[arg-type]
+    assert next(scanning).group == DayGroup("bucket", "web/", date(2022, 7, 1))
+    with pytest.raises(StopIteration) as stop:
+        next(scanning)
+    assert stop.value.value.excluded == {"old/": 1}
+
+
 def test_a_server_that_lists_out_of_order_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     """What it lists is found all the same (SeaweedFS puts `a/x` before `a-x`), with a warning."""
 

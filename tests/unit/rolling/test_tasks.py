@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -34,7 +35,10 @@ ROLL_TASKS = st.builds(
     ROLES,
     st.none() | st.integers(1),
 )
-SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, WINDOWS, ROLES, PREFIXES)
+EXCLUDING_WINDOWS = st.builds(
+    lambda window, exclude: replace(window, exclude=tuple(exclude)), WINDOWS, st.lists(PREFIXES, max_size=3)
+)
+SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, EXCLUDING_WINDOWS, ROLES, PREFIXES)
 
 RANGE_TASKS = st.builds(
     lambda bucket, prefix, window, role, start_after, more: RangeTask(
@@ -42,7 +46,7 @@ RANGE_TASKS = st.builds(
     ),
     BUCKETS,
     PREFIXES,
-    WINDOWS,
+    EXCLUDING_WINDOWS,
     ROLES,
     PREFIXES,
     PREFIXES,

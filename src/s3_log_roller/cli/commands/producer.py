@@ -40,7 +40,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Send the tasks. Return an exit code that says whether every prefix was scanned."""
     places = prefixes.places_from(args)
-    excluded = prefixes.exclusions_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     from s3_log_roller.aws.buckets import Buckets
     from s3_log_roller.aws.sessions import Sessions
@@ -57,7 +56,7 @@ def run(args: Namespace) -> int:
     buckets = Buckets(connection, sessions)
     with reporting(args, summary, ProgressLine(summary, Meter(0), prefixes=len(places))):
         tasks = find_all_tasks(scans, buckets, summary)
-        summary.tasks_sent = queue.send(task for task in tasks if excluded.allow(task, summary))
-        excluded.warn_of_unused()
+        summary.tasks_sent = queue.send(tasks)
+        prefixes.warn_of_unused_exclusions(args, summary)
         buckets.close()
     return summary.exit_code

@@ -47,7 +47,6 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         return planning.show(planning.plan_from(args), args)
     places = prefixes.places_from(args)
-    excluded = prefixes.exclusions_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import find_all_tasks, rolling
@@ -57,6 +56,6 @@ def run(args: Namespace) -> int:
     sessions = Sessions(profile=connection.profile, region=connection.region)
     with rolling(args, connection, sessions, prefixes=len(places)) as job:
         tasks = find_all_tasks(scans, job.buckets, job.summary)
-        job.worker(InProcessQueue(tasks, lambda task: excluded.allow(task, job.summary))).work()
-        excluded.warn_of_unused()
+        job.worker(InProcessQueue(tasks)).work()
+        prefixes.warn_of_unused_exclusions(args, job.summary)
     return job.summary.exit_code
