@@ -1,4 +1,4 @@
-"""grep's patterns, basic, extended and fixed, as Python's regular expressions over bytes.
+"""grep's patterns, basic, extended and fixed, as regular expressions of RE2 over bytes.
 
 Lines are bytes here, as for grep in the C locale: `.` is one byte, `-i` folds ASCII only.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
+
+import re2
 
 from s3_log_roller.errors import UsageError
 
@@ -35,9 +37,11 @@ _CLASSES: Final = {
     "cntrl": r"\x00-\x1f\x7f",
     "xdigit": "0-9A-Fa-f",
 }
-_ESCAPES: Final = {"<": r"\b(?=\w)", ">": r"\b(?<=\w)", "b": r"\b", "B": r"\B", "w": r"\w", "W": r"\W"} | {
-    "s": r"\s",
-    "S": r"\S",
+_WORD_START: Final = r"\b(?=\w)"
+_WORD_END: Final = r"\b(?<=\w)"
+_ESCAPES: Final = {"<": _WORD_START, ">": _WORD_END, "b": r"\b", "B": r"\B", "w": r"\w", "W": r"\W"} | {
+    "s": r"[ \t\n\r\f\v]",
+    "S": r"[^ \t\n\r\f\v]",
     "`": "^",
     "'": "$",
 }
@@ -47,34 +51,78 @@ _BRACKET: Final = re.compile(r"\[\^?\]?(?:\[:[a-z]*:\]|\[[.=].*?[.=]\]|[^\]])*\]
 _INTERVAL: Final = re.compile(r"[0-9]*(?:,[0-9]*)?")
 
 
+class Match(Protocol):
+    """Where a pattern was found."""
+
+    def start(self) -> int:
+        """Where it begins."""
+
+    def end(self) -> int:
+        """Where it ends."""
+
+
+class Regex(Protocol):
+    """A compiled regular expression over bytes, RE2's or Python's."""
+
+    def search(self, text: bytes, position: int = ..., /) -> Match | None:
+        """The first match from there on. A position is the beginning of a line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A compiled pattern, and how it may be looked for."""
 
-    regex: re.Pattern[bytes]
+    text: str
+    syntax: Syntax
+    ignore_case: bool
+    regex: Regex
     literal: bytes | None
     """Found by every match and enough for one, if the pattern is as simple as that."""
     is_local: bool
     """It has no anchor, so a line matches alone just when it matches inside a longer text."""
 
     @classmethod
-    def parse(cls, text: str, syntax: Syntax, *, ignore_case: bool = False) -> Pattern:
+    def parse(cls, text: str, syntax: Syntax, ignore_case: bool = False) -> Pattern:
         """Compile grep's pattern. Raises `UsageError`."""
-        flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
         if syntax is Syntax.FIXED:
             translation = _Translation("", extended=False)
-            translation.source, translation.plain = re.escape(text), text
+            translation.out, translation.plain = [re.escape(text)], text
         else:
             translation = _Translation(text, extended=syntax is Syntax.EXTENDED)
-        source, plain = translation.source, translation.plain
-        try:
-            regex = re.compile(source.encode("utf-8", "surrogateescape"), flags)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise UsageError(f"{text!r} is not a regular expression: {error}") from error
+        plain = translation.plain
         literal = None
         if plain is not None and not (ignore_case and any(char.isalpha() for char in plain)):
             literal = plain.encode("utf-8", "surrogateescape")
-        return cls(regex, literal, translation.is_local)
+        regex = _compile(text, translation, ignore_case=ignore_case)
+        return cls(text, syntax, ignore_case, regex, literal, translation.is_local)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Compiled expressions can't go to child processes.
+        return Pattern.parse, (self.text, self.syntax, self.ignore_case)
+
+
+def _compile(text: str, translation: _Translation, *, ignore_case: bool) -> Regex:
+    r"""Compile with RE2, which takes time linear in the text whatever the pattern is.
+
+    It knows no back references. They go to Python's engine, as does a `\<` or `\>` amid things that are not words.
+    """
+    source = translation.without_lookarounds()
+    if source is None or translation.has_back_reference or (ignore_case and not source.isascii()):
+        flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
+        try:
+            return re.compile("".join(translation.out).encode("utf-8", "surrogateescape"), flags)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise UsageError(f"{text!r} is not a regular expression: {error}") from error
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # a byte is a character
+    options.log_errors = False
+    start = b"(?im)" if ignore_case else b"(?m)"
+    try:
+        regex: Regex = re2.compile(start + source.encode("utf-8", "surrogateescape"), options)
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 does not take it"
+        raise UsageError(f"{text!r} is not a regular expression: {reason}") from error
+    return regex
 
 
 class _Translation:
@@ -86,12 +134,40 @@ class _Translation:
         self.is_local = True
         self.plain: str | None = ""
         """The pattern's text, as long as nothing in it is special."""
-        self._out: list[str] = []
+        self.out: list[str] = []
+        self.has_back_reference = False
         self._depth = 0
         position = 0
         while position < len(text):
             position = self._take(position)
-        self.source = "".join(self._out)
+
+    def without_lookarounds(self) -> str | None:
+        """The same without looking ahead or back, which RE2 cannot; None if there is no such way.
+
+        Beside a word character the beginning or the end of a word is any boundary of a word. At the pattern's own
+        beginning and end the character before or behind is matched, too.
+        """
+        out = ["", *self.out, "", ""]
+        for place, part in enumerate(out):
+            if part in (_WORD_START, _WORD_END):
+                beside = out[place + 1] if part == _WORD_START else out[place - 1]
+                may_be_absent = part == _WORD_START and out[place + 2].startswith(("*", "?", "{0"))
+                if re.fullmatch(r"[A-Za-z0-9_]|\\w", beside) and not may_be_absent:
+                    out[place] = r"\b"
+        if self._is_one_branch():
+            if out[1] == _WORD_START:
+                out[1] = r"(?:^|[^\w\n])\b"
+            if out[-3] == _WORD_END:
+                out[-3] = r"\b(?:$|[^\w\n])"
+        return None if {_WORD_START, _WORD_END} & set(out) else "".join(out)
+
+    def _is_one_branch(self) -> bool:
+        depth = 0
+        for part in self.out:
+            depth += {"(": 1, ")": -1}.get(part, 0)
+            if part == "|" and not depth:
+                return False
+        return True
 
     def _take(self, at: int) -> int:
         """Translate what stands there; returns where it ends."""
@@ -108,7 +184,7 @@ class _Translation:
             self._repeat("*")
         elif char == ".":
             self._special(".")
-        elif (char == "^" and (self._extended or (self._at_start() and self._out[-1:] != ["^"]))) or (
+        elif (char == "^" and (self._extended or (self._at_start() and self.out[-1:] != ["^"]))) or (
             char == "$" and (self._extended or self._at_end(at + 1))
         ):
             self._special(char)
@@ -118,18 +194,18 @@ class _Translation:
         return at + 1
 
     def _at_start(self) -> bool:
-        return not self._out or self._out[-1] in ("(", "|", "^")
+        return not self.out or self.out[-1] in ("(", "|", "^")
 
     def _at_end(self, at: int) -> bool:
         return at == len(self._text) or self._text.startswith((r"\)", r"\|"), at)
 
     def _literal(self, char: str) -> None:
-        self._out.append(re.escape(char))
+        self.out.append(re.escape(char))
         if self.plain is not None:
             self.plain += char
 
     def _special(self, source: str) -> None:
-        self._out.append(source)
+        self.out.append(source)
         self.plain = None
 
     def _escaped(self, char: str, behind: int) -> int:
@@ -137,6 +213,7 @@ class _Translation:
             return self._operator(char, behind)
         if char in "123456789":
             self._special(f"(?:\\{char})")
+            self.has_back_reference = True
         elif char in _ESCAPES:
             self._special(_ESCAPES[char])
             self.is_local = self.is_local and char in "wWsS"
@@ -168,16 +245,16 @@ class _Translation:
 
     def _repeat(self, operator: str) -> None:
         """`*`, `+` or `?`, also where there is nothing to repeat, or something that Python does not repeat."""
-        before = self._out[-1] if self._out else ""
+        before = self.out[-1] if self.out else ""
         if before in ("", "(", "|"):
             if not self._extended:
                 self._literal(operator)
             self.plain = None if self._extended else self.plain
         elif before in ("*", "+", "?"):
-            self._out[-1] = before if before == operator else "*"
+            self.out[-1] = before if before == operator else "*"
         elif before in ("^", "$") or before.startswith((r"\b", r"\B")):
             if operator != "+":
-                self._out.pop()
+                self.out.pop()
         else:
             self._special(operator)
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import lru_cache
+from typing import Any, Final, Protocol
 from urllib.parse import unquote_plus
+
+import re2
 
 from s3_log_roller.errors import UsageError
 from s3_log_roller.reading.records import FIELDS, NUMBERS, Record, Value, decode_line, iso_day, parse_record
@@ -176,10 +179,18 @@ def _parse_term(word: str) -> tuple[Term, bytes]:
 
 def _search_term(word: str, name: str, pattern: str, *, wanted: bool) -> Term:
     try:
-        re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"--where {word!r}: not a regular expression: {error}") from error
+        _compiled(pattern)
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 does not take it"
+        raise UsageError(f"--where {word!r}: not a regular expression: {reason}") from error
     return _Search(name, pattern, wanted)
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +211,7 @@ class _Search:
     time_chars: int = TIME_CHARS
 
     def __call__(self, record: Record) -> bool:
-        return any(re.search(self.pattern, str(value)) for value in _values(record, self.name)) == self.wanted
+        return any(_compiled(self.pattern).search(str(value)) for value in _values(record, self.name)) == self.wanted
 
 
 @dataclass(frozen=True, slots=True)

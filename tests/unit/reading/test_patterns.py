@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -48,6 +50,10 @@ PATTERNS = [
     "^$", "^", "$", "", ".", "[^a]",
     "[[:digit:]]", "[[:space:]]here", "[0-9][0-9]*", r"\<ab\>", r"\bab", r"\w\w\W", r"back\\slash",
     "[a-c]$", "a.b", "x*",
+    r"\<a*b", r"\<\(ab\|R\)", r"a*\>", r"\<\w", r"\w\>", r"x\s*y", r"\s[[:alpha:]]\S", r"\Bb",
+    "(a*)*b$", "a.*b.*c", "a{,2}b", r"\<(a|R)", r"\<[ag]", r"[a-z]\>", r"\<.*T\>", r"\<", r"\>", r"\<\>",
+    r"a|\<\W", r"(\<)a",
+    "[^[:alnum:][:space:]]", "a||b", "()b", "(a|b)*|end", "A+B|R.*T",
     "a|b {2}", "t$", "LAST", "get", r"[\]s", "^*star", "(", ")", "a**b",
 ]  # fmt: skip
 
@@ -108,3 +114,30 @@ def test_simple_patterns_are_known_to_be_simple() -> None:
 def test_anchored_patterns_are_not_looked_for_in_tar(text: str, is_local: bool) -> None:
     """In tar a log's first line begins behind a header: `^` would not be found there."""
     assert Pattern.parse(text, Syntax.BASIC).is_local is is_local
+
+
+@pytest.mark.parametrize("syntax", [Syntax.BASIC, Syntax.EXTENDED])
+@pytest.mark.parametrize("text", ["(a*)*b$", r"\(a*\)*b$", "a.*b.*c.*d.*e", "(a|aa)+$", r"\<(a*)*b\>"])
+def test_no_pattern_takes_long_on_any_line(text: str, syntax: Syntax) -> None:
+    """A long line made to make a matcher try everything is done with at once, as with grep."""
+    pattern = Pattern.parse(text, syntax)
+    begin = time.process_time()
+    ours(pattern, b"a" * 200_000 + b"!\n" + b"abcd" * 50_000 + b"\n")
+    assert time.process_time() - begin < 2
+
+
+def test_patterns_go_to_other_processes() -> None:
+    """Compiled anew there."""
+    pattern = Pattern.parse("A(b|c)+", Syntax.EXTENDED, ignore_case=True)
+    copy = pickle.loads(pickle.dumps(pattern))
+    assert ours(copy, b"xabcx\nx\n") == b"xabcx\n"
+
+
+@needs_grep
+@pytest.mark.parametrize("text", ["\xe9", "\xc9", "[\xe9]", "a\xe9*", "ab"])
+def test_only_ascii_is_folded(text: str) -> None:
+    """Bytes beyond it are not letters, as for grep in the C locale."""
+    lines = "caf\xe9\nCAF\xc9\nAB\n".encode() + b"\xe9\n\xc3\n\xe3\n\xc9\n"
+    for syntax in Syntax:
+        expected = grep(syntax.value, "-i", "-e", text, text=lines)[1]
+        assert ours(Pattern.parse(text, syntax, ignore_case=True), lines) == expected

@@ -39,8 +39,8 @@ examples:
   s3-log-roller grep --where 'bytes_sent>1000000 time>=2022-07-01T05:00 agent~"^curl/"' s3://my-logs/
 
 --where takes terms like FIELD=VALUE; a record must match every term. The operators are = != < <= > >=, and ~ and !~ for
-regular expressions. The fields are those of --output json; - means that the field is empty. With --where you can leave
-the PATTERN out, or give it with -e.
+RE2's regular expressions. The fields are those of --output json; - means that the field is empty. With --where you can
+leave the PATTERN out, or give it with -e.
 """
 EXIT_CODES: Final = {
     0: "something was found",
