@@ -13,6 +13,7 @@ import re
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
@@ -65,6 +66,7 @@ class S3Error(Exception):
 PRECONDITION_FAILED: Final = S3Error(
     412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
 )
+SLOW_DOWN: Final = S3Error(503, "SlowDown", "Please reduce your request rate.")
 NO_SUCH_KEY: Final = S3Error(404, "NoSuchKey", "The specified key does not exist.")
 
 
@@ -108,6 +110,8 @@ class S3Api:
     def __init__(self) -> None:
         self.buckets: dict[str, Bucket | MadeUpBucket] = {}
         self.requests: Counter[str] = Counter()
+        self.may_delete: Callable[[], bool] = lambda: True
+        """Asked for each key of a DeleteObjects; where it says no, the key's answer is SlowDown."""
         self._answers = 0
 
     def answer(self, call: Call) -> bytes:
@@ -366,6 +370,8 @@ class S3Api:
             fields = _fields(entry)
             key, wanted = fields["Key"], fields.get("ETag", "").strip('"')
             refusal = _refused(bucket.find(key), wanted) if wanted else None
+            if refusal is None and not self.may_delete():
+                refusal = SLOW_DOWN
             if refusal is not None:
                 answers.append(
                     f"<Error><Key>{escape(key)}</Key><Code>{refusal.code}</Code><Message>{refusal}</Message></Error>"

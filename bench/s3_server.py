@@ -31,7 +31,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +39,14 @@ from urllib.parse import parse_qs
 
 from bench.buckets import Bucket, MadeUpBucket
 from bench.logs import LogSet
-from bench.s3_api import Call, S3Api, S3Error, parse_target
+from bench.rates import TokenBucket
+from bench.s3_api import SLOW_DOWN, Call, S3Api, parse_target
 
 MAX_HEAD_BYTES: Final = 64 << 10
 
 Intercept = Callable[[Call, bytes], bytes | None]
 """Sees every answer before it is sent and returns what to send instead. Where that is shorter than the answer, the
 connection is cut behind it; None cuts it at once."""
-
-_SLOW_DOWN: Final = S3Error(503, "SlowDown", "Please reduce your request rate.")
 
 
 @dataclass(slots=True)
@@ -61,6 +59,13 @@ class ServerOptions:
     """Requests a second that are answered; 503 SlowDown for the others. 0: all of them are."""
     burst: float = 100.0
     """Requests that may come at once after a quiet time before the rate counts."""
+    writes_above: float = 0.0
+    """Keys a second that may be written or deleted, each key of a DeleteObjects being one, as S3's rates may be meant.
+    0: all of them."""
+    write_burst: float = 100.0
+    """Keys that may come at once after a quiet time."""
+    whole_calls: float = 0.0
+    """Not 0: a DeleteObjects that asks for more than is granted gets 503. 0: its keys get SlowDown one by one."""
 
 
 class S3Server:
@@ -73,8 +78,8 @@ class S3Server:
         self.url = ""
         self.open_connections: set[Connection] = set()
         self.max_connections = 0
-        self._tokens = options.burst
-        self._tokens_at = time.monotonic()
+        self._requests = TokenBucket(options.slow_down_above, options.burst)
+        self._writes = TokenBucket(options.writes_above, options.write_burst)
         self._cpu_at_reset_s = _cpu_s()
 
     @property
@@ -86,20 +91,24 @@ class S3Server:
         """The answer to a call, control requests and the rate limit included."""
         if call.bucket.startswith("__"):
             return self._control(call)
-        if self.options.slow_down_above and not self._take_token():
+        options = self.options
+        self._requests.rate, self._requests.burst = options.slow_down_above, options.burst
+        self._writes.rate, self._writes.burst = options.writes_above, options.write_burst
+        if (options.slow_down_above and not self._requests.take()) or not self._may_write(call):
             self.api.requests["SlowDown"] += 1
-            return self.api.error(call, _SLOW_DOWN)
+            return self.api.error(call, SLOW_DOWN)
         return self.api.answer(call)
 
-    def _take_token(self) -> bool:
-        now = time.monotonic()
-        grown = self._tokens + (now - self._tokens_at) * self.options.slow_down_above
-        self._tokens = min(self.options.burst, grown)
-        self._tokens_at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+    def _may_write(self, call: Call) -> bool:
+        self.api.may_delete = lambda: True
+        if not self.options.writes_above or call.method in ("GET", "HEAD"):
+            return True
+        if call.method == "POST" and call.query.startswith("delete"):
+            if self.options.whole_calls:
+                return self._writes.take(call.body.count(b"<Object>"))
+            self.api.may_delete = self._writes.take
+            return True
+        return self._writes.take()
 
     def _control(self, call: Call) -> bytes:
         fields = parse_qs(call.query)

@@ -55,6 +55,16 @@ def _client(server: S3Server, max_attempts: int, max_in_flight: int, changes: di
     return S3Bucket("bucket", "/bucket/", Transport(wire, signer, max_in_flight, jitter=lambda: 0.01), **changes)
 
 
+@contextmanager
+def opened(server: S3Server, bucket: str = "bucket", max_attempts: int = 8) -> Iterator[S3Bucket]:
+    """An empty bucket of a server, through the client as it is used."""
+    server.api.buckets[bucket] = Bucket()
+    signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None))
+    wire = Wire(server.url, max_attempts=max_attempts)
+    with closing(S3Bucket(bucket, f"/{bucket}/", Transport(wire, signer, 64))) as client:
+        yield client
+
+
 def fill(stored: Bucket, count: int) -> list[tuple[str, str]]:
     """(key, ETag) of so many objects."""
     return [(f"{number:05}", stored.put(f"{number:05}", b"%d" % number, 0).etag) for number in range(count)]

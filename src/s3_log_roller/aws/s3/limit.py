@@ -6,11 +6,12 @@ from __future__ import annotations
 class AdaptiveLimit:
     """Grows with success, halves when the server or the network complains, and stays between its floor and its cap.
 
-    It begins with a slow start: each success adds one, until the first complaint. From then on a success adds one
-    for every round of requests.
+    It begins with a slow start: each success adds as much as went through, until the first complaint. From then on a
+    whole round of successes adds `growth`.
     """
 
-    def __init__(self, first: float, floor: float, cap: float) -> None:
+    def __init__(self, first: float, floor: float, cap: float, *, growth: float = 1.0) -> None:
+        self._growth = growth
         self._cap = cap
         self._floor = min(floor, cap)
         self._slow_start = True
@@ -18,10 +19,11 @@ class AdaptiveLimit:
         self.epoch = 0
         """How often it was cut. What was started is to remember it for `complained`."""
 
-    def succeeded(self) -> None:
-        """Something went through, and more could have been under way."""
+    def succeeded(self, amount: float = 1.0) -> None:
+        """So much went through, and more could have been under way."""
         if self.value < self._cap:
-            self.value = min(self._cap, self.value + (1.0 if self._slow_start else 1.0 / self.value))
+            grown = amount if self._slow_start else amount * self._growth / self.value
+            self.value = min(self._cap, self.value + grown)
 
     def complained(self, epoch: int) -> None:
         """Something was refused that was started at that epoch."""

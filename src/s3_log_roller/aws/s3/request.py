@@ -34,11 +34,16 @@ class Request:
     fault: str = ""
     tls_fault: bool = False
     attempts: int = 0
+    fruitless: int = 0
+    """Of the attempts, those since anything else went through while this request was asked to slow down."""
+    first_start_s: float = 0.0
     watched: bool = False
     """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
     put_off: bool = False
     cancelled: bool = False
     epoch: int = 0
+    successes: int = 0
+    """Of the transport, when the last attempt started."""
 
     def header(self, name: str) -> str | None:
         """A header of the answer (only with `wants_headers`)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import random
 import time
 from collections import deque
@@ -27,6 +28,10 @@ FIRST_IN_FLIGHT: Final = 32
 MIN_IN_FLIGHT: Final = 4
 BACKOFF_BASE_S: Final = 0.1
 BACKOFF_CAP_S: Final = 20.0
+MAX_SLOWED_DOWN_S: Final = 300.0
+"""So long a single request may be asked to slow down while others go through."""
+
+logger = logging.getLogger(__name__)
 
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 _FINAL_CURL_ERRORS: Final = frozenset(
@@ -66,6 +71,7 @@ class Transport:
         self._in_flight: dict[Any, Request] = {}
         self._limit = AdaptiveLimit(FIRST_IN_FLIGHT, MIN_IN_FLIGHT, self._cap)
         self._starving = False
+        self._successes = 0
         self.requests_sent = 0
 
     @property
@@ -114,7 +120,7 @@ class Transport:
         """Wait as long as requests that were put off have to; they can then be run again."""
         delays = []
         for request in requests:
-            delays.append(self._delay_s(request))
+            delays.append(self.backoff_s(request.fruitless))
             request.put_off = request.done = False
         time.sleep(max(delays, default=0.0))
 
@@ -176,7 +182,10 @@ class Transport:
 
     def _start(self, request: Request) -> None:
         request.attempts += 1
+        request.fault = ""
         request.epoch = self._limit.epoch
+        request.successes = self._successes
+        request.first_start_s = request.first_start_s or self._monotonic()
         self.requests_sent += 1
         is_get = request.method == "GET"
         idle = self._idle[request.wants_headers]
@@ -243,6 +252,7 @@ class Transport:
 
     def _succeed(self, request: Request) -> None:
         request.done = True
+        self._successes += 1
         # More in flight than keeps this program busy only costs: connections, handshakes, descriptors to look at.
         if self._starving:
             self._limit.succeeded()
@@ -260,14 +270,34 @@ class Transport:
     def _retry_or_give_up(self, request: Request, fault: str) -> None:
         self._limit.complained(request.epoch)
         request.digest = b""
-        if request.attempts >= self._wire.max_attempts:
-            request.fault = fault
+        request.fault = fault
+        now = self._monotonic()
+        others_go_on = request.status in (429, 503) and request.successes != self._successes
+        request.fruitless = 1 if others_go_on else request.fruitless + 1
+        too_long = others_go_on and now - request.first_start_s > MAX_SLOWED_DOWN_S
+        if too_long or request.fruitless >= self._wire.max_attempts:
             request.done = True
             return
+        wait_s = self.backoff_s(request.fruitless)
+        self._tell_retry(request, wait_s)
         if request.watched:
             request.put_off = request.done = True
             return
-        heapq.heappush(self._retries, (self._monotonic() + self._delay_s(request), next(self._order), request))
+        heapq.heappush(self._retries, (now + wait_s, next(self._order), request))
 
-    def _delay_s(self, request: Request) -> float:
-        return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**request.attempts)
+    def backoff_s(self, attempts: int) -> float:
+        """How long to wait behind so many fruitless attempts: by chance, so that not all come back at once."""
+        return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**attempts)
+
+    def _tell_retry(self, request: Request, wait_s: float) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            fields = {
+                "operation": request.operation,
+                "key": request.key,
+                "attempt": request.attempts,
+                "status": request.status,
+                "why": request.fault,
+                "wait_s": round(wait_s, 3),
+                "in_flight": int(self._limit.value),
+            }
+            logger.debug("tried_again", extra=fields)

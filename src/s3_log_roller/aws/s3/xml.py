@@ -57,7 +57,8 @@ class DeleteAnswer(NamedTuple):
     markers: int
     """Of the deleted, those that only got a delete marker."""
     failures: list[DeleteFailure]
-    worth_retrying: bool
+    put_off: dict[str, str]
+    """The reasons by the keys that are worth another attempt."""
 
 
 def parse_delete_answer(body: bytes) -> DeleteAnswer:
@@ -65,7 +66,7 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
     plain = _PLAIN_DELETES.fullmatch(body)
     if plain is not None:
         keys = _text(plain[1]).removeprefix("<Deleted><Key>").removesuffix("</Key></Deleted>")
-        return DeleteAnswer(set(keys.split("</Key></Deleted><Deleted><Key>")), 0, [], worth_retrying=False)
+        return DeleteAnswer(set(keys.split("</Key></Deleted><Deleted><Key>")), 0, [], {})
     root = root_of(body, "DeleteResult")
     deleted = set()
     markers = 0
@@ -73,7 +74,7 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
         deleted.add(fields.get("Key", ""))
         markers += fields.get("DeleteMarker") == "true"
     failures = []
-    worth_retrying = False
+    put_off = {}
     for fields in children(root, "Error"):
         code = fields.get("Code", "")
         if code == "NoSuchKey":
@@ -81,9 +82,27 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
             # earlier attempt whose answer was lost.
             deleted.add(fields.get("Key", ""))
             continue
-        worth_retrying |= code in _PER_KEY_RETRIES
-        failures.append(DeleteFailure(fields.get("Key", ""), f"{code}: {fields.get('Message', '')}".rstrip(": ")))
-    return DeleteAnswer(deleted, markers, failures, worth_retrying)
+        key, reason = fields.get("Key", ""), _reason(code, fields.get("Message", ""))
+        if code not in _PER_KEY_RETRIES:
+            failures.append(DeleteFailure(key, reason))
+        elif key not in deleted:
+            put_off[key] = reason
+    return DeleteAnswer(deleted, markers, failures, put_off)
+
+
+def parse_single_delete(key: str, status: int, body: bytes, *, marker: bool) -> DeleteAnswer | None:
+    """The answer to a DeleteObject of that key; None where the call failed for a reason that is not the object's."""
+    if 200 <= status < 300 or (status == 404 and parse_fields(body).get("Code") != "NoSuchBucket"):
+        return DeleteAnswer({key}, int(marker), [], {})
+    if status not in (409, 412):
+        return None
+    fields = parse_fields(body)
+    reason = _reason(fields.get("Code", f"HTTP {status}"), fields.get("Message", ""))
+    return DeleteAnswer(set(), 0, [DeleteFailure(key, reason)], {})
+
+
+def _reason(code: str, message: str) -> str:
+    return f"{code}: {message}" if message else code or ""
 
 
 def _text(data: bytes) -> str:

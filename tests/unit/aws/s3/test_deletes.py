@@ -6,7 +6,9 @@ import re
 
 import pytest
 from bench.s3_api import Call
-from tests.support.answers import a_bucket, fill, first_only, is_delete, with_body
+from bench.s3_server import ServerOptions, serving
+from tests.support import odd_api
+from tests.support.answers import a_bucket, fill, first_only, is_delete, opened, with_body
 
 from s3_log_roller.aws.s3 import deletes
 from s3_log_roller.errors import StorageError
@@ -72,15 +74,15 @@ def test_delete_markers_are_counted() -> None:
         assert (report.deleted, report.markers, report.failures) == (3, 2, [])
 
 
-@pytest.mark.parametrize("max_attempts", [2, 8])
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown", "ServiceUnavailable"])
-def test_keys_that_are_put_off_are_tried_again_with_their_batch(code: str, max_attempts: int) -> None:
-    """What was deleted meanwhile counts as deleted; after some attempts the reason is reported."""
+def test_only_the_keys_that_are_put_off_are_sent_again(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was deleted meanwhile counts as deleted. When nothing at all is deleted any more, the reason is reported."""
+    monkeypatch.setattr(deletes, "PATIENCE_S", 0.0)
     refused = (
         "<DeleteResult><Deleted><Key>00000</Key></Deleted><Error><Key>00001</Key>"
         f"<Code>{code}</Code></Error></DeleteResult>"
     ).encode()
-    with a_bucket(max_attempts) as (client, stored, intruder):
+    with a_bucket(max_attempts=3) as (client, stored, intruder):
         pairs = fill(stored, 2)
 
         def put_off(call: Call, answer: bytes) -> bytes:
@@ -90,14 +92,51 @@ def test_keys_that_are_put_off_are_tried_again_with_their_batch(code: str, max_a
         intruder.change = first_only(is_delete, put_off)
         report = client.delete(pairs)
         assert (report.deleted, report.failures) == (2, [])
-        assert len(intruder.calls) == 2
+        assert [call.body.count(b"<Object>") for call in intruder.calls] == [2, 1]
         pairs = fill(stored, 2)
         intruder.calls.clear()
         intruder.change = lambda call, answer: with_body(refused) if is_delete(call) else answer
         report = client.delete(pairs)
         assert report.deleted == 1
-        assert [failure.reason for failure in report.failures] == [code]
-        assert len(intruder.calls) == min(deletes.DELETE_ATTEMPTS, max_attempts)
+        assert [(failure.key, failure.reason) for failure in report.failures] == [("00001", code)]
+        assert len(intruder.calls) == 3
+
+
+def test_when_the_server_deletes_nothing_more_every_key_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were never asked for, too: nothing counts as deleted that was not."""
+    monkeypatch.setattr(deletes, "PATIENCE_S", 0.0)
+    with (
+        serving(ServerOptions(writes_above=0.001, write_burst=1500)) as server,
+        opened(server, max_attempts=2) as client,
+    ):
+        pairs = fill(server.api.buckets["bucket"], 9000)  # type: ignore[arg-type]
+        report = client.delete(iter(pairs))
+        assert report.deleted == 1500
+        assert len(report.failures) == len({failure.key for failure in report.failures}) == 7500
+
+
+@pytest.mark.parametrize("whole_calls", [0.0, 1.0], ids=["key by key", "whole calls"])
+def test_a_server_that_grants_few_keys_at_once_is_asked_for_fewer(whole_calls: float) -> None:
+    """All are deleted; tests/integration/test_rates.py holds it to the time."""
+    options = ServerOptions(delay_ms=5, writes_above=8_000, write_burst=300, whole_calls=whole_calls)
+    with serving(options) as server, opened(server) as client:
+        pairs = fill(server.api.buckets["bucket"], 8_000)  # type: ignore[arg-type]
+        report = client.delete(pairs)
+    assert (report.deleted, report.failures) == (8_000, [])
+
+
+def test_a_server_without_delete_objects_is_asked_key_by_key(caplog: pytest.LogCaptureFixture) -> None:
+    """Each on its condition; what is gone counts as deleted, what was replaced is a failure. One line says so."""
+    with a_bucket(quirk=odd_api.no_delete_objects) as (client, stored, intruder):
+        pairs = [*fill(stored, 300), ("gone", "0" * 32)]
+        stored.put("00077", b"replaced", 0)
+        report = client.delete(pairs)
+        assert (report.deleted, report.markers) == (300, 0)
+        assert [failure.key for failure in report.failures] == ["00077"]
+        assert "PreconditionFailed" in report.failures[0].reason
+        assert [key for key, _ in stored.entries("", "")] == ["00077"]
+        assert [call.method for call in intruder.calls].count("POST") == 1
+    assert [record.message for record in caplog.records] == ["deletes_one_by_one"]
 
 
 def test_a_refused_batch_stops_those_behind_it() -> None:
