@@ -61,11 +61,20 @@ def fill_with_huge_logs(bucket: Bucket) -> None:
     bucket.fill(LogSet(prefixes=("web/",), days=2, logs=30, huge_bytes=11 << 20))
 
 
+def fill_with_spans(bucket: Bucket) -> None:
+    """Days of one page exactly, of several pages, too large for a pass, and enough small ones for several ranges."""
+    bucket.fill(LogSet(prefixes=("a/",), days=2, logs=1_000, records=1))
+    bucket.fill(LogSet(prefixes=("b/",), days=2, logs=2_600, records=1))
+    bucket.fill(LogSet(prefixes=("c/", "d/"), days=30, logs=30, records=1))
+    bucket.fill(LogSet(prefixes=("e/",), logs=8_100, records=1))
+
+
 BUCKETS = {
     "small": fill_small,
     "large": fill_large,
     "partitioned": fill_partitioned,
     "huge logs": fill_with_huge_logs,
+    "spans": fill_with_spans,
 }
 
 
