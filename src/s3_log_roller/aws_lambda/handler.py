@@ -5,7 +5,7 @@ send a task for each day group. An SQS event means worker mode: run its tasks, a
 an error.
 
 Every invocation is a bounded step. What does not fit the time left becomes a message of its own, sent before the one
-it came from is acknowledged, so a backlog of any size is worked off step by step.
+it came from is acknowledged, so a backlog of any size is processed step by step.
 """
 
 from __future__ import annotations

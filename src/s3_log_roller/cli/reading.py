@@ -97,10 +97,10 @@ def selection_from(args: Namespace) -> Selection:
     return Selection.parse(args.since, args.until, args.member)
 
 
-def nothing_found(args: Namespace) -> str:
+def nothing_found(args: Namespace, where: str = "") -> str:
     """The message for a run that found no log, although nothing failed."""
     what = f"no log called {' or '.join(args.member)}" if args.member else "no log of this time"
-    return f"there is {what} in {', '.join(args.uris)}"
+    return f"there is {what} in {where}{', '.join(args.uris)}"
 
 
 @dataclass
@@ -210,7 +210,7 @@ class _Enough(Exception):
 
 
 def report_unparsable(findings: Findings, what: str) -> None:
-    """Say how many lines are no records."""
+    """Say how many lines are not log records."""
     if findings.unparsable:
         lines = (
             "1 line is not a log record"

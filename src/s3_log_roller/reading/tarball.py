@@ -47,7 +47,7 @@ Piece = tuple[Member, bytes, bool]
 """A piece of a member's content, and whether it is the last one. Every member has at least one."""
 
 OnOdd = Callable[[str, str], None]
-"""Called with the name of a member that is no file, and with what it is."""
+"""Called with the name of a member that is not a file, and with what it is."""
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -218,7 +218,7 @@ def _any_header(header: bytes) -> tuple[str, int, int, bytes]:
     try:
         found = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError, OverflowError) as error:
-        raise DamagedRollup(f"it is no tarball, or corrupt: {error}") from error
+        raise DamagedRollup(f"it is not a tarball, or it is corrupt: {error}") from error
     if found.size < 0:
         damaged(f"{found.name!r} claims {found.size} bytes")
     name = found.name + "/" if found.type == tarfile.DIRTYPE else found.name

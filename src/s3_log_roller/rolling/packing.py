@@ -138,7 +138,7 @@ class _Packing:
         key = self._target_prefix + original.suffix
         if original.md5 is not None and digest != original.md5 and self._store.etag_is_md5(key):
             raise StorageError(
-                f"s3://{self._store.bucket}/{key} did not come as its ETag says: damaged on the way, or in the bucket; "
+                f"s3://{self._store.bucket}/{key} does not match its ETag: damaged on the way, or in the bucket; "
                 "nothing was lost, run again"
             )
         upload.write(writer.end(digest))

@@ -78,7 +78,7 @@ def reconcile(
             if parse_log_key(archived.key) is None or archived.key in reconciler.unreadable:
                 raise
             reconciler.unreadable.add(archived.key)
-    raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again when it is at rest")
+    raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again later")
 
 
 class _Reconciler:
@@ -138,7 +138,7 @@ class _Reconciler:
                 self._remaining += 1  # at least: what follows was not listed
                 return
             if self._pace.is_short:
-                raise OutOfTime(f"{self._group} has more logs than can be looked through in the time there is")
+                raise OutOfTime(f"{self._group} has too many logs to list them in the time that is left")
 
     def _settle(self, listing: DayListing) -> bool:
         """Pack those that no rollup has and delete the others; whether there was something to pack."""

@@ -166,7 +166,7 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
 def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     value = fields.pop(name, default)
     if not isinstance(value, str):
-        raise MalformedTask(f"the task has no text {name!r}")
+        raise MalformedTask(f"the task's {name!r} is missing, or not a text")
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise MalformedTask(f"{name} has a lone surrogate, which no key of S3 has: {value!r}")
     return value

@@ -57,7 +57,7 @@ def open_bucket(
         raise StorageError(f"s3://{bucket} cannot be reached: {error}") from error
     if worker_region and bucket_region and bucket_region != worker_region and not allow_cross_region:
         raise WrongRegion(
-            f"s3://{bucket} is in {bucket_region}, this worker in {worker_region}: run it in {bucket_region}, "
+            f"s3://{bucket} is in {bucket_region}, but this run works in {worker_region}: run it in {bucket_region}, "
             "or pay for the traffic between regions with --allow-cross-region"
         )
     parts = urlsplit(url)

@@ -88,7 +88,7 @@ def run(args: Namespace) -> int:
             if not args.quiet and (total.logs or total.already_there or session.failures):
                 note(_summary(total, args.to))
         if not (total.logs or total.already_there or session.failures):
-            raise StorageError(f"{nothing_found(args)}, in a rollup")
+            raise StorageError(nothing_found(args, "the rollups of "))
         return session.exit_code
 
 
