@@ -61,7 +61,11 @@ def _function() -> Function:
     for handler in logging.getLogger().handlers:
         handler.addFilter(add_log_fields)
     sessions = Sessions()
-    connection = Connection(allow_cross_region=settings.allow_cross_region, max_in_flight=settings.max_in_flight)
+    connection = Connection(
+        allow_cross_region=settings.allow_cross_region,
+        max_in_flight=settings.max_in_flight,
+        expected_bucket_owner=settings.expected_bucket_owner,
+    )
     queue = SqsQueue(sessions.get(), settings.queue_name)
     return Function(settings, queue, Buckets(connection, sessions).lease)
 

@@ -15,7 +15,7 @@ from s3_log_roller.log_output import FORMATS, configure_logging
 from s3_log_roller.rolling.window import parse_day
 from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
-from s3_log_roller.uris import Role
+from s3_log_roller.uris import Role, check_account
 
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 
@@ -37,6 +37,14 @@ def day(text: str) -> date:
     """An argparse type: a date as YYYY-MM-DD."""
     try:
         return parse_day(text)
+    except UsageError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def account(text: str) -> str:
+    """An argparse type: the id of an AWS account."""
+    try:
+        return check_account(text)
     except UsageError as error:
         raise ArgumentTypeError(str(error)) from error
 
@@ -82,6 +90,12 @@ def add_connection_arguments(parser: ArgumentParser) -> None:
         help="also work on buckets in other regions, and pay for the traffic",
     )
     group.add_argument(
+        "--expected-bucket-owner",
+        type=account,
+        metavar="ACCOUNT",
+        help="have S3 refuse every request unless the buckets belong to this account (12 digits)",
+    )
+    group.add_argument(
         "--max-in-flight",
         type=at_least(1, MAX_IN_FLIGHT),
         metavar="N",
@@ -115,7 +129,14 @@ def connection_from(args: Namespace) -> Connection:
         raise UsageError(
             f"--endpoint-url {args.endpoint_url!r} is not a valid URL: write http://HOST:PORT or https://HOST"
         )
-    return Connection(args.profile, args.region, args.endpoint_url, args.allow_cross_region, args.max_in_flight)
+    return Connection(
+        args.profile,
+        args.region,
+        args.endpoint_url,
+        args.allow_cross_region,
+        args.max_in_flight,
+        args.expected_bucket_owner,
+    )
 
 
 def role_from(args: Namespace) -> Role | None:

@@ -152,7 +152,7 @@ def screen() -> Screen:
 def _take(buckets: Buckets, scan: ScanTask, terms: Terms, *, wants_measuring: bool) -> Inventory:
     from s3_log_roller.planning.inventory import measure, take_inventory
 
-    with buckets.lease(scan.bucket, scan.role) as store:
+    with buckets.lease(scan.bucket, scan.role, scan.owner) as store:
         found = take_inventory(store, scan.prefix, scan.window)
         found.region = store.region
         if wants_measuring:

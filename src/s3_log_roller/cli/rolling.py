@@ -99,5 +99,5 @@ def _make_roll(connection: Connection, options: RollOptions, ticker: Ticker) -> 
 def _roll(buckets: Buckets, options: RollOptions, ticker: Ticker, task: WorkTask) -> Outcome:
     from s3_log_roller.rolling.roll import roll
 
-    with buckets.lease(task.bucket, task.role) as store:
+    with buckets.lease(task.bucket, task.role, task.owner) as store:
         return roll(store, task, options, today=clock.utc_today(), on_progress=ticker)

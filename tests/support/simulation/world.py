@@ -233,9 +233,9 @@ class _Runner:
         """Nothing runs."""
 
 
-def _opener(connection: Connection) -> Callable[[str, Role | None], AbstractContextManager[Connection]]:
+def _opener(connection: Connection) -> Callable[[str, Role | None, str | None], AbstractContextManager[Connection]]:
     @contextmanager
-    def opened(bucket: str, role: Role | None) -> Iterator[Connection]:
+    def opened(bucket: str, role: Role | None, owner: str | None) -> Iterator[Connection]:
         yield connection
 
     return opened

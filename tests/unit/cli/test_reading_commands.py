@@ -46,7 +46,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store = MemoryStore()
 
     @contextmanager
-    def lease(self: Buckets, bucket: str, role: Role | None) -> Iterator[MemoryStore]:
+    def lease(self: Buckets, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[MemoryStore]:
         assert bucket == "bucket"
         yield store
 

@@ -21,6 +21,7 @@ from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.errors import CredentialsError, RollerError, StorageError, WrongRegion
 
+OWNER_HEADER: Final = "x-amz-expected-bucket-owner"
 DEFAULT_MAX_IN_FLIGHT: Final = 256
 CONNECT_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 30
@@ -36,8 +37,11 @@ def open_bucket(
     allow_cross_region: bool = False,
     endpoint_url: str | None = None,
     max_in_flight: int | None = None,
+    expected_bucket_owner: str | None = None,
 ) -> S3Bucket:
     """Open a bucket that exists and is in the worker's region (or crossing regions is allowed).
+
+    If an owner is expected, S3 refuses every request once the bucket belongs to another account.
 
     Endpoint, addressing style, FIPS, dual-stack, proxies, CA bundle, retries and credentials are boto3's answers for
     this session. Costs one HeadBucket.
@@ -47,10 +51,10 @@ def open_bucket(
     credentials = _credentials(session)
     try:
         client = session.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
-        url, bucket_region = _locate(client, bucket)
+        url, bucket_region = _locate(client, bucket, expected_bucket_owner)
         if bucket_region not in (None, client.meta.region_name):
             client = session.client("s3", region_name=bucket_region, endpoint_url=endpoint_url, config=config)
-            url, bucket_region = _locate(client, bucket)
+            url, bucket_region = _locate(client, bucket, expected_bucket_owner)
     except ClientError as error:
         raise _refused(bucket, error) from error
     except (BotoCoreError, ValueError) as error:
@@ -64,7 +68,8 @@ def open_bucket(
     host = parts.netloc.rpartition("@")[2].removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
     wire = _wire(session, client, f"{parts.scheme}://{host}")
     region = bucket_region or client.meta.region_name
-    signer = Signer(host, region, credentials)
+    always = ((OWNER_HEADER, expected_bucket_owner),) if expected_bucket_owner else ()
+    signer = Signer(host, region, credentials, always=always)
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
     base_path = parts.path.rstrip("/") + "/"
     return S3Bucket(bucket, base_path, transport, region, tells_restores=is_aws_host(host))
@@ -93,12 +98,12 @@ def _credentials(session: boto3.Session) -> Callable[[], Credentials]:
     return current
 
 
-def _locate(client: Any, bucket: str) -> tuple[str, str | None]:
+def _locate(client: Any, bucket: str, owner: str | None) -> tuple[str, str | None]:
     """(the URL boto3 reached the bucket at, the region S3 says it is in)."""
     urls: list[str] = []
     client.meta.events.register_first("before-send.s3.HeadBucket", lambda request, **_: urls.append(request.url))
     try:
-        answer = client.head_bucket(Bucket=bucket)
+        answer = client.head_bucket(Bucket=bucket, **({"ExpectedBucketOwner": owner} if owner else {}))
     except ClientError as error:
         answer = error.response
         # HeadBucket names no prefix, so a policy that is bound to one refuses it, and S3 tells the region all the same.
