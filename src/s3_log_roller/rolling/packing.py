@@ -12,7 +12,7 @@ from typing import Final
 
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.fetching import PIECE_BYTES, ranges_of
+from s3_log_roller.rolling.fetching import PIECE_BYTES, fetch_originals
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.writer import RollupWriter
 from s3_log_roller.store import ListedObject, Store, Upload
@@ -109,7 +109,7 @@ class _Packing:
         md5s = {}
         ticks = Ticks(self._tick)
         to_fetch, to_pack = tee(originals)
-        with closing(self._store.fetch(ranges_of(self._target_prefix, to_fetch))) as bodies:
+        with closing(fetch_originals(self._store, to_fetch, self._target_prefix)) as bodies:
             for original in to_pack:
                 if original.size <= PIECE_BYTES:
                     body, digest = next(bodies)

@@ -147,7 +147,7 @@ class Wave:
                 continue
             if len(leftovers.odd):
                 raise NotForAPass(f"{day.group} has leftovers that have to be read once more")
-            verified = leftovers.prove()
+            verified = leftovers.prove(self._store)
             if (unlike := leftovers.unlike(verified)) is not None:
                 raise unlike
             day.seen += Figures(leftovers_proven=len(verified.originals))
