@@ -47,15 +47,15 @@ class Scenario:
     """Objects and their contents."""
 
     past: dict[Place, bytes]
-    """Logs of past days, which are rolled up."""
+    """Logs that are to be rolled up."""
     today: dict[Place, bytes]
-    """Logs of today, which are left alone."""
+    """Logs that are not, yet."""
     no_logs: dict[Place, bytes]
-    """Objects that are not logs and are never touched."""
+    """What is never touched."""
 
     @property
     def untouched(self) -> dict[Place, bytes]:
-        """The objects that must be unchanged afterwards."""
+        """What has to be there afterwards as it was before."""
         return self.today | self.no_logs
 
     @property

@@ -182,7 +182,7 @@ class _Reader:
         try:
             if not table.append(suffix, entry.etag, entry.size, entry.mtime):
                 return False
-        except StorageError:
+        except ValueError:
             self._send_alone(group)
             return True
         self._logs += 1

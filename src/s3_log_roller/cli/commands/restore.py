@@ -17,7 +17,6 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError
-from s3_log_roller.rolling.summary import count, size
 from s3_log_roller.uris import S3Uri
 
 if TYPE_CHECKING:
@@ -83,18 +82,13 @@ def run(args: Namespace) -> int:
 
         groups = find_groups(session.stores, sources, selection, session.failed)
         restore = Restore(session.open_stores, session.open_buckets, target)
-
-        def figures() -> list[str]:
-            return [f"{count(total.logs, 'log')} restored", size(total.log_bytes)]
-
         try:
-            with session.progress(figures, writes=False):
-                run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
+            run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
         finally:
             if not args.quiet and (total.logs or total.already_there or session.failures):
                 note(_summary(total, args.to))
         if not (total.logs or total.already_there or session.failures):
-            raise StorageError(nothing_found(args, "the rollups of "))
+            raise StorageError(f"{nothing_found(args)}, in a rollup")
         return session.exit_code
 
 

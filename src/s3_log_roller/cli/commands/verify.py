@@ -14,7 +14,6 @@ from s3_log_roller.cli.reading import (
     selection_from,
     sources_from,
 )
-from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
     from s3_log_roller.reading.proofs import Proof
@@ -76,10 +75,7 @@ def run(args: Namespace) -> int:
                 output.line(_praise(output.name(proof.where), proof))
                 output.show()
 
-        def figures() -> list[str]:
-            return [f"{count(rollups, 'rollup')} verified", count(members, "log")]
-
-        with Output() as output, session.progress(figures):
+        with Output() as output:
             prove = Prove(session.open_stores)
             run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
         if not args.quiet:
