@@ -376,6 +376,7 @@ class TestPayload:
             parse_payload({"prefixes": ["s3://b-1/"]} | wrong, SETTINGS, TODAY)
 
 
+@pytest.mark.heavy
 class TestTimeLimit:
     """Work that needs many times the time limit gets done in steps, each of which ends in time."""
 

@@ -628,6 +628,7 @@ def rollup(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.heavy
 class TestProcesses:
     """Several processes give what one gives."""
 

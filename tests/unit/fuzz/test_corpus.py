@@ -32,6 +32,7 @@ def test_the_corpus_is_taken_or_properly_refused(name: str) -> None:
 @pytest.mark.parametrize("name", targets.TARGETS)
 @settings(max_examples=150)
 @given(data=st.data())
+@pytest.mark.heavy
 def test_mutated_seeds_are_taken_or_properly_refused(name: str, data: st.DataObject) -> None:
     """Well-formed input with pieces overwritten, cut out, doubled or put in."""
     body = data.draw(st.sampled_from(targets.seeds(name)))

@@ -84,6 +84,7 @@ def rollup_bytes(server: S3Server) -> int:
 
 @pytest.mark.parametrize("delete", ["", " --delete"])
 @pytest.mark.parametrize("fill", BUCKETS.values(), ids=BUCKETS)
+@pytest.mark.heavy
 def test_a_run_makes_the_requests_that_its_plan_said(
     server: S3Server, capsys: pytest.CaptureFixture[str], fill: Any, delete: str
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_partly_rolled_bucket(server: S3Server, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("fill", [fill_small, fill_large, fill_partitioned])
+@pytest.mark.heavy
 def test_measured_sizes_are_within_a_tenth(server: S3Server, capsys: pytest.CaptureFixture[str], fill: Any) -> None:
     """Some logs of each target prefix are read for it."""
     fill(server.api.buckets["logs"])

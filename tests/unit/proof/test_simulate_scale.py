@@ -87,6 +87,7 @@ def test_without_deleting_a_giant_day_group_gets_stuck() -> None:
     assert 0 < kept.done_logs < 10_000_000
 
 
+@pytest.mark.heavy
 def test_the_requests_for_a_day_that_is_still_listed_are_those_of_reconcile(rolled: tuple[Counting, bytes]) -> None:
     """The second run over the same logs: so many LISTs and GETs, counted on both sides."""
     store, rollup = rolled
@@ -97,6 +98,7 @@ def test_the_requests_for_a_day_that_is_still_listed_are_those_of_reconcile(roll
     assert (modelled.lists, modelled.gets) == (store.lists, store.gets)
 
 
+@pytest.mark.heavy
 def test_the_index_is_as_large_as_assumed(rolled: tuple[Counting, bytes]) -> None:
     """Of a whole day with random names, per member."""
     _, rollup = rolled

@@ -56,6 +56,7 @@ def assert_same_both_ways(lines: list[bytes]) -> None:
         assert all(needle in line for line in picked for needle in where.needles)
 
 
+@pytest.mark.heavy
 def test_the_quick_way_and_the_exact_way_agree() -> None:
     """On lines as they come and on thousands of lines with something changed in them."""
     assert_same_both_ways(LINES)

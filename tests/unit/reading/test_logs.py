@@ -246,6 +246,7 @@ def large() -> tuple[CountingStore, str, list[str]]:
     return store, key, list(bodies)
 
 
+@pytest.mark.heavy
 def test_one_member_of_a_100_mb_rollup_costs_two_small_requests(large: tuple[CountingStore, str, list[str]]) -> None:
     """The tail with footer and block table, and the block: together below 1.2 MB."""
     store, key, names = large
@@ -291,6 +292,7 @@ def test_a_large_rollup_is_cut_into_shares(large: tuple[CountingStore, str, list
     assert sum(piece.length for piece in store.fetched) < size + (size // SHARE_BYTES + 2) * (TAIL_BYTES + 4096)
 
 
+@pytest.mark.heavy
 def test_a_rollup_is_read_in_bounded_memory(large: tuple[CountingStore, str, list[str]]) -> None:
     """100 MB pass through a few blocks' worth."""
     store, _, _ = large

@@ -150,6 +150,7 @@ def test_what_is_no_record_is_said_to_be_none(line: str) -> None:
 
 
 @pytest.mark.parametrize("filler", ['" "', '" 200 - 1 1 1 1 "', '"', " ", '" - - SigV4 x - '])
+@pytest.mark.heavy
 def test_hostile_lines_take_no_long_time(filler: str) -> None:
     """A megabyte made to make a parser try everything is done with within seconds."""
     begin = time.monotonic()

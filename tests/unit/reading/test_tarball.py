@@ -91,7 +91,9 @@ def test_a_tar_that_ends_inside_a_member_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PK\3\4 no gzip at all", gzip.compress(b"no tar at all, but some text" * 50), gzip.compress(b"")]
+    "data",
+    [b"", b"PK\3\4 no gzip at all", gzip.compress(b"no tar at all, but some text" * 50), gzip.compress(b"")],
+    ids=["empty", "zip", "text", "nothing"],
 )
 def test_what_is_no_tarball_is_said_to_be_none(data: bytes) -> None:
     """An empty file, another format, other content."""
@@ -137,6 +139,7 @@ def test_a_bomb_in_a_header_does_not_go_off(kind: bytes) -> None:
     assert MAX_NAME_BYTES < MIB
 
 
+@pytest.mark.heavy
 def test_a_gigabyte_bomb_streams_in_bounded_memory() -> None:
     """A member of 256 MiB of zeros in a small file is read through in a few megabytes."""
     info = tarfile.TarInfo("zeros")

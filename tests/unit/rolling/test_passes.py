@@ -393,6 +393,7 @@ def test_when_time_runs_out_while_packing_nothing_is_published() -> None:
     assert len(alone(outcome)) == 8
 
 
+@pytest.mark.heavy
 def test_one_huge_range_of_incompressible_logs_takes_bounded_memory() -> None:
     """Forty days of 4 MiB each, that no compression makes smaller: 32 MiB at a time, and what the writer needs."""
     store = MemoryStore()

@@ -119,6 +119,7 @@ def test_what_is_packed_is_verified_and_indexed(logs: list[Log], target_prefix: 
 
 @quick
 @given(LOGS, st.lists(st.integers(1, 2 * MIB), min_size=1, max_size=3).filter(lambda pieces: sum(pieces) > 5000))
+@pytest.mark.heavy
 def test_same_originals_same_bytes(logs: list[Log], pieces: list[int]) -> None:
     """However the bodies come in pieces."""
     assert rollup_of(logs, pieces=pieces) == rollup_of(logs)

@@ -57,6 +57,7 @@ def test_the_tail_at_hand_is_not_fetched_again() -> None:
     assert fetched == ["fetch"]
 
 
+@pytest.mark.heavy
 def test_a_planted_block_table_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     """A sparse file of 64 MB whose footer says as many blocks as fit into it: 1 GB of table, were it believed."""
     rollup = pack(GROUP, [ONE])[1]
