@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from textwrap import wrap
+from typing import Any, Final
 
 from s3_log_roller.demo.proof import prove
-from s3_log_roller.demo.savings import render_savings
 from s3_log_roller.demo.scenario import BUCKETS, PREFIXES, Place, make_scenario
 from s3_log_roller.demo.stage import QUEUE, Listing, Stage, set_stage
 from s3_log_roller.errors import RollerError
@@ -25,6 +26,7 @@ from s3_log_roller.rolling.summary import count, size
 ROLE_ARN: Final = "arn:aws:sts::123456789012:role/s3-rollup-bucket-access"
 PRODUCER: Final = ("producer", "--queue-name", QUEUE, "--s3-role", ROLE_ARN, "--prefixes", *PREFIXES)
 WORKER: Final = ("worker", "--queue-name", QUEUE, "--delete")
+PLAN: Final = ("plan", "--s3-role", ROLE_ARN, "--delete", "--prefixes", *PREFIXES)
 
 SHOWN_OF_A_DAY: Final = 3
 """Of more logs a day only the first is listed."""
@@ -57,6 +59,8 @@ def tell() -> None:
         _headline("Before")
         _say(*render_listing(before))
 
+        plan = _plan(stage)
+
         _headline("Find the days, send a task for each to the queue, then process the tasks")
         _show_roller(stage, PRODUCER)
         _show_roller(stage, WORKER)
@@ -83,9 +87,28 @@ def tell() -> None:
         _require(stage.list_everything() == after, "the second run changed something")
         _say("", "Not one object was changed.")
 
-        _headline("What it saves, at the prices of S3 in us-east-1")
-        _say(*render_savings([len(log) for log in scenario.past.values()], [len(tgz) for tgz in rollups.values()]))
+        _headline("What it was for: the plan, made before the run")
+        _say("", *_command_lines(["s3-log-roller", *PLAN]), *render_plan(plan, rollups.values()))
     _say("", f"Done in {time.monotonic() - started:.0f} s; the servers are stopped, their files are gone.")
+
+
+def _plan(stage: Stage) -> dict[str, Any]:
+    """What the program says beforehand, as JSON: it is told at the end, beside what came of it."""
+    done = stage.run_roller([*PLAN, "--json"])
+    _require(done.returncode == 0, f"the plan ended with {done.returncode}: {done.stderr}")
+    plan: dict[str, Any] = json.loads(done.stdout)
+    return plan
+
+
+def render_plan(plan: dict[str, Any], rollups: Collection[bytes]) -> list[str]:
+    """What was planned and what came of it, and the plan's verdict."""
+    total = plan["total"]
+    planned = f"{count(total['rollups'], 'rollup')} of about {size(total['rollup_bytes'])}"
+    made = f"{len(rollups):,} of {size(sum(map(len, rollups)))}"
+    return [
+        f"{planned} for {count(total['logs'], 'log')} of {size(total['bytes'])}; it became {made}.",
+        *wrap(plan["verdict"], WIDTH),
+    ]
 
 
 def _show_roller(stage: Stage, arguments: tuple[str, ...]) -> None:
