@@ -24,6 +24,7 @@ from unittest.mock import patch
 from tests.support.simulation.ledger import Broken
 from tests.support.simulation.world import play, traced
 
+from s3_log_roller.rollup import stored
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.store import ListedObject
 
@@ -80,8 +81,8 @@ def named_after_content() -> Iterator[None]:
     def name(originals: Originals, others: list[ListedObject]) -> str:
         return f"{originals.group.rollups_prefix}{originals.content_digest().hex()[:8]}.tgz"
 
-    rolling, stored = "s3_log_roller.rolling.packing.name", "s3_log_roller.rollup.stored.parse_rollup_key"
-    with patch(rolling, name), patch(stored, lambda key: None):
+    alone, in_a_pass = "s3_log_roller.rolling.packing.name", "s3_log_roller.rolling.wave.name"
+    with patch(alone, name), patch(in_a_pass, name), patch(f"{stored.__name__}.parse_rollup_key", lambda key: None):
         yield
 
 

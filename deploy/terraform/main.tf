@@ -15,14 +15,15 @@ locals {
   roles = length(var.allowed_roles) > 0 ? var.allowed_roles : distinct([for one in var.schedules : one.s3_role if one.s3_role != null])
 
   settings = {
-    ROLLUP_QUEUE_NAME         = aws_sqs_queue.tasks.url
-    ROLLUP_DELETE             = tostring(var.delete)
-    ROLLUP_ALLOWED_ROLES      = join(",", local.roles)
-    ROLLUP_ALLOW_CROSS_REGION = tostring(var.allow_cross_region)
-    ROLLUP_LEVEL              = tostring(var.level)
-    ROLLUP_MAX_IN_FLIGHT      = try(tostring(var.max_in_flight), null)
-    ROLLUP_MIN_AGE_DAYS       = tostring(var.min_age_days)
-    ROLLUP_LOG_LEVEL          = var.log_level
+    ROLLUP_QUEUE_NAME            = aws_sqs_queue.tasks.url
+    ROLLUP_DELETE                = tostring(var.delete)
+    ROLLUP_ALLOWED_ROLES         = join(",", local.roles)
+    ROLLUP_EXPECTED_BUCKET_OWNER = var.expected_bucket_owner
+    ROLLUP_ALLOW_CROSS_REGION    = tostring(var.allow_cross_region)
+    ROLLUP_LEVEL                 = tostring(var.level)
+    ROLLUP_MAX_IN_FLIGHT         = try(tostring(var.max_in_flight), null)
+    ROLLUP_MIN_AGE_DAYS          = tostring(var.min_age_days)
+    ROLLUP_LOG_LEVEL             = var.log_level
   }
   environment = { for name, value in local.settings : name => value if value != null && value != "" }
 }
@@ -192,7 +193,7 @@ resource "aws_scheduler_schedule" "payload" {
     role_arn = local.scheduler_role_arn
     input = jsonencode(merge({ schedule = each.key }, {
       for field, value in each.value : field => value
-      if value != null && !contains(["expression", "timezone", "enabled", "alarm_after_days", "alarm_on_nothing_found", "expected_bucket_owner"], field)
+      if value != null && !contains(["expression", "timezone", "enabled", "alarm_after_days", "alarm_on_nothing_found"], field)
     }))
 
     retry_policy {

@@ -42,7 +42,7 @@ variable "runtime" {
 }
 
 variable "schedules" {
-  description = "What to roll up and when, by a name of your choice. `expression` is EventBridge Scheduler's (in UTC, or in `timezone`). `alarm_after_days` is how long it may be silent before an alarm rings (null: told from the expression, 0: never); `alarm_on_nothing_found` is whether an alarm rings after a run that found no logs. `expected_bucket_owner` is the account, by its 12 digits, that the buckets have to belong to. The rest is the payload: `prefixes` (s3://bucket/prefix, any depth), `s3_role` and `external_id` for buckets of other accounts, `min_age_days`, `since` and `until` (YYYY-MM-DD)."
+  description = "What to roll up and when, by a name of your choice. `expression` is EventBridge Scheduler's (in UTC, or in `timezone`). `alarm_after_days` is how long it may be silent before an alarm rings (null: told from the expression, 0: never); `alarm_on_nothing_found` is whether an alarm rings after a run that found no logs. The rest is the payload: `prefixes` (s3://bucket/prefix, any depth), `s3_role` and `external_id` for buckets of other accounts, `expected_bucket_owner` (12 digits), `min_age_days`, `since` and `until` (YYYY-MM-DD)."
   type = map(object({
     expression             = optional(string, "cron(0 6 * * ? *)")
     timezone               = optional(string, "UTC")
@@ -101,7 +101,7 @@ variable "schedules" {
 }
 
 variable "expected_bucket_owner" {
-  description = "The account, by its 12 digits, that all buckets have to belong to where a schedule does not name another. null: the account that the roller is in."
+  description = "The account, by its 12 digits, that all buckets have to belong to where a schedule does not name another. null: S3 is not asked, and the function's policy names the account that the roller is in."
   type        = string
   default     = null
 

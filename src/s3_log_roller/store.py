@@ -125,7 +125,7 @@ class ReadStore(Protocol):
         With each body comes its MD5 (16 bytes) if the range is a whole object; it was compared with the ETag where
         that is an MD5.
 
-        Raises `ObjectGone` when an object is no longer there or has another ETag, `ObjectArchived` when it cannot be
+        Raises `ObjectGone` if an object is gone or has another ETag, `ObjectArchived` when it cannot be
         read without a restore.
         """
 
@@ -194,7 +194,7 @@ class Pager:
         if last_key == self.start_after:
             raise StorageError(f"{self._what}: the server says that more follows, but it lists nothing more")
         if last_key < self.start_after:
-            # SeaweedFS lists `a/x` before `a-x`, so going back is no fault. Going back to the same place is.
+            # SeaweedFS lists `a/x` before `a-x`, so going back is allowed. Going back to the same place is a fault.
             self._remember(last_key, self._turned_back_to)
         self.start_after = last_key
 

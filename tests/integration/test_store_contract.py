@@ -17,7 +17,7 @@ from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.aws.s3.uploads import PART_BYTES
 from s3_log_roller.demo.servers import LocalServer
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError, WrongRegion
-from s3_log_roller.store import ByteRange, ListedObject, Store
+from s3_log_roller.store import ByteRange, ListedObject, Pager, Store
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -256,3 +256,24 @@ def test_a_bucket_in_another_region_is_refused_with_both_named(ministack: LocalS
         session, any_key_bucket, worker_region="eu-central-1", endpoint_url=ministack.endpoint, allow_cross_region=True
     )
     assert put(store, "key", b"body").size == 4
+
+
+def test_many_listings_bodies_and_uploads_at_once(store: Store) -> None:
+    """What a pass relies on: each of many fails alone, and nothing is written over."""
+    answers = store.publish_all({f"many/{name}": name.encode() for name in "abc"}, lambda keys: keys)
+    assert sorted(answers) == ["many/a", "many/b", "many/c"]
+    again = store.publish_all(
+        {"many/a": b"other", "many/d": b"d"}, lambda keys: [key for key in keys if key[-1] == "a"]
+    )
+    assert isinstance(again["many/a"], AlreadyExists)
+    assert set(again) == {"many/a"}
+    first, none = store.next_pages([Pager(store.bucket, "many/"), Pager(store.bucket, "none/")])
+    assert not isinstance(first, StorageError)
+    assert not isinstance(none, StorageError)
+    assert [entry.key for entry in first.objects] == ["many/a", "many/b", "many/c"]
+    assert none.objects == []
+    wanted = [piece(entry) for entry in first.objects]
+    wanted[1] = wanted[1]._replace(etag="0" * 32)
+    bodies = list(store.fetch_each(wanted))
+    assert isinstance(bodies[1], ObjectGone)
+    assert [body[0] for body in bodies if not isinstance(body, StorageError)] == [b"a", b"c"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,10 +17,11 @@ from tests.support.simulation.ledger import Broken
 from tests.support.simulation.server import Connection
 from tests.support.simulation.world import World, play, traced
 
-from s3_log_roller.rolling import reconcile
+from s3_log_roller.rolling import reconcile, wave
 from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.wave import Day, Wave
 from s3_log_roller.rollup.verify import Verified
-from s3_log_roller.store import list_objects
+from s3_log_roller.store import ListedObject, list_objects
 
 KNOWN_CAUSES = {
     "a late log that sorts first",
@@ -63,7 +66,7 @@ def play_until_broken(most: int = 1000) -> None:
 
 
 def test_deleting_without_reading_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation can fail: a verify that believes the upload."""
+    """The simulation can fail: a verify that believes the upload, of a day group that goes alone."""
 
     def believe(store: Any, group: Any, rollup: Any, originals: Any, md5s: Any) -> Verified:
         return Verified(rollup, originals)
@@ -73,15 +76,28 @@ def test_deleting_without_reading_back_is_noticed(monkeypatch: pytest.MonkeyPatc
         play_until_broken()
 
 
-def test_deleting_what_no_rollup_holds_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_that_deletes_without_reading_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for day groups that go together."""
+
+    def believe(wave: Wave, published: list[tuple[Day, ListedObject]]) -> None:
+        for day, rollup in published:
+            wave._take_proof(day, Verified(rollup, day.loose))
+
+    monkeypatch.setattr(Wave, "_read_back", believe)
+    with pytest.raises(Broken, match="has not read"):
+        play_until_broken()
+
+
+@pytest.mark.parametrize("module", [reconcile, wave])
+def test_deleting_what_no_rollup_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
     """A delete that takes the whole day with it: logs that this rollup does not hold are lost."""
 
-    def delete(store: Connection, verified: Verified) -> Any:
-        found = list_objects(store, verified.originals.group.logs_prefix)
-        report = store.delete([(entry.key, entry.etag) for entry in found])
-        return Figures(deleted=report.deleted), None
+    def delete(store: Connection, proven: list[Verified]) -> list[tuple[Figures, None]]:
+        found = [list_objects(store, verified.originals.group.logs_prefix) for verified in proven]
+        store.delete([(entry.key, entry.etag) for entry in chain.from_iterable(found)])
+        return [(Figures(), None) for _ in proven]
 
-    monkeypatch.setattr(reconcile, "delete_verified", delete)
+    monkeypatch.setattr(module, "delete_verified", delete)
     with pytest.raises(Broken, match="was deleted"):
         play_until_broken()
 
@@ -111,4 +127,5 @@ def test_packing_without_a_last_look_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
     with_it = doubled_logs()
     monkeypatch.setattr(reconcile._Reconciler, "_look_for_others", lambda self, rollups: None)
+    monkeypatch.setattr(Wave, "_look_for_others", lambda self, by_key, keys: list(keys))
     assert doubled_logs() > 3 * with_it + 3

@@ -12,7 +12,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from tests.support.faulty_proxy import Exchange, Fault, Link, Plan
+from tests.support.faulty_proxy import Exchange, Fault, Plan, answer
 
 
 def allows(
@@ -70,15 +70,9 @@ def enforcing(policies: Iterable[Mapping[str, Any]]) -> Plan:
 
     def plan(exchange: Exchange) -> Fault | None:
         allowed = all(allows(policies, *call) for call in calls_of(exchange))
-        return None if allowed else refuse
+        return None if allowed else answer(403, "AccessDenied")
 
     return plan
-
-
-async def refuse(link: Link) -> None:
-    """S3's answer to a call that is not allowed."""
-    body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-    await link.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
 def calls_of(exchange: Exchange) -> list[tuple[str, str, dict[str, str]]]:

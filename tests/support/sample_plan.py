@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from random import Random
 
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.planning.inventory import MIN_BILLED_BYTES, Day, Inventory
+from s3_log_roller.planning.inventory import MIN_BILLED_BYTES, Day, Inventory, Run
 from s3_log_roller.planning.plan import Plan, Terms, make_plan
 from s3_log_roller.planning.prices import Prices, shipped_prices
 from s3_log_roller.rolling.window import Window
@@ -31,7 +32,7 @@ def us_prices() -> Prices:
 def sample_plan(terms: Terms | None = None) -> Plan:
     """The plan for four target prefixes over three months."""
     rng = Random(7)
-    found = Inventory("my-logs", "", "us-east-1", young=8_412, others=3, scan_lists=320, lists=2_150, gets=31)
+    found = Inventory("my-logs", "", Window(TODAY), "us-east-1", young=8_412, others=3, lists=2_150, gets=31)
     first = date(2022, 7, 1)
     for number in range((TODAY - first).days):
         day = first + timedelta(number)
@@ -51,7 +52,17 @@ def sample_plan(terms: Terms | None = None) -> Plan:
     damaged.problem = "s3://my-logs/old/rollup-2022-07-04-1b2c3d4e.tgz is damaged: the file does not end with an index"
     found.days += [late, damaged]
     found.settled = [day for day in found.settled if day.group != late.group]
+    found.runs = runs_of(found.days)
     return make_plan(terms or sample_terms(), [found], {"us-east-1": us_prices()})
+
+
+def runs_of(days: Iterable[Day]) -> list[Run]:
+    """How the logs of these days lie in a listing: each day's side by side."""
+    ordered = sorted((day for day in days if day.logs + day.archived), key=lambda day: day.group.logs_prefix)
+    return [
+        Run(f"{day.group.logs_prefix}0", f"{day.group.logs_prefix}9", day.group, day.logs + day.archived, nested=False)
+        for day in ordered
+    ]
 
 
 def _day(prefix: str, day: date, logs: int) -> Day:

@@ -214,7 +214,7 @@ run "deleting_is_allowed_when_asked_for" {
   }
 }
 
-run "the_owner_of_the_buckets_reaches_the_policy" {
+run "the_owner_of_the_buckets_reaches_policy_payload_and_settings" {
   variables {
     expected_bucket_owner = "333333333333"
     schedules = {
@@ -225,6 +225,10 @@ run "the_owner_of_the_buckets_reaches_the_policy" {
   assert {
     condition     = [for policy in aws_iam_policy.s3 : jsondecode(policy.policy).Statement[0].Condition.StringEquals["aws:ResourceAccount"]] == ["333333333333", "444444444444"]
     error_message = "Each bucket may be used only while it belongs to the account named for it."
+  }
+  assert {
+    condition     = jsondecode(output.payloads.two).expected_bucket_owner == "444444444444" && aws_lambda_function.roller.environment[0].variables.ROLLUP_EXPECTED_BUCKET_OWNER == "333333333333"
+    error_message = "The function asks S3 for it."
   }
 }
 

@@ -28,12 +28,8 @@ class Connection:
     """Of the S3-compatible server; SQS and STS have `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL_STS`."""
     allow_cross_region: bool = False
     max_in_flight: int | None = None
-    timeout_s: float | None = None
-    """After which a server that does not answer is given up; None for the default."""
-    expected_bucket_owner: str = ""
-    """The account that every bucket has to belong to; empty for any."""
-    etags_are_md5: bool = True
-    """Whether ETags that look like MD5s are believed to be some."""
+    expected_bucket_owner: str | None = None
+    """The account that buckets have to belong to, if their tasks name no other."""
     bucket_regions: Mapping[str, str] = field(default_factory=dict)
     """The regions of buckets that are known to be in another one than `region`, and may be worked on there."""
 
@@ -50,13 +46,17 @@ class Buckets:
     def __init__(self, connection: Connection, sessions: Sessions | None = None) -> None:
         self._connection = connection
         self._sessions = sessions or Sessions(profile=connection.profile, region=connection.region)
-        self._open: dict[tuple[str, Role | None], _Open] = {}
+        self._open: dict[tuple[str, Role | None, str | None], _Open] = {}
 
     @contextmanager
-    def lease(self, bucket: str, role: Role | None) -> Iterator[S3Bucket]:
-        """The bucket, open at least as long as the `with` block. Raises what opening it raises."""
-        name = (bucket, role)
-        opened = self._open.pop(name, None) or _Open(self._open_bucket(bucket, role))
+    def lease(self, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[S3Bucket]:
+        """The bucket, open at least as long as the `with` block. Raises what opening it raises.
+
+        Every request asks S3 to refuse it unless the bucket belongs to `owner`, or to the connection's expected owner.
+        """
+        owner = owner or self._connection.expected_bucket_owner
+        name = (bucket, role, owner)
+        opened = self._open.pop(name, None) or _Open(self._open_bucket(bucket, role, owner))
         self._open[name] = opened
         opened.users += 1
         try:
@@ -69,7 +69,7 @@ class Buckets:
         """Close every bucket that is not in use."""
         self._close_idle(0)
 
-    def _open_bucket(self, bucket: str, role: Role | None) -> S3Bucket:
+    def _open_bucket(self, bucket: str, role: Role | None, owner: str | None) -> S3Bucket:
         from s3_log_roller.aws.s3 import open_bucket
 
         session = self._sessions.get(role)
@@ -80,9 +80,7 @@ class Buckets:
             allow_cross_region=self._connection.allow_cross_region,
             endpoint_url=self._connection.endpoint_url,
             max_in_flight=self._connection.max_in_flight,
-            timeout_s=self._connection.timeout_s,
-            expected_owner=self._connection.expected_bucket_owner,
-            etags_are_md5=self._connection.etags_are_md5,
+            expected_bucket_owner=owner,
         )
 
     def _close_idle(self, keep: int) -> None:

@@ -44,7 +44,9 @@ class SqsQueue:
         if self.name.endswith(".fifo"):
             raise UsageError(f"{self.name} is a FIFO queue: the roller needs a standard queue")
         if not self._is_url and not _NAME.fullmatch(name_or_url):
-            raise UsageError(f"{name_or_url!r} is neither a queue's name nor its URL")
+            raise UsageError(
+                f"{name_or_url!r} is not the name of a queue (1 to 80 letters, digits, - and _), and not its URL"
+            )
         in_url = _URL_REGION.match(name_or_url)
         self.region: str | None = (in_url[1] or in_url[2]) if in_url else session.region_name
         self._client = self._make_client(session)

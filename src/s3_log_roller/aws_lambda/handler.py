@@ -5,7 +5,7 @@ send a task for each day group. An SQS event means worker mode: run its tasks, a
 an error.
 
 Every invocation is a bounded step. What does not fit the time left becomes a message of its own, sent before the one
-it came from is acknowledged, so a backlog of any size is worked off step by step.
+it came from is acknowledged, so a backlog of any size is processed step by step.
 """
 
 from __future__ import annotations
@@ -61,7 +61,11 @@ def _function() -> Function:
     for handler in logging.getLogger().handlers:
         handler.addFilter(add_log_fields)
     sessions = Sessions()
-    connection = Connection(allow_cross_region=settings.allow_cross_region, max_in_flight=settings.max_in_flight)
+    connection = Connection(
+        allow_cross_region=settings.allow_cross_region,
+        max_in_flight=settings.max_in_flight,
+        expected_bucket_owner=settings.expected_bucket_owner,
+    )
     queue = SqsQueue(sessions.get(), settings.queue_name)
     return Function(settings, queue, Buckets(connection, sessions).lease)
 

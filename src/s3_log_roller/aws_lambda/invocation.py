@@ -48,10 +48,10 @@ class Invocation:
         """The time that a scan leaves for sending what it found."""
         return reserve(SCAN_RESERVE_S, self.limit_s)
 
-    def lease(self, bucket: str, role: Role | None) -> AbstractContextManager[Store]:
+    def lease(self, bucket: str, role: Role | None, owner: str | None) -> AbstractContextManager[Store]:
         """Open a bucket. Raises `UsageError` for a role that the settings do not allow."""
         self.settings.check_role(role)
-        return self.open_store(bucket, role)
+        return self.open_store(bucket, role, owner)
 
 
 def reserve(seconds: float, limit_s: float) -> float:

@@ -12,11 +12,10 @@ from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.errors import UsageError
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window, parse_day
-from s3_log_roller.uris import Role, S3Uri, merge_prefixes
+from s3_log_roller.uris import Role, S3Uri, check_account, merge_prefixes
 
-_PAYLOAD: Final = frozenset({"prefixes", "s3_role", "external_id", "min_age_days", "since", "until", "schedule"})
-
-
+_STRINGS: Final = ("s3_role", "external_id", "expected_bucket_owner", "since", "until", "schedule")
+_PAYLOAD: Final = frozenset({"prefixes", "min_age_days", *_STRINGS})
 _SCHEDULE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -37,7 +36,7 @@ def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -
     prefixes = fields.get("prefixes")
     if not isinstance(prefixes, list) or not prefixes or not all(isinstance(text, str) for text in prefixes):
         raise UsageError("the payload's 'prefixes' must be a list of s3://bucket/prefix, with at least one entry")
-    for name in ("s3_role", "external_id", "since", "until", "schedule"):
+    for name in _STRINGS:
         if not isinstance(fields.get(name, ""), str):
             raise UsageError(f"the payload's {name!r} must be a string")
     if "external_id" in fields and "s3_role" not in fields:
@@ -53,7 +52,8 @@ def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -
     schedule = fields.get("schedule")
     if schedule is not None and not _SCHEDULE.fullmatch(schedule):
         raise UsageError("the payload's 'schedule' must be 1 to 64 letters, digits and ._-")
-    return ScanRequest([ScanTask(uri.bucket, uri.prefix, window, role) for uri in uris], schedule)
+    owner = check_account(fields["expected_bucket_owner"]) if "expected_bucket_owner" in fields else None
+    return ScanRequest([ScanTask(uri.bucket, uri.prefix, window, role, owner=owner) for uri in uris], schedule)
 
 
 def _parse_day(fields: Mapping[str, Any], name: str) -> date | None:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from s3_log_roller.errors import UsageError
 from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
-from s3_log_roller.uris import Role, RolePattern
+from s3_log_roller.uris import Role, RolePattern, check_account
 
 PREFIX: Final = "ROLLUP_"
 
@@ -34,6 +34,8 @@ class Settings:
     role of that name in every account. Working without a role is always allowed."""
     min_age_days: int = 1
     """Leave this many days alone, counted back from today and with today, unless the payload says otherwise."""
+    expected_bucket_owner: str | None = None
+    """The account, by its 12 digits, that buckets have to belong to unless the payload names another."""
     level: int = DEFAULT_LEVEL
     """Compression level, from 1 (fastest) to 12 (smallest)."""
     max_in_flight: int | None = None
@@ -110,6 +112,7 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "delete": _boolean,
     "allowed_roles": _roles,
     "min_age_days": _number(1, 36_500),
+    "expected_bucket_owner": check_account,
     "level": _number(1, MAX_LEVEL),
     "max_in_flight": _number(1, MAX_IN_FLIGHT),
     "allow_cross_region": _boolean,

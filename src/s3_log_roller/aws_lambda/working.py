@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Final
 
 from s3_log_roller.aws_lambda.batch import Batch
@@ -68,7 +69,7 @@ class PacedRunner:
             packed += logs
 
         try:
-            with invocation.lease(task.bucket, task.role) as store:
+            with invocation.lease(task.bucket, task.role, task.owner) as store:
                 outcome = roll(
                     store,
                     task,
@@ -99,4 +100,4 @@ def smaller_step(task: RollTask, packed: int, error: OutOfTime) -> RollTask:
             f"{task.group} does not fit the function's time limit even in steps of {task.max_members}: raise the "
             "function's timeout or memory, or roll this day with the command line"
         ) from error
-    return RollTask(task.group, task.window, task.role, members)
+    return replace(task, max_members=members)

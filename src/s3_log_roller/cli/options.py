@@ -15,9 +15,8 @@ from s3_log_roller.log_output import FORMATS, configure_logging
 from s3_log_roller.rolling.window import parse_day
 from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
-from s3_log_roller.uris import Role
+from s3_log_roller.uris import Role, check_account
 
-_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
@@ -38,6 +37,14 @@ def day(text: str) -> date:
     """An argparse type: a date as YYYY-MM-DD."""
     try:
         return parse_day(text)
+    except UsageError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def account(text: str) -> str:
+    """An argparse type: the id of an AWS account."""
+    try:
+        return check_account(text)
     except UsageError as error:
         raise ArgumentTypeError(str(error)) from error
 
@@ -83,26 +90,16 @@ def add_connection_arguments(parser: ArgumentParser) -> None:
         help="also work on buckets in other regions, and pay for the traffic",
     )
     group.add_argument(
+        "--expected-bucket-owner",
+        type=account,
+        metavar="ACCOUNT",
+        help="have S3 refuse every request unless the buckets belong to this account (12 digits)",
+    )
+    group.add_argument(
         "--max-in-flight",
         type=at_least(1, MAX_IN_FLIGHT),
         metavar="N",
         help=f"most S3 requests at a time, all processes together (default 256 per process; up to {MAX_IN_FLIGHT})",
-    )
-    group.add_argument(
-        "--timeout",
-        type=at_least(1, 3600),
-        metavar="SECONDS",
-        help="give up on a server that does not answer for so long (default 50)",
-    )
-    group.add_argument(
-        "--expected-bucket-owner",
-        metavar="ACCOUNT",
-        help="account that every bucket has to belong to; S3 refuses all requests for buckets of others",
-    )
-    group.add_argument(
-        "--etags-not-md5",
-        action="store_true",
-        help="the server's ETags may look like MD5s and be none: hold logs to the MD5 of what was downloaded",
     )
 
 
@@ -132,18 +129,13 @@ def connection_from(args: Namespace) -> Connection:
         raise UsageError(
             f"--endpoint-url {args.endpoint_url!r} is not a valid URL: write http://HOST:PORT or https://HOST"
         )
-    owner = args.expected_bucket_owner or ""
-    if owner and not _ACCOUNT.fullmatch(owner):
-        raise UsageError(f"--expected-bucket-owner {owner!r} is not an account: write its 12 digits")
     return Connection(
         args.profile,
         args.region,
         args.endpoint_url,
         args.allow_cross_region,
         args.max_in_flight,
-        args.timeout,
-        owner,
-        etags_are_md5=not args.etags_not_md5,
+        args.expected_bucket_owner,
     )
 
 

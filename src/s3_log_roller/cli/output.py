@@ -119,7 +119,7 @@ def note(message: str) -> None:
 
 
 def print_result(text: str) -> None:
-    """Write a command's result; a reader that has gone away is no failure of the work behind it."""
+    """Print a command's result. If its reader has gone away, that is not a failure of the work that was done."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -146,7 +146,7 @@ def commands_of(parser: ArgumentParser) -> Mapping[str, ArgumentParser]:
 
 
 def _refuse(words: Sequence[str], command: str, parser: ArgumentParser) -> None:
-    """Raise `UsageError` for words that are no arguments of the command."""
+    """Raise `UsageError` for words that the command does not take."""
     if not words:
         return
     unknown = next((word for word in words if word.startswith("-")), words[0]).partition("=")[0]

@@ -76,7 +76,7 @@ def _cells(figures: Figures) -> list[str]:
 
 
 def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
-    total, requests = plan.total, plan.total.requests
+    total, requests = plan.total, plan.course.requests
     young = sum(found.young for found in plan.inventories)
     outside = sum(found.outside for found in plan.inventories)
     others = sum(found.others for found in plan.inventories)
@@ -93,7 +93,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     money = plan.money
     kinds = f"{requests.list:,} LIST, {requests.get:,} GET, {requests.put:,} PUT, {requests.delete:,} DELETE"
     yield "Requests", kinds + (f": {usd(money.run.requests)}" if money else "")
-    lambda_time = f"{total.lambda_s:,.0f} s at {plan.terms.lambda_memory_mb:,} MB"
+    lambda_time = f"{plan.course.lambda_s:,.0f} s at {plan.terms.lambda_memory_mb:,} MB"
     yield "On Lambda", lambda_time + (f": {usd(money.run.on_lambda)}, its queue included" if money else "")
     if money:
         after = "" if plan.terms.delete else " (nothing is deleted)"

@@ -21,9 +21,11 @@ from s3_log_roller.cli import options, prefixes
 from s3_log_roller.errors import RollerError, UsageError
 
 if TYPE_CHECKING:
-    from s3_log_roller.aws.buckets import Buckets
+    from collections.abc import Sequence
+
+    from s3_log_roller.aws.buckets import Buckets, Connection
     from s3_log_roller.planning.inventory import Inventory
-    from s3_log_roller.planning.plan import Plan, Terms
+    from s3_log_roller.planning.plan import Plan
     from s3_log_roller.planning.prices import Prices
     from s3_log_roller.rolling.tasks import ScanTask
 
@@ -58,6 +60,7 @@ def add_plan_arguments(parser: ArgumentParser, title: str = "the plan") -> None:
         help=f"how long the logs are kept (default {DEFAULT_KEEP_DAYS})",
     )
     group.add_argument("--html", metavar="FILE", help="also write the plan as a page: one file that needs nothing else")
+    group.add_argument("--save", metavar="FILE", help="also write the plan to a file that `roll --plan` takes")
     group.add_argument("--prices", metavar="FILE", help="prices to use instead of those in the package")
     group.add_argument(
         "--lambda-memory",
@@ -94,12 +97,15 @@ def plan_from(args: Namespace) -> Plan:
     with closing(Buckets(connection)) as buckets:
         for scan in scans:
             try:
-                inventories.append(_take(buckets, scan, terms, wants_measuring=args.measure))
+                inventories.append(take(buckets, scan, with_digests=bool(args.save), level=args.level * args.measure))
             except RollerError as error:
                 what = f"s3://{scan.bucket}/{scan.prefix}"
                 logger.error("plan_failed", extra={"prefix": what, "why": str(error)})
                 failures[what] = str(error)
-    return make_plan(terms, inventories, _prices_of(inventories, prices), failures=failures)
+    plan = make_plan(terms, inventories, _prices_of(inventories, prices), failures=failures)
+    if args.save:
+        _save(plan, scans, connection, args.save)
+    return plan
 
 
 def show(plan: Plan, args: Namespace) -> int:
@@ -107,7 +113,7 @@ def show(plan: Plan, args: Namespace) -> int:
     from s3_log_roller.cli.output import print_result
 
     if args.html:
-        _write_page(plan, args.html)
+        _write("--html", args.html, import_page().render_page(plan))
     if args.json:
         from s3_log_roller.planning.document import to_json
 
@@ -121,12 +127,19 @@ def show(plan: Plan, args: Namespace) -> int:
     return 3 if plan.inventories else 1
 
 
-def _write_page(plan: Plan, path: str) -> None:
-    page = import_page()
+def _save(plan: Plan, scans: Sequence[ScanTask], connection: Connection, path: str) -> None:
+    from s3_log_roller.planning.saved import encode_saved
+
+    if plan.failures:
+        raise UsageError(f"not everything could be planned, so nothing was saved: {next(iter(plan.failures.values()))}")
+    _write("--save", path, encode_saved(plan, scans, connection.bucket_regions))
+
+
+def _write(option: str, path: str, text: str) -> None:
     try:
-        Path(path).write_text(page.render_page(plan), encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise UsageError(f"--html {path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"{option} {path} cannot be written: {error.strerror}") from error
 
 
 def import_page() -> ModuleType:
@@ -149,14 +162,15 @@ def screen() -> Screen:
     return Screen(width=min(MAX_WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH, colours=colours)
 
 
-def _take(buckets: Buckets, scan: ScanTask, terms: Terms, *, wants_measuring: bool) -> Inventory:
+def take(buckets: Buckets, scan: ScanTask, *, with_digests: bool, level: int = 0) -> Inventory:
+    """The inventory of a scan's prefix; some logs are measured at a compression level, unless that is 0."""
     from s3_log_roller.planning.inventory import measure, take_inventory
 
-    with buckets.lease(scan.bucket, scan.role) as store:
-        found = take_inventory(store, scan.prefix, scan.window)
+    with buckets.lease(scan.bucket, scan.role, scan.owner) as store:
+        found = take_inventory(store, scan.prefix, scan.window, with_digests=with_digests)
         found.region = store.region
-        if wants_measuring:
-            measure(store, found, terms.level)
+        if level:
+            measure(store, found, level)
     return found
 
 

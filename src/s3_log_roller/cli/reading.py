@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.cli import options
 from s3_log_roller.cli.output import Output, note
+from s3_log_roller.cli.progress import fit, show_progress
 from s3_log_roller.log_output import FORMATS
+from s3_log_roller.rolling.summary import count
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ def add_reading_arguments(parser: ArgumentParser, quiet: str = "log only warning
     )
     parser.add_argument("--verbose", action="store_true", help="log more, for example retries")
     parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
+    parser.add_argument("--no-progress", action="store_true", help="print no progress on the terminal")
 
 
 def usable_processors() -> int:
@@ -97,10 +101,10 @@ def selection_from(args: Namespace) -> Selection:
     return Selection.parse(args.since, args.until, args.member)
 
 
-def nothing_found(args: Namespace) -> str:
+def nothing_found(args: Namespace, where: str = "") -> str:
     """The message for a run that found no log, although nothing failed."""
     what = f"no log called {' or '.join(args.member)}" if args.member else "no log of this time"
-    return f"there is {what} in {', '.join(args.uris)}"
+    return f"there is {what} in {where}{', '.join(args.uris)}"
 
 
 @dataclass
@@ -110,6 +114,7 @@ class Session:
     stores: Stores
     open_stores: OpenStores
     open_buckets: OpenBuckets
+    wants_progress: bool
     failures: int = 0
 
     @property
@@ -122,6 +127,14 @@ class Session:
         self.failures += 1
         note(message)
 
+    def progress(self, figures: Callable[[], Sequence[str]], *, writes: bool = True) -> AbstractContextManager[None]:
+        """Show figures, the most important first, while the command reads.
+
+        A command that `writes` its result to the terminal shows none beside it.
+        """
+        wanted = self.wants_progress and not (writes and sys.stdout.isatty())
+        return show_progress(lambda now, columns: fit(figures(), columns), wanted=wanted)
+
 
 @contextmanager
 def open_session(args: Namespace) -> Iterator[Session]:
@@ -130,7 +143,8 @@ def open_session(args: Namespace) -> Iterator[Session]:
     role = options.role_from(args)
     open_stores = partial(opened_stores, connection, role)
     with open_stores() as stores:
-        yield Session(stores, open_stores, partial(opened_buckets, connection, role))
+        wants_progress = not (args.quiet or args.no_progress) and args.log_format == "text"
+        yield Session(stores, open_stores, partial(opened_buckets, connection, role), wants_progress)
 
 
 @contextmanager
@@ -196,7 +210,10 @@ def run_query(
             if query.has_enough(total):
                 raise _Enough
 
-    with Output() as output, suppress(_Enough):
+    def figures() -> list[str]:
+        return [f"{count(total.logs, 'log')} read", f"{count(total.matched, 'record')} found"]
+
+    with Output() as output, session.progress(figures), suppress(_Enough):
         if query.output == "csv" and query.show == "lines":
             output.line(csv_header(with_names=query.with_names))
         search = Search(session.open_stores, query)
@@ -210,7 +227,7 @@ class _Enough(Exception):
 
 
 def report_unparsable(findings: Findings, what: str) -> None:
-    """Say how many lines are no records."""
+    """Say how many lines are not log records."""
     if findings.unparsable:
         lines = (
             "1 line is not a log record"

@@ -170,7 +170,8 @@ def installed_program(program: str, server: str) -> Path:
     found = found or shutil.which(program)
     if found is None:
         raise ServerNotStarted(
-            f"{server} is not installed: pip install 'PATH-OR-URL-YOU-INSTALLED-FROM[demo]' (in a clone: make demo), "
+            f"{server} is not installed: pip install '<the path or URL that you installed from>[demo]' "
+            f"(in a clone: make demo), "
             f"or put `{program}` on the PATH"
         )
     return Path(found)

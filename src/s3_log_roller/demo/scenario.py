@@ -47,15 +47,15 @@ class Scenario:
     """Objects and their contents."""
 
     past: dict[Place, bytes]
-    """Logs that are to be rolled up."""
+    """Logs of past days, which are rolled up."""
     today: dict[Place, bytes]
-    """Logs that are not, yet."""
+    """Logs of today, which are left alone."""
     no_logs: dict[Place, bytes]
-    """What is never touched."""
+    """Objects that are not logs and are never touched."""
 
     @property
     def untouched(self) -> dict[Place, bytes]:
-        """What has to be there afterwards as it was before."""
+        """The objects that must be unchanged afterwards."""
         return self.today | self.no_logs
 
     @property

@@ -76,7 +76,7 @@ def tell() -> None:
             raise DemoFailed(f"not proven: {problems[0]} (and {len(problems) - 1:,} problems more)")
         _say(f"Python's tarfile: all {len(scenario.past):,} logs are in the {len(rollups)} rollups, byte for byte.")
         kept = {place: listed for place, listed in after.items() if place not in rollups}
-        _require(_etags(kept) == _md5s(scenario.untouched), "what was to be left alone is not as it was")
+        _require(_etags(kept) == _md5s(scenario.untouched), "an object that must not be touched was changed")
         _say(f"All {len(kept)} other objects are as they were: today's logs, and what is not a log.")
         _say("The ordinary tar reads them, too:", "")
         _show_tar(stage, *next(iter(rollups.items())))
@@ -126,7 +126,7 @@ def _show_tar(stage: Stage, place: Place, rollup: bytes) -> None:
     """Show how the `tar` of this machine lists a rollup."""
     name = Path(place.key).name
     if shutil.which("tar") is None:
-        _say(f"(there is no tar on this machine to list {name} with)")
+        _say(f"(this machine has no tar to list {name} with)")
         return
     (stage.folder / name).write_bytes(rollup)
     command = ["tar", "tvzf", name]
@@ -148,7 +148,7 @@ def render_listing(listing: Listing) -> list[str]:
 
 
 def _kind(place: Place) -> object:
-    """The same for the logs of a day group; what is no log is a kind of its own."""
+    """The same for the logs of a day group; an object that is not a log is a kind of its own."""
     log = parse_log_key(place.key)
     return place if log is None else (place.bucket, log)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from s3_log_roller.planning.prices import GB, STANDARD, Prices
-from s3_log_roller.planning.requests import MESSAGES, Requests
+from s3_log_roller.planning.requests import Requests
 
+MESSAGES: Final = 3
+"""SQS calls for a task: sent, received, deleted."""
 DAYS_A_MONTH: Final = 365.25 / 12
 
 _MIN_DAYS: Final = {"STANDARD_IA": 30, "GLACIER_IR": 90, "DEEP_ARCHIVE": 180}

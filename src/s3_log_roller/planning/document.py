@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from s3_log_roller.planning.costs import Keeping
+from s3_log_roller.planning.course import PlannedDay
 from s3_log_roller.planning.places import Place
-from s3_log_roller.planning.plan import Figures, Money, Plan, PlannedDay, sum_figures
+from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
 from s3_log_roller.planning.requests import Requests
 from s3_log_roller.planning.verdict import verdict
 
@@ -28,7 +29,13 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "keep_days": terms.keep_days,
         "lambda_memory_mb": terms.lambda_memory_mb,
         "verdict": verdict(plan),
-        "total": _figures(plan.total) | _money(plan.money),
+        "total": _figures(plan.total)
+        | {
+            "requests": _requests(plan.course.requests),
+            "lambda_tasks": plan.course.tasks,
+            "lambda_seconds": round(plan.course.lambda_s, 3),
+        }
+        | _money(plan.money),
         "left_alone": {
             "young_logs": sum(found.young for found in plan.inventories),
             "other_days_logs": sum(found.outside for found in plan.inventories),
@@ -59,8 +66,6 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "to_pack": figures.to_pack,
         "rollups": figures.rollups,
         "rollup_bytes": figures.rollup_bytes,
-        "requests": _requests(figures.requests),
-        "lambda_seconds": round(figures.lambda_s, 3),
     }
 
 
@@ -112,7 +117,6 @@ def _day(day: PlannedDay) -> dict[str, Any]:
         "archived": found.archived,
         "rollups": len(found.rollups),
         "rollup_bytes": day.rollup_bytes,
-        "requests": _requests(day.requests),
         "problem": found.problem or None,
     }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from s3_log_roller.errors import RollerError
-from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.sizes import Measured, measure_sample, model_bytes
 from s3_log_roller.rolling.day_listing import list_originals, list_rollups
@@ -109,11 +109,25 @@ def pieces_of(size: int) -> int:
 
 
 @dataclass(slots=True)
+class Run:
+    """Keys that lie side by side in a listing and are logs of one day group, or no logs at all."""
+
+    first: str
+    last: str
+    group: DayGroup | None
+    """Also of days outside the window; None for what is not a log."""
+    keys: int
+    nested: bool
+    """It lies among the keys of another day group."""
+
+
+@dataclass(slots=True)
 class Inventory:
     """Everything under a prefix."""
 
     bucket: str
     prefix: str
+    window: Window
     region: str = ""
     """Where the bucket is."""
     days: list[Day] = field(default_factory=list)
@@ -126,8 +140,8 @@ class Inventory:
     """Logs of other days that were not asked for."""
     others: int = 0
     """Objects that are neither logs nor rollups."""
-    scan_lists: int = 0
-    """LISTs that it takes a run to find these days."""
+    runs: list[Run] = field(default_factory=list)
+    """All keys in order."""
     lists: int = 0
     """LISTs that this inventory took."""
     gets: int = 0
@@ -144,14 +158,14 @@ class Inventory:
 def take_inventory(store: ReadStore, prefix: str, window: Window, *, with_digests: bool = False) -> Inventory:
     """List everything under a prefix. Raises `StorageError` where listing fails."""
     counted = CountedStore(store)
-    found = Inventory(store.bucket, prefix)
+    found = Inventory(store.bucket, prefix, window)
     days: dict[DayGroup, Day] = {}
     digests: dict[DayGroup, ContentDigest] = {}
-    scan = _ScanPages()
+    runs = _Runs()
     for entry in list_objects(counted, prefix):
         key = entry.key
-        scan.take(key)
         log = parse_log_key(key)
+        runs.take(key, DayGroup(store.bucket, log.target_prefix, log.day) if log else None)
         parsed = log or parse_rollup_key(key)
         if parsed is None:
             found.others += 1
@@ -174,7 +188,7 @@ def take_inventory(store: ReadStore, prefix: str, window: Window, *, with_digest
             if with_digests:
                 digest = digests.get(group) or digests.setdefault(group, ContentDigest(log.target_prefix))
                 digest.add(key[len(log.target_prefix) :], entry.etag, entry.size)
-    found.scan_lists = scan.requests
+    found.runs = runs.runs
     for group, digest in digests.items():
         days[group].content_digest = digest.digest().hex()
     for day in days.values():
@@ -203,23 +217,26 @@ def measure(store: ReadStore, found: Inventory, level: int) -> None:
     found.gets += counted.gets
 
 
-class _ScanPages:
-    """Counts the pages that `rolling.scan` asks for, from the keys of a whole listing."""
+class _Runs:
+    """Takes the keys of a listing and compresses them to runs."""
 
     def __init__(self) -> None:
-        self.requests = 1
-        self._in_page = 0
-        self._skipped_to = ""
+        self.runs: list[Run] = []
+        self._open: list[DayGroup] = []
 
-    def take(self, key: str) -> None:
-        """The next key in order."""
-        if self._in_page == KEYS_A_PAGE:  # and it is not the last one: another page follows
-            self.requests += 1
-            self._in_page = 0
-        if key > self._skipped_to:
-            self._in_page += 1
-            if self._in_page == KEYS_A_PAGE:
-                self._skipped_to = max(key, after_day(key))
+    def take(self, key: str, group: DayGroup | None) -> None:
+        """The next key in order, and whose log it is, if it is one."""
+        if self.runs and self.runs[-1].group == group:
+            run = self.runs[-1]
+            run.last = key
+            run.keys += 1
+            return
+        while self._open and not key.startswith(self._open[-1].logs_prefix):
+            self._open.pop()
+        nested = group is not None and any(group != other for other in self._open)
+        self.runs.append(Run(key, key, group, 1, nested))
+        if group is not None and group not in self._open:
+            self._open.append(group)
 
 
 def _look_closely(store: CountedStore, day: Day, prefix: str, found: Inventory) -> Day:

@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from s3_log_roller.log_output import printable
 from s3_log_roller.planning.calendar import Month, calendar
 from s3_log_roller.planning.costs import CLASS_NAMES, Keeping
+from s3_log_roller.planning.course import PlannedDay
 from s3_log_roller.planning.places import Place, place_of
-from s3_log_roller.planning.plan import Figures, Money, Plan, PlannedDay, sum_figures
+from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
 from s3_log_roller.planning.verdict import usd, verdict
 from s3_log_roller.rolling.summary import count, size
 
@@ -166,7 +167,7 @@ def _calendars(plan: Plan, places: Sequence[tuple[Place, list[PlannedDay]]]) -> 
 
 
 def _requests(plan: Plan) -> Iterator[tuple[str, str]]:
-    requests, money = plan.total.requests, plan.money
+    requests, money = plan.course.requests, plan.money
     yield "LIST", f"{requests.list:,}"
     yield "GET", f"{requests.get:,}"
     yield "PUT", f"{requests.put:,}"
@@ -175,7 +176,7 @@ def _requests(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "what they cost", usd(money.run.requests)
     memory = f"{plan.terms.lambda_memory_mb:,} MB"
     cost = f", {usd(money.run.on_lambda)} with its queue" if money is not None else ""
-    yield f"time on Lambda with {memory}", f"{math.ceil(plan.total.lambda_s):,} s{cost}"
+    yield f"time on Lambda with {memory}", f"{math.ceil(plan.course.lambda_s):,} s{cost}"
 
 
 def _left_alone(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -8,12 +8,12 @@ from datetime import date
 from functools import reduce
 from operator import add
 
-from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.planning.costs import Keeping, Objects, RunCost, keep_in, run_cost
+from s3_log_roller.planning.course import Course, Manner, PlannedDay, plan_course, sum_courses
 from s3_log_roller.planning.inventory import MIN_BILLED_BYTES, Day, Inventory
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.prices import STANDARD, Prices
-from s3_log_roller.planning.requests import Requests, day_requests, lambda_seconds, sum_requests
+from s3_log_roller.planning.requests import Requests
 from s3_log_roller.planning.sizes import Measured, model_bytes, sum_measured
 from s3_log_roller.rolling.window import Window
 
@@ -33,22 +33,6 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedDay:
-    """A day group, and what a run will do with it."""
-
-    found: Day
-    rollup_bytes: int
-    """Estimated size of its new rollup; 0 where there is nothing to pack."""
-    requests: Requests
-    lambda_s: float
-
-    @property
-    def group(self) -> DayGroup:
-        """Whose it is."""
-        return self.found.group
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
     """Sums over some day groups."""
 
@@ -63,8 +47,6 @@ class Figures:
     """New ones."""
     rollup_bytes: int
     """Of the new ones, estimated."""
-    requests: Requests
-    lambda_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +88,7 @@ class Plan:
     inventories: tuple[Inventory, ...]
     measured: Measured
     total: Figures
+    course: Course
     prices: Mapping[str, Prices]
     """By region."""
     money: Money | None
@@ -144,28 +127,30 @@ def make_plan(
         for place, one in found.measured.items():
             by_place[place] = by_place.get(place, Measured()) + one
     measured = sum_measured(by_place.values())
-    days = {
-        id(found): [_plan_day(terms, day, by_place.get(place_of(day.group), measured)) for day in found.days]
-        for found in inventories
-    }
-    money = [
-        _money(terms, found, days[id(found)], prices[found.region]) for found in inventories if found.region in prices
-    ]
-    all_days = tuple(day for found in inventories for day in days[id(found)])
+    manner = Manner(terms.today, terms.delete, terms.lambda_memory_mb)
+    days, courses, money = [], [], []
+    for found in inventories:
+        of_these = [_plan_day(day, by_place.get(place_of(day.group), measured)) for day in found.days]
+        course = plan_course(found, of_these, manner)
+        days += of_these
+        courses.append(course)
+        if found.region in prices:
+            money.append(_money(terms, found, of_these, course, prices[found.region]))
     return Plan(
         terms,
-        all_days,
+        tuple(days),
         tuple(inventories),
         measured,
-        sum_figures(all_days, scan_lists=sum(found.scan_lists for found in inventories)),
+        sum_figures(days),
+        sum_courses(courses),
         prices,
         reduce(add, money) if len(money) == len(inventories) and money else None,
         failures or {},
     )
 
 
-def sum_figures(days: Sequence[PlannedDay], *, scan_lists: int = 0) -> Figures:
-    """The sums over these days, and the LISTs that find them."""
+def sum_figures(days: Sequence[PlannedDay]) -> Figures:
+    """The sums over these days."""
     found = [day.found for day in days]
     return Figures(
         day_groups=len(days),
@@ -177,27 +162,22 @@ def sum_figures(days: Sequence[PlannedDay], *, scan_lists: int = 0) -> Figures:
         to_pack=sum(day.to_pack for day in found),
         rollups=sum(day.rollup_bytes > 0 for day in days),
         rollup_bytes=sum(day.rollup_bytes for day in days),
-        requests=sum_requests(day.requests for day in days) + Requests(list=scan_lists),
-        lambda_s=sum(day.lambda_s for day in days),
     )
 
 
-def _plan_day(terms: Terms, day: Day, measured: Measured) -> PlannedDay:
+def _plan_day(day: Day, measured: Measured) -> PlannedDay:
     to_pack = 0 if day.problem else day.to_pack
-    rollup_bytes = round(measured.factor * model_bytes(to_pack, day.bytes - day.leftover_bytes))
-    requests = day_requests(day, rollup_bytes, delete=terms.delete, today=terms.today)
-    return PlannedDay(day, rollup_bytes, requests, lambda_seconds(day, requests, terms.lambda_memory_mb))
+    return PlannedDay(day, round(measured.factor * model_bytes(to_pack, day.bytes - day.leftover_bytes)))
 
 
-def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], prices: Prices) -> Money:
-    total = sum_figures(days, scan_lists=found.scan_lists)
+def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], course: Course, prices: Prices) -> Money:
     old = _rollups([rollup.size for day in (*found.days, *found.settled) for rollup in day.rollups])
     new = _rollups([day.rollup_bytes for day in days if day.rollup_bytes])
     originals = _originals(days)
     staying = _originals([day for day in days if day.found.problem] if terms.delete else days)
-    lambda_gb_s = total.lambda_s * terms.lambda_memory_mb / 1024
+    lambda_gb_s = course.lambda_s * terms.lambda_memory_mb / 1024
     return Money(
-        run_cost(prices, total.requests, lambda_gb_s, total.day_groups),
+        run_cost(prices, course.requests, lambda_gb_s, course.tasks),
         keep_in(prices, STANDARD, originals + old).monthly,
         keep_in(prices, STANDARD, old + new + staying).monthly,
         tuple(keep_in(prices, name, originals + old) for name in prices.storage_gb_month),

@@ -1,7 +1,8 @@
-"""The requests that a run will make, by kind, and the time that it takes on AWS Lambda.
+"""Requests to S3 by kind, and how many each step of a run makes.
 
-This follows the order of steps in `rolling.reconcile`; tests hold it to what a counting server saw. A HeadBucket for
-each bucket and process is left out, and so are attempts that are made again after a fault.
+The steps are those of `rolling.reconcile`, for a day group alone; what many of them share is in `planning.course`.
+Tests hold the sums to what a counting server saw. A HeadBucket for each bucket and process is left out, and so are
+attempts that are made again after a fault.
 """
 
 from __future__ import annotations
@@ -17,18 +18,8 @@ from s3_log_roller.rollup.index import TAIL_BYTES
 from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES
 
 PART_BYTES: Final = 5 << 20
-"""Of an upload in parts, as `aws.s3.bucket` cuts them; what is smaller goes up in one PUT."""
+"""Of an upload in parts, as `aws.s3` cuts them; what is smaller goes up in one PUT."""
 INDEX_BYTES_A_MEMBER: Final = 15
-
-ROUND_TRIP_S: Final = 0.025
-STEPS: Final = 8
-"""Round trips in a row for a day group, however few logs it has."""
-LIST_PAGE_S: Final = 0.1
-LOGS_A_SECOND: Final = 3_000
-"""On one vCPU, which Lambda gives at `FULL_CORE_MB` (docs/evidence/scale.md)."""
-FULL_CORE_MB: Final = 1_769
-MESSAGES: Final = 3
-"""SQS calls for a task: sent, received, deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,48 +41,43 @@ def sum_requests(parts: Iterable[Requests]) -> Requests:
     return sum(parts, Requests())
 
 
-def day_requests(day: Day, rollup_bytes: int, *, delete: bool, today: date) -> Requests:
-    """What rolling up that day will take, if its new rollup has `rollup_bytes`."""
-    lists = _pages(day.logs + day.archived) + _pages(len(day.rollups))
+def pages_of(keys: int) -> int:
+    """LISTs that show so many keys; one shows that there are none."""
+    return max(1, -(-keys // KEYS_A_PAGE))
+
+
+def batches_of(keys: int) -> int:
+    """Calls of DeleteObjects for so many keys."""
+    return -(-keys // KEYS_A_PAGE)
+
+
+def requests_alone(day: Day, rollup_bytes: int, *, delete: bool, today: date) -> Requests:
+    """What it takes to reconcile that day by itself, if its new rollup has `rollup_bytes`."""
+    lists = pages_of(day.logs + day.archived) + pages_of(len(day.rollups))
     gets = day.index_gets
     if day.problem:
         return Requests(lists, gets)
     puts = deletes = 0
     if day.to_pack:
-        lists += _pages(len(day.rollups))  # the last look before a rollup is published
-        gets += day.pieces - day.leftover_pieces
-        gets += _tail_gets(rollup_bytes, day.to_pack) + _block_gets(rollup_bytes)
+        lists += pages_of(len(day.rollups))  # the last look before a rollup is published
+        gets += day.pieces - day.leftover_pieces + read_back(rollup_bytes, day.to_pack)
         puts += 1 if rollup_bytes < PART_BYTES else 2 + -(-rollup_bytes // PART_BYTES)
-        deletes += _batches(day.to_pack) if delete else 0
+        deletes += batches_of(day.to_pack) if delete else 0
     for rollup, leftovers in day.holders:
         if delete or is_young(rollup, today):
             gets += _block_gets(rollup.size)
-        deletes += _batches(leftovers) if delete else 0
+        deletes += batches_of(leftovers) if delete else 0
     return Requests(lists, gets, puts, deletes)
 
 
-def lambda_seconds(day: Day, requests: Requests, memory_mb: int) -> float:
-    """Billed time of the invocation that rolls up that day."""
-    share_of_core = min(1.0, memory_mb / FULL_CORE_MB)
-    waiting = STEPS * ROUND_TRIP_S + LIST_PAGE_S * max(0, requests.list - 3)
-    return waiting + day.to_pack / (LOGS_A_SECOND * share_of_core)
-
-
-def _tail_gets(rollup_bytes: int, members: int) -> int:
-    """GETs for the end of a rollup with its index, or for all of a small one."""
+def read_back(rollup_bytes: int, members: int) -> int:
+    """GETs that read a whole rollup, its index first."""
     tail_bytes = min(TAIL_BYTES + rollup_bytes // 16, MAX_TAIL_BYTES)
     index_bytes = INDEX_BYTES_A_MEMBER * members
-    return 1 if rollup_bytes <= SMALL_BYTES or index_bytes < tail_bytes else 1 + -(-index_bytes // READ_BYTES)
+    fits = rollup_bytes <= SMALL_BYTES or index_bytes < tail_bytes
+    return (1 if fits else 1 + -(-index_bytes // READ_BYTES)) + _block_gets(rollup_bytes)
 
 
 def _block_gets(rollup_bytes: int) -> int:
-    """GETs for the rest of it."""
+    """GETs for what is not at hand when the index was read."""
     return 0 if rollup_bytes <= SMALL_BYTES else -(-rollup_bytes // READ_BYTES)
-
-
-def _pages(keys: int) -> int:
-    return max(1, -(-keys // KEYS_A_PAGE))
-
-
-def _batches(keys: int) -> int:
-    return -(-keys // KEYS_A_PAGE)

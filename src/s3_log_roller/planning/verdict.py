@@ -8,7 +8,7 @@ from s3_log_roller.planning.costs import CLASS_NAMES, DAYS_A_MONTH, Keeping
 from s3_log_roller.planning.plan import Money, Plan
 
 LONG_MONTHS: Final = 240
-"""A payback later than this is none."""
+"""A run that pays back later than this is not worth it."""
 
 
 def verdict(plan: Plan) -> str:

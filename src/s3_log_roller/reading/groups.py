@@ -66,7 +66,7 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
             failed(str(error))
     if not found:
         named = ", ".join(map(str, sources))
-        raise StorageError(f"no log and no rollup is there, or none of the time asked for: {named}")
+        raise StorageError(f"there are no logs and no rollups in {named}, or none of this time")
 
 
 def _groups_of(stores: Stores, source: Source, selection: Selection) -> Iterable[Group]:

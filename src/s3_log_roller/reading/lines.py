@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from s3_log_roller.log_output import printable
 from s3_log_roller.reading.formats import CsvRows, JsonLines
-from s3_log_roller.reading.logs import Origin, Piece
+from s3_log_roller.reading.logs import LogPart, Origin
 from s3_log_roller.reading.patterns import Pattern
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.reading.terms import Matcher, Where
@@ -90,7 +90,7 @@ class LineReader:
         self._unwritten = bytearray()
         """Lines found that are not formatted yet: many are at a time, where the log's name is not wanted."""
 
-    def run(self, pieces: Iterable[Piece]) -> None:
+    def run(self, pieces: Iterable[LogPart]) -> None:
         """Take logs to the end; `drain` may be called meanwhile."""
         held = b""
         holder: tuple[Origin, Member] | None = None

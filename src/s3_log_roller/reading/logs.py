@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from hashlib import md5
 from heapq import heappop, heappush
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.contents import Contents, fetch_logs
 from s3_log_roller.reading.groups import OnFailure, Stores
-from s3_log_roller.reading.overlaps import rescue
+from s3_log_roller.reading.overlaps import Unlike, compared, rescue
 from s3_log_roller.reading.packed import MayMatch, read_selected, read_through
 from s3_log_roller.reading.selection import Selection, suffix_of
 from s3_log_roller.reading.shares import Share
-from s3_log_roller.reading.tarball import Member, OnOdd
-from s3_log_roller.reading.tarball import Piece as TarPiece
-from s3_log_roller.rollup import IndexedMember, NoIndex
+from s3_log_roller.reading.tarball import Member, MemberPart, OnLeftOut
+from s3_log_roller.rollup import IndexedMember, NoIndex, Originals
 from s3_log_roller.rollup.index import DIGEST_BYTES, damaged
-from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, open_packed, read_index
-from s3_log_roller.store import ListedObject, ReadStore, whole_or_split
+from s3_log_roller.rollup.stored import Index, PackedFile, open_packed, read_index
+from s3_log_roller.store import ListedObject, ReadStore
 
+MAX_TOLD: Final = 10
+"""Of the entries of a tarball that are not files."""
 MAX_READ_AHEAD: Final = 4
 """Rollups of one day whose next blocks are fetched ahead at a time; with more of them, one block at a time each."""
 
@@ -46,7 +46,7 @@ class Origin(NamedTuple):
         return f"{place}:{member.name}" if self.is_packed else place
 
 
-Piece = tuple[Origin, Member, bytes, bool]
+LogPart = tuple[Origin, Member, bytes, bool]
 """A piece of a log's content, and whether it is the last one. Every log has at least one."""
 
 
@@ -68,10 +68,10 @@ class Reader:
         self._packed_only = packed_only
         self._prove = prove
 
-    def read(self, shares: Iterable[Share]) -> Iterator[Piece]:
+    def read(self, shares: Iterable[Share]) -> Iterator[LogPart]:
         """The logs of the shares, one share after the other; small rollups of all shares are fetched at once."""
         shares = list(shares)
-        contents = _Contents(self._stores, [share for share in shares if share.is_one_request])
+        contents = Contents(self._stores, [share for share in shares if share.is_one_request])
         with closing(contents):
             for share in shares:
                 with reporting(self._failed):
@@ -80,7 +80,7 @@ class Reader:
                     else:
                         yield from self._merged(self._stores(share.bucket), share)
 
-    def _one(self, file: PackedFile, share: Share, *, ahead: bool = True) -> Iterator[Piece]:
+    def _one(self, file: PackedFile, share: Share, *, ahead: bool = True) -> Iterator[LogPart]:
         """The wanted members of a rollup, or of a tarball without an index."""
         try:
             index = read_index(file)
@@ -91,77 +91,109 @@ class Reader:
         else:
             yield from self._indexed(index, share.selection, ahead=ahead)
 
-    def _indexed(self, index: Index, selection: Selection, *, ahead: bool = True) -> Iterator[Piece]:
+    def _indexed(
+        self, index: Index, selection: Selection, *, ahead: bool = True, loose_too: Originals | None = None
+    ) -> Iterator[LogPart]:
         file = index.file
         origin = Origin(file.store.bucket, file.listed.key, is_packed=True, proven=True)
-        pieces = read_selected(
+        parts = read_selected(
             index,
             selection,
-            self._odd(file),
+            lambda name, what: damaged(f"{name!r} is {what}, not a log"),
             lambda error: self._failed(f"{_blame(file, error)}; its members are left out, the others are not"),
-            may_match=self._may_match,
+            may_match=None if loose_too else self._may_match,
             ahead=ahead,
         )
         try:
+            if loose_too:
+                parts = compared(parts, loose_too)
             if self._prove:
-                pieces = _proven(pieces, index.members(), index.name_prefix)
-            for member, data, last in pieces:
+                parts = _proven(parts, index.members(), index.name_prefix)
+            for member, data, last in parts:
                 yield origin, member, data, last
+        except Unlike as error:
+            log = f"{index.table.target_prefix}{error.suffix}"
+            self._failed(
+                f"{location(file.store.bucket, file.listed.key)} does not hold the bytes of "
+                f"{location(file.store.bucket, log)}, which still exists: from here on, logs that still exist are read "
+                "instead of its members; verify it"
+            )
+            raise
         except DamagedRollup as error:
             raise _blame(file, error) from error
 
     def _through(
         self, file: PackedFile, selection: Selection, seen: set[tuple[str, int]] | None = None
-    ) -> Iterator[Piece]:
+    ) -> Iterator[LogPart]:
         origin = Origin(file.store.bucket, file.listed.key, is_packed=True, proven=False)
         try:
-            for member, data, last in read_through(file, self._odd(file)):
-                base = member.name.rpartition("/")[2]
-                if selection.has(base, member.mtime) and (not seen or (base, member.size) not in seen):
-                    yield origin, member, data, last
+            with self._left_out(file) as on_left_out:
+                for member, data, last in read_through(file, on_left_out):
+                    base = member.name.rpartition("/")[2]
+                    if selection.has(base, member.mtime) and (not seen or (base, member.size) not in seen):
+                        yield origin, member, data, last
         except DamagedRollup as error:
             raise _blame(file, error) from error
 
-    def _odd(self, file: PackedFile) -> OnOdd:
+    @contextmanager
+    def _left_out(self, file: PackedFile) -> Iterator[OnLeftOut]:
+        """Tells of what is not a file, and of no more than a few: there may be millions."""
         where = location(file.store.bucket, file.listed.key)
-        return lambda name, what: self._failed(f"{where}: {name!r} is {what}, no log: left out")
+        count = 0
 
-    def _merged(self, store: ReadStore, share: Share) -> Iterator[Piece]:
-        sources: list[Iterator[Piece]] = []
+        def tell(name: str, what: str) -> None:
+            nonlocal count
+            count += 1
+            if count <= MAX_TOLD:
+                self._failed(f"{where}: {name!r} is {what}, not a log: left out")
+
+        yield tell
+        if count > MAX_TOLD:
+            self._failed(f"{where}: {count - MAX_TOLD} more are links, devices and the like, not logs: left out")
+
+    def _merged(self, store: ReadStore, share: Share) -> Iterator[LogPart]:
+        try:
+            yield from self._all_of(store, share)
+        except Unlike as error:
+            yield from self._all_of(store, share.with_loose_from(error.suffix))
+
+    def _all_of(self, store: ReadStore, share: Share) -> Iterator[LogPart]:
+        sources: list[Iterator[LogPart]] = []
         starts: list[str] = []
         opened = []
         for packed in share.packed:
             file = open_packed(store, packed.listed)
             try:
-                opened.append((read_index(file), packed.skip))
+                opened.append((read_index(file), packed))
             except NoIndex:
                 share = replace(share, through=(*share.through, packed.listed))
             except DamagedRollup as error:
                 self._failed(str(_blame(file, error)))
         ahead = len(opened) <= MAX_READ_AHEAD
-        for index, skip in opened:
-            pieces = self._indexed(index, share.selection, ahead=ahead)
-            sources.append(_without(pieces, skip) if skip else pieces)
+        for index, packed in opened:
+            loose_too = None if self._packed_only else packed.loose_too
+            parts = self._indexed(index, share.selection, ahead=ahead, loose_too=loose_too)
+            sources.append(_without(parts, packed.skip) if packed.skip else parts)
             starts.append(index.name_prefix + index.table.first_suffix)
         if share.loose and not self._packed_only and share.group is not None:
             sources.append(self._loose(store, share.group, share.loose))
             starts.append(share.loose[0].key.rpartition("/")[2])
-        pieces = sources[0] if len(sources) == 1 else _merge(sources, starts)
+        parts = sources[0] if len(sources) == 1 else _merge(sources, starts)
         seen: set[tuple[str, int]] | None = set() if share.through and sources else None
-        for piece in pieces:
+        for part in parts:
             if seen is not None:
-                seen.add((piece[1].name.rpartition("/")[2], piece[1].size))
-            yield piece
+                seen.add((part[1].name.rpartition("/")[2], part[1].size))
+            yield part
         for listed in share.through:
             with reporting(self._failed):
                 yield from self._through(PackedFile(store, listed), share.selection, seen)
 
-    def _loose(self, store: ReadStore, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[Piece]:
+    def _loose(self, store: ReadStore, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[LogPart]:
         """Loose logs; those that were rolled up and deleted since they were listed come out of their rollup."""
         done, begun = 0, False
         while done < len(logs):
             try:
-                for log, data, last in _fetch_logs(store, logs[done:]):
+                for log, data, last in fetch_logs(store, logs[done:]):
                     begun = not last
                     yield Origin(store.bucket, log.key, is_packed=False, proven=True), _member(log), data, last
                     done += last
@@ -175,64 +207,20 @@ class Reader:
                 done += 1
 
 
-class _Contents:
-    """Small rollups, fetched whole: many at once, handed out in order."""
-
-    def __init__(self, stores: Stores, shares: list[Share]) -> None:
-        self._files = deque(PackedFile(stores(share.bucket), share.packed[0].listed) for share in shares)
-        self._store: ReadStore | None = None
-        self._bodies: Generator[tuple[bytes, bytes], None, None] | None = None
-
-    def take(self) -> PackedFile:
-        """The next one. If it cannot be had, the one behind it is next."""
-        file = self._files[0]
-        if self._bodies is None or self._store is not file.store:
-            self.close()
-            self._store = file.store
-            same = takewhile(lambda other: other.store is file.store, list(self._files))
-            self._bodies = file.store.fetch(other.whole_range() for other in same)
-        self._files.popleft()
-        try:
-            return file.with_tail(next(self._bodies)[0])
-        except RollerError:
-            self._bodies = None
-            raise
-
-    def close(self) -> None:
-        """Stop fetching."""
-        if self._bodies is not None:
-            self._bodies.close()
-            self._bodies = None
-
-
-def _fetch_logs(store: ReadStore, logs: tuple[ListedObject, ...]) -> Iterator[tuple[ListedObject, bytes, bool]]:
-    """The logs' contents in pieces; the pieces of one that is gone after some were handed out stop there."""
-    ranges = whole_or_split(((log.key, log.etag, log.size) for log in logs), READ_BYTES)
-    with closing(store.fetch(ranges)) as bodies:
-        for log in logs:
-            left = log.size
-            while True:
-                body, _ = next(bodies)
-                left -= len(body)
-                yield log, body, left <= 0
-                if left <= 0:
-                    break
-
-
 def _member(log: ListedObject) -> Member:
     return Member(log.key.rpartition("/")[2], log.size, log.mtime)
 
 
-def _without(pieces: Iterator[Piece], skip: frozenset[str]) -> Iterator[Piece]:
-    return (piece for piece in pieces if (suffix_of(piece[1].name) or "") not in skip)
+def _without(parts: Iterator[LogPart], skip: frozenset[str]) -> Iterator[LogPart]:
+    return (piece for piece in parts if (suffix_of(piece[1].name) or "") not in skip)
 
 
-def _proven(pieces: Iterator[TarPiece], members: Iterator[IndexedMember], prefix: str) -> Iterator[TarPiece]:
-    """The pieces of members that are as the index says; the last piece of another one does not come out."""
+def _proven(parts: Iterator[MemberPart], members: Iterator[IndexedMember], prefix: str) -> Iterator[MemberPart]:
+    """The parts of members that are as the index says; the last piece of another one does not come out."""
     current: Member | None = None
     expected: IndexedMember | None = None
     content = md5(usedforsecurity=False)
-    for piece in pieces:
+    for piece in parts:
         member, data, last = piece
         if member is not current:
             current, content = member, md5(usedforsecurity=False)
@@ -247,9 +235,9 @@ def _proven(pieces: Iterator[TarPiece], members: Iterator[IndexedMember], prefix
         yield piece
 
 
-def _merge(sources: list[Iterator[Piece]], starts: list[str]) -> Iterator[Piece]:
+def _merge(sources: list[Iterator[LogPart]], starts: list[str]) -> Iterator[LogPart]:
     """Streams that are in order by name, as one. A stream is begun when its first name is reached, not before."""
-    heap: list[tuple[str, int, Piece | None]] = []
+    heap: list[tuple[str, int, LogPart | None]] = []
     for number, start in enumerate(starts):
         heappush(heap, (start, number, None))
     while heap:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import md5
 from heapq import merge
+from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import OnFailure, list_rollups
+from s3_log_roller.reading.selection import suffix_of
+from s3_log_roller.reading.tarball import MemberPart
 from s3_log_roller.rollup import IndexedMember, NoIndex, Originals
 from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.stored import Index, open_packed, read_index
@@ -19,12 +23,19 @@ _Numbered = tuple[int, IndexedMember]
 """The number of a rollup, and a member of it."""
 
 
+MAX_COMPARED_BYTES: Final = 1 << 20
+"""Of a loose log that is packed, too: larger ones are read loose, so that nothing large is held to be compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A rollup, and those of its members that another rollup of the day holds as well."""
+    """A rollup, and what is known of its members that are elsewhere, too."""
 
     listed: ListedObject
     skip: frozenset[str] = frozenset()
+    """Suffixes of members that are read elsewhere."""
+    loose_too: Originals | None = None
+    """Logs that lie there and that are members by the index. A member stands for one just if its bytes do."""
 
 
 def open_rollups(
@@ -43,10 +54,10 @@ def open_rollups(
     return indexed, through
 
 
-def drop_doubles(
+def share_out(
     indexed: list[Index], loose: Originals | None, failed: OnFailure
 ) -> tuple[Originals | None, list[Packed]]:
-    """What is left of the loose logs without those that are members, and the rollups without what others hold, too.
+    """(the loose logs to be read, the rollups with what is to be read of each): what is in two places once.
 
     Logs of one name that differ are all kept.
     """
@@ -59,15 +70,63 @@ def drop_doubles(
         merge(*(_numbered(number, index, failed) for number, index in enumerate(indexed)), key=_suffix), skips
     )
     kept = None
+    both = [bytearray(len(loose)) if loose else bytearray() for _ in indexed]
     if loose:
         loose_only = bytearray(b"\1") * len(loose)
-        for row, original, (_, member) in match(loose, members, _suffix):
-            if member.may_hold(original):
+        for row, original, (number, member) in match(loose, members, _suffix):
+            if not member.may_hold(original) or member.suffix in skips[number]:
+                continue
+            if member.etag is None and member.size <= MAX_COMPARED_BYTES:
                 loose_only[row] = 0
+                both[number][row] = 1
+            else:
+                skips[number].add(member.suffix)
         kept = loose.select(loose_only)
     for _ in members:
         pass  # no loose log is left, but doubles may be
-    return kept, [Packed(index.file.listed, frozenset(skip)) for index, skip in zip(indexed, skips, strict=True)]
+    packed = [
+        Packed(index.file.listed, frozenset(skip), loose.select(mask) if loose and any(mask) else None)
+        for index, skip, mask in zip(indexed, skips, both, strict=True)
+    ]
+    return kept, packed
+
+
+class Unlike(DamagedRollup):
+    """A rollup does not hold the bytes of a log that still lies there, as its index says it does."""
+
+    def __init__(self, suffix: str) -> None:
+        super().__init__(suffix)
+        self.suffix = suffix
+
+
+def compared(parts: Iterator[MemberPart], loose_too: Originals) -> Iterator[MemberPart]:
+    """The parts of members; those of the logs `loose_too` only if their bytes are the same by the logs' ETags.
+
+    Raises `Unlike` at the first that is not, or is not there.
+    """
+    logs = iter(loose_too)
+    log = next(logs, None)
+    held: list[MemberPart] = []
+    for part in parts:
+        member, _, last = part
+        suffix = suffix_of(member.name) or ""
+        if log is not None and log.suffix < suffix:
+            raise Unlike(log.suffix)
+        if log is None or log.suffix != suffix:
+            yield part
+            continue
+        held.append(part)
+        if last:
+            digest = md5(usedforsecurity=False)
+            for _, data, _ in held:
+                digest.update(data)
+            if digest.digest() != log.md5:
+                raise Unlike(log.suffix)
+            yield from held
+            held.clear()
+            log = next(logs, None)
+    if log is not None:
+        raise Unlike(log.suffix)
 
 
 def _note_doubles(members: Iterable[_Numbered], skips: list[set[str]]) -> Iterator[_Numbered]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.reading.selection import Selection
-from s3_log_roller.reading.tarball import OnOdd, Piece, gunzip, read_tar
+from s3_log_roller.reading.tarball import MemberPart, OnLeftOut, gunzip, read_tar
 from s3_log_roller.rollup import Block, BlockTable, inflate_block
 from s3_log_roller.rollup.index import damaged
 from s3_log_roller.rollup.stored import Index, PackedFile, batches, extent
@@ -20,12 +20,12 @@ MayMatch = Callable[[bytes], bool]
 def read_selected(
     index: Index,
     selection: Selection,
-    on_odd: OnOdd,
+    on_left_out: OnLeftOut,
     on_damage: OnDamage,
     *,
     may_match: MayMatch | None = None,
     ahead: bool = True,
-) -> Iterator[Piece]:
+) -> Iterator[MemberPart]:
     """The members wanted, in key order; only the blocks that can hold them are fetched, each checked.
 
     What is damaged is told and left out; the members behind it come all the same.
@@ -36,14 +36,14 @@ def read_selected(
         behind = _block_behind(index.table, run[-1])
         for span, complete in _spans(run, behind):
             try:
-                pieces = _read_span(bodies, span, on_odd, may_match, complete=complete)
+                pieces = _read_span(bodies, span, on_left_out, may_match, complete=complete)
                 yield from pieces if selection.is_all else _only(pieces, selection)
             except DamagedRollup as error:
                 on_damage(error)
                 bodies.skip_to_end_of(span)
 
 
-def _only(pieces: Iterator[Piece], selection: Selection) -> Iterator[Piece]:
+def _only(pieces: Iterator[MemberPart], selection: Selection) -> Iterator[MemberPart]:
     """The pieces of members that are wanted."""
     unfinished = None
     for piece in pieces:
@@ -93,14 +93,14 @@ def _spans(run: list[Block], behind: Block | None) -> Iterator[tuple[list[Block]
 
 
 def _read_span(
-    bodies: _Bodies, span: list[Block], on_odd: OnOdd, may_match: MayMatch | None, *, complete: bool
-) -> Iterator[Piece]:
+    bodies: _Bodies, span: list[Block], on_left_out: OnLeftOut, may_match: MayMatch | None, *, complete: bool
+) -> Iterator[MemberPart]:
     if len(span) == 1 and complete and span[0].first_header == 0:
         tar = bodies.take(span[0])
         if may_match is None or may_match(tar):
-            yield from read_tar([tar], on_odd, whole=True)
+            yield from read_tar([tar], on_left_out, whole=True)
     else:
-        yield from read_tar(_from_first_header(bodies, span), on_odd, whole=complete)
+        yield from read_tar(_from_first_header(bodies, span), on_left_out, whole=complete)
 
 
 def _from_first_header(bodies: _Bodies, span: list[Block]) -> Iterator[bytes]:
@@ -112,6 +112,6 @@ def _from_first_header(bodies: _Bodies, span: list[Block]) -> Iterator[bytes]:
         begun = begun or block.first_header < block.tar_length
 
 
-def read_through(file: PackedFile, on_odd: OnOdd) -> Iterator[Piece]:
+def read_through(file: PackedFile, on_left_out: OnLeftOut) -> Iterator[MemberPart]:
     """All members of a tarball that has no index."""
-    return read_tar(gunzip(file.read_all()), on_odd, whole=True)
+    return read_tar(gunzip(file.read_all()), on_left_out, whole=True)

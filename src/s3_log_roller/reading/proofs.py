@@ -75,11 +75,11 @@ def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where
     group = group or DayGroup(store.bucket, index.table.target_prefix, index.table.day)
     originals = _list_originals(store, group)
     held = bytearray(len(originals))
-    odd = bytearray(len(originals))
+    not_md5 = bytearray(len(originals))
     for row, _, member in match(originals, index.members(), lambda member: member.suffix):
         held[row] = 1
-        odd[row] = member.etag is not None
-    md5s = _read_md5s(store, originals.select(odd))
+        not_md5[row] = member.etag is not None
+    md5s = _read_md5s(store, originals.select(not_md5))
     if store.bucket == LOCAL and parse_rollup_key(listed.key) is None:
         store = _Alias(listed.key)
         listed = listed._replace(key=group.rollup_key(index.table.first_suffix))

@@ -14,7 +14,7 @@ from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.local_files import LOCAL
 from s3_log_roller.reading.directories import DirectoryPlace
 from s3_log_roller.reading.groups import OnFailure, Stores
-from s3_log_roller.reading.logs import Origin, Piece, Reader
+from s3_log_roller.reading.logs import LogPart, Origin, Reader
 from s3_log_roller.reading.shares import Shares
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.reading.targets import BucketPlace, OpenBuckets, Outcome, Place, Target
@@ -90,7 +90,7 @@ class Restorer:
 class _LogStream:
     """Pieces of logs as logs, each with an iterator over its content, which raises if the content is cut off."""
 
-    def __init__(self, pieces: Iterator[Piece]) -> None:
+    def __init__(self, pieces: Iterator[LogPart]) -> None:
         self._pieces = pieces
         self._next = next(pieces, None)
 

@@ -28,12 +28,12 @@ def parse_time(text: str) -> str:
             raise ValueError
         date.fromisoformat(match[1])
     except ValueError:
-        raise UsageError(f"{text!r} is no time: write 2022-07-01 or 2022-07-01T05:15 (UTC)") from None
+        raise UsageError(f"{text!r} is not a time: write 2022-07-01 or 2022-07-01T05:15 (UTC)") from None
     return "-".join(part for part in match.groups() if part is not None)
 
 
 def suffix_of(name: str) -> str | None:
-    """The part of a log's name that holds its time; None if the name is no log's."""
+    """The part of a log's name that holds its time; None if it is not the name of a log."""
     return name[-SUFFIX_CHARS:] if parse_log_key(name) else None
 
 

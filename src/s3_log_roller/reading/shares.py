@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import Group, OnFailure, Stores, list_loose, list_rollups
-from s3_log_roller.reading.overlaps import Packed, drop_doubles, open_rollups
-from s3_log_roller.reading.selection import Selection
+from s3_log_roller.reading.overlaps import Packed, open_rollups, share_out
+from s3_log_roller.reading.selection import EVER, Selection
 from s3_log_roller.rollup import Block, NoIndex, Originals
 from s3_log_roller.rollup.stored import READ_BYTES, Index, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
@@ -37,6 +37,19 @@ class Share:
     through: tuple[ListedObject, ...] = ()
     """Tarballs without an index."""
 
+    def with_loose_from(self, suffix: str) -> Share:
+        """What is left from that suffix on, with logs that are loose and packed read loose."""
+        loose = [log for log in self.loose if log.key[-len(suffix) :] >= suffix]
+        packed = []
+        for rollup in self.packed:
+            both = [log for log in _listed(rollup.loose_too) if log.key[-len(suffix) :] >= suffix]
+            loose += both
+            skip = rollup.skip | {log.key[-len(suffix) :] for log in both}
+            packed.append(replace(rollup, skip=skip, loose_too=None))
+        loose.sort()
+        narrowed = self.selection.narrowed(suffix, EVER)
+        return replace(self, selection=narrowed, packed=tuple(packed), loose=tuple(loose))
+
     @property
     def packed_bytes(self) -> int:
         """About what has to be fetched for it."""
@@ -47,7 +60,7 @@ class Share:
         """It is one rollup, small enough to be fetched whole."""
         return (
             len(self.packed) == 1
-            and not (self.loose or self.through)
+            and not (self.loose or self.through or self.packed[0].skip or self.packed[0].loose_too)
             and self.packed[0].listed.size <= READ_BYTES
             and self.selection.is_all
         )
@@ -82,7 +95,7 @@ def _shares_of(store: ReadStore, group: Group, failed: OnFailure, *, split: bool
         yield from _shares_of_one(store, share, readable[0], split=split)
         return
     indexed, through = open_rollups(store, readable, failed)
-    kept, packed = drop_doubles(indexed, loose, failed)
+    kept, packed = share_out(indexed, loose, failed)
     if packed or through:
         yield Share(
             share.bucket,

@@ -43,11 +43,11 @@ class Member(NamedTuple):
     mtime: int
 
 
-Piece = tuple[Member, bytes, bool]
+MemberPart = tuple[Member, bytes, bool]
 """A piece of a member's content, and whether it is the last one. Every member has at least one."""
 
-OnOdd = Callable[[str, str], None]
-"""Called with the name of a member that is no file, and with what it is."""
+OnLeftOut = Callable[[str, str], None]
+"""Called with the name of a member that is not a file, and with what it is."""
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -80,12 +80,12 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield plain
 
 
-def read_tar(chunks: Iterable[bytes], on_odd: OnOdd, *, whole: bool) -> Iterator[Piece]:
+def read_tar(chunks: Iterable[bytes], on_left_out: OnLeftOut, *, whole: bool) -> Iterator[MemberPart]:
     """The members in the tar that comes in those chunks, which start at a header.
 
     A tar that is not `whole` may stop anywhere; the last member's last piece may then be missing.
     """
-    parser = _Parser(on_odd)
+    parser = _Parser(on_left_out)
     for chunk in chunks:
         yield from parser.feed(chunk)
     if whole:
@@ -93,8 +93,8 @@ def read_tar(chunks: Iterable[bytes], on_odd: OnOdd, *, whole: bool) -> Iterator
 
 
 class _Parser:
-    def __init__(self, on_odd: OnOdd) -> None:
-        self._on_odd = on_odd
+    def __init__(self, on_left_out: OnLeftOut) -> None:
+        self._on_left_out = on_left_out
         self._held = b""
         self._member = Member("", 0, 0)
         self._body_left = 0
@@ -108,7 +108,7 @@ class _Parser:
         self._ended = False
         self._seen = False
 
-    def feed(self, chunk: bytes) -> Iterator[Piece]:
+    def feed(self, chunk: bytes) -> Iterator[MemberPart]:
         data = self._held + chunk if self._held else chunk
         position, end = 0, len(data)
         while position < end and not self._ended:
@@ -169,7 +169,7 @@ class _Parser:
         if kind == b"S":
             damaged(f"{name!r} is a sparse file, which this program cannot read: unpack it with GNU tar")
         if kind != b"5" and not name.endswith("/"):
-            self._on_odd(name, _NAMES.get(kind, f"of the unknown type {kind!r}"))
+            self._on_left_out(name, _NAMES.get(kind, f"of the unknown type {kind!r}"))
         return None
 
     def _begin_meta(self, kind: bytes, size: int) -> None:
@@ -218,7 +218,7 @@ def _any_header(header: bytes) -> tuple[str, int, int, bytes]:
     try:
         found = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError, OverflowError) as error:
-        raise DamagedRollup(f"it is no tarball, or corrupt: {error}") from error
+        raise DamagedRollup(f"it is not a tarball, or it is corrupt: {error}") from error
     if found.size < 0:
         damaged(f"{found.name!r} claims {found.size} bytes")
     name = found.name + "/" if found.type == tarfile.DIRTYPE else found.name

@@ -15,7 +15,7 @@ from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.stored import Index, blaming
 from s3_log_roller.rollup.verify import Verified, verify_index
-from s3_log_roller.store import ListedObject, ReadStore
+from s3_log_roller.store import ListedObject, ReadStore, Store
 
 PROVEN_AGAIN_DAYS: Final = 3
 """Rollups published within the last so many days, today not counted, are proven again by runs that do not delete, too:
@@ -36,9 +36,9 @@ class Leftovers:
         """The rollup that has them."""
         return self.index.file.listed
 
-    def prove(self) -> Verified:
+    def prove(self, store: Store) -> Verified:
         """Read the rollup back, and once more the originals whose ETags are not MD5s. Raises `DamagedRollup`."""
-        return verify_index(self.index, self.originals, read_md5s(self.index.file.store, self.odd))
+        return verify_index(self.index, self.originals, read_md5s(store, self.odd))
 
     def unlike(self, verified: Verified) -> DamagedRollup | None:
         """The error if not all of the originals are what the rollup holds."""

@@ -41,6 +41,6 @@ class ScanOutcome:
     day_groups: int
     requests: int
     start_after: str | None = None
-    """None when the scan is complete."""
+    """None if the scan is complete."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     """How many day groups each prefix of `Window.exclude` left out. They are not among the others."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.fetching import PIECE_BYTES, ranges_of
+from s3_log_roller.rolling.fetching import PIECE_BYTES, fetch_originals
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.writer import RollupWriter
 from s3_log_roller.store import ListedObject, Store, Upload
@@ -109,7 +109,7 @@ class _Packing:
         md5s = {}
         ticks = Ticks(self._tick)
         to_fetch, to_pack = tee(originals)
-        with closing(self._store.fetch(ranges_of(self._target_prefix, to_fetch))) as bodies:
+        with closing(fetch_originals(self._store, to_fetch, self._target_prefix)) as bodies:
             for original in to_pack:
                 if original.size <= PIECE_BYTES:
                     body, digest = next(bodies)
@@ -138,7 +138,7 @@ class _Packing:
         key = self._target_prefix + original.suffix
         if original.md5 is not None and digest != original.md5 and self._store.etag_is_md5(key):
             raise StorageError(
-                f"s3://{self._store.bucket}/{key} did not come as its ETag says: damaged on the way, or in the bucket; "
+                f"s3://{self._store.bucket}/{key} does not match its ETag: damaged on the way, or in the bucket; "
                 "nothing was lost, run again"
             )
         upload.write(writer.end(digest))

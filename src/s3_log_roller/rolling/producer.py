@@ -20,7 +20,7 @@ from s3_log_roller.uris import Role
 
 logger = logging.getLogger(__name__)
 
-OpenStore = Callable[[str, Role | None], AbstractContextManager[Store]]
+OpenStore = Callable[[str, Role | None, str | None], AbstractContextManager[Store]]
 """Opens a bucket with a role for the length of a `with` block."""
 
 SCANS_AT_ONCE: Final = 16
@@ -45,7 +45,7 @@ def find_tasks(
 
     def find_spans(task: ScanTask) -> Generator[Span, None, None]:
         try:
-            with open_store(task.bucket, task.role) as store:
+            with open_store(task.bucket, task.role, task.owner) as store:
                 sightings = scan(store, task, time_left_s=time_left_s, reserve_s=reserve_s)
                 outcome = yield from cut_spans(sightings, task)
         except RollerError as error:
@@ -75,7 +75,8 @@ def _take_turns(sources: Iterator[Iterator[Span]]) -> Iterator[Span]:
 
 def tasks_in_range(store: ReadStore, task: RangeTask) -> Iterator[RollTask]:
     """A roll task for every day group in the range."""
-    for sighting in scan(store, ScanTask(task.bucket, task.prefix, task.window, task.role, task.start_after)):
+    whole = ScanTask(task.bucket, task.prefix, task.window, task.role, task.start_after, task.owner)
+    for sighting in scan(store, whole):
         behind_the_end = bool(task.end) and sighting.key > task.end
         if behind_the_end and sighting.in_order:
             return

@@ -30,7 +30,7 @@ class Delivery(Protocol):
         """How often the queue has given the message out, this time included."""
 
     def acknowledge(self) -> None:
-        """Take the message off the queue for good. Raises `QueueError`."""
+        """Remove the message from the queue. Raises `QueueError`."""
 
     def release(self) -> None:
         """Let others have the message at once; never raises."""
@@ -49,7 +49,7 @@ class TaskQueue(Protocol):
         """Send the tasks, drawing them from the iterable as it goes, and return how many. Raises `QueueError`."""
 
     def receive(self, wait_seconds: int) -> Delivery | None:
-        """The next message; None when there is none for that long. Raises `QueueError`."""
+        """The next message, or None if none came for that long. Raises `QueueError`."""
 
 
 class InProcessQueue:

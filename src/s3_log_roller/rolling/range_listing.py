@@ -182,7 +182,7 @@ class _Reader:
         try:
             if not table.append(suffix, entry.etag, entry.size, entry.mtime):
                 return False
-        except ValueError:
+        except StorageError:
             self._send_alone(group)
             return True
         self._logs += 1

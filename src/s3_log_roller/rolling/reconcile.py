@@ -21,10 +21,11 @@ from datetime import date
 from functools import partial
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, DayChanged, ObjectArchived, OutOfTime, StorageError
-from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.errors import DamagedRollup, DayChanged, OutOfTime, StorageError
+from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.day_listing import DayListing, list_originals, list_rollups
 from s3_log_roller.rolling.deleting import delete_verified
+from s3_log_roller.rolling.fetching import OriginalsArchived
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import Leftovers, find_leftovers, is_young
 from s3_log_roller.rolling.options import RollOptions
@@ -73,12 +74,10 @@ def reconcile(
         except DayChanged as change:
             looks += 1
             logger.info("looking_again", extra={"day_group": str(task.group), "why": str(change)})
-        except ObjectArchived as archived:
-            # A rollup, without whose index nobody can tell which originals it holds; or one that was to be left out.
-            if parse_log_key(archived.key) is None or archived.key in reconciler.unreadable:
-                raise
-            reconciler.unreadable.add(archived.key)
-    raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again when it is at rest")
+        except OriginalsArchived as archived:
+            looks += archived.keys <= reconciler.unreadable
+            reconciler.unreadable |= archived.keys
+    raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again later")
 
 
 class _Reconciler:
@@ -138,7 +137,7 @@ class _Reconciler:
                 self._remaining += 1  # at least: what follows was not listed
                 return
             if self._pace.is_short:
-                raise OutOfTime(f"{self._group} has more logs than can be looked through in the time there is")
+                raise OutOfTime(f"{self._group} has too many logs to list them in the time that is left")
 
     def _settle(self, listing: DayListing) -> bool:
         """Pack those that no rollup has and delete the others; whether there was something to pack."""
@@ -210,7 +209,7 @@ class _Reconciler:
 
     def _prove(self, leftovers: Leftovers) -> None:
         """Prove that a rollup holds the leftovers and, if deleting, delete those it does hold."""
-        verified = leftovers.prove()
+        verified = leftovers.prove(self._store)
         self._proven.add(leftovers.rollup.key)
         self._seen += Figures(leftovers_proven=len(verified.originals))
         if self._options.delete:

@@ -46,7 +46,7 @@ class Span:
     def tasks(self) -> list[WorkTask]:
         """One task for the range of keys, or one for each day group."""
         scan = self.scan
-        whole = RangeTask(scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end)
+        whole = RangeTask(scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end, scan.owner)
         if self.in_order and 1 < len(self.groups) <= MAX_GROUPS:
             return [whole]
         return [whole.for_group(group) for group in self.groups]

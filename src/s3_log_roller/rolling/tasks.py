@@ -14,7 +14,7 @@ from typing import Any, Final
 from s3_log_roller.errors import MalformedTask, UsageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.uris import Role, check_bucket_name
+from s3_log_roller.uris import Role, check_account, check_bucket_name
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024
@@ -30,6 +30,8 @@ class ScanTask:
     window: Window
     role: Role | None = None
     start_after: str = ""
+    owner: str | None = None
+    """The account that the bucket has to belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class RollTask:
     role: Role | None = None
     max_members: int | None = None
     """Take on no more originals than this at a time (a step that ran out of time sends itself smaller)."""
+    owner: str | None = None
+    """The account that the bucket has to belong to."""
 
     def __str__(self) -> str:
         return str(self.group)
@@ -66,6 +70,8 @@ class RangeTask:
     start_after: str = ""
     end: str = ""
     """The last key of the range; empty where it ends with the prefix."""
+    owner: str | None = None
+    """The account that the bucket has to belong to."""
 
     def __str__(self) -> str:
         start = f" behind {self.start_after!r}" if self.start_after else ""
@@ -73,7 +79,7 @@ class RangeTask:
 
     def for_group(self, group: DayGroup) -> RollTask:
         """The same request for one of the day groups alone."""
-        return RollTask(group, self.window, self.role)
+        return RollTask(group, self.window, self.role, owner=self.owner)
 
 
 WorkTask = RollTask | RangeTask
@@ -92,6 +98,8 @@ def encode_task(task: Task) -> str:
         common["role"] = task.role.arn
         if task.role.external_id is not None:
             common["external_id"] = task.role.external_id
+    if task.owner is not None:
+        common["owner"] = task.owner
     if isinstance(task, ScanTask | RangeTask):
         kind = "scan" if isinstance(task, ScanTask) else "range"
         body = {"task": kind, "bucket": task.bucket, "prefix": task.prefix}
@@ -145,13 +153,14 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
     if "role" in fields:
         external_id = _text(fields, "external_id") if "external_id" in fields else None
         role = Role.parse(_text(fields, "role"), external_id)
+    owner = check_account(_text(fields, "owner")) if "owner" in fields else None
     if kind == "scan":
-        return ScanTask(bucket, _text(fields, "prefix"), window, role, _text(fields, "start_after", ""))
+        return ScanTask(bucket, _text(fields, "prefix"), window, role, _text(fields, "start_after", ""), owner)
     if kind == "range":
         start_after, end = _text(fields, "start_after", ""), _text(fields, "end", "")
         if end and end <= start_after:
             raise MalformedTask("the task's range of keys ends before it begins")
-        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end)
+        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end, owner)
     if kind == "roll":
         group = DayGroup(bucket, _text(fields, "target_prefix"), _day(fields, "day"))
         if group not in window:
@@ -159,14 +168,14 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         max_members = fields.pop("max_members", None)
         if max_members is not None and (type(max_members) is not int or max_members < 1):
             raise MalformedTask("max_members is not a positive number")
-        return RollTask(group, window, role, max_members)
+        return RollTask(group, window, role, max_members, owner)
     raise MalformedTask(f"the task is not 'scan', 'roll' or 'range' but {kind!r}: was it sent by a newer version?")
 
 
 def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     value = fields.pop(name, default)
     if not isinstance(value, str):
-        raise MalformedTask(f"the task has no text {name!r}")
+        raise MalformedTask(f"the task's {name!r} is missing, or not a text")
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise MalformedTask(f"{name} has a lone surrogate, which no key of S3 has: {value!r}")
     return value

@@ -31,7 +31,7 @@ from s3_log_roller.rollup.verify import Verified, verify, verify_index
 from s3_log_roller.rollup.writer import RollupWriter
 from s3_log_roller.store import ByteRange, ListedObject, Store
 
-_MAX_ROLLUPS: Final = 4
+MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
 
 
@@ -120,7 +120,7 @@ class Wave:
         """Read the rollups there are, each with one request, and take out of `loose` what they have."""
         for day in self._going():
             sizes = [rollup.size for rollup in day.rollups]
-            if len(sizes) > _MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes):
+            if len(sizes) > MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes):
                 day.stop(NotForAPass(f"{day.group} has many rollups, or large or empty ones"))
         days = [day for day in self._going() if day.rollups]
         files = [PackedFile(self._store, rollup) for day in days for rollup in day.rollups]
@@ -147,7 +147,7 @@ class Wave:
                 continue
             if len(leftovers.odd):
                 raise NotForAPass(f"{day.group} has leftovers that have to be read once more")
-            verified = leftovers.prove()
+            verified = leftovers.prove(self._store)
             if (unlike := leftovers.unlike(verified)) is not None:
                 raise unlike
             day.seen += Figures(leftovers_proven=len(verified.originals))

@@ -46,7 +46,7 @@ class Window:
     def of_days(cls, today: date, *, min_age_days: int, since: date | None, until: date | None) -> Window:
         """From `since` to `until`, both included, without the last `min_age_days` days, today among them.
 
-        Raises `UsageError` when there is no such day.
+        Raises `UsageError` if there is no such day.
         """
         cutoff = today - timedelta(days=min_age_days - 1)
         if until is not None:

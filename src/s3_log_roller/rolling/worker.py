@@ -140,7 +140,7 @@ class Worker:
         """A pass over this range came to no end before: whatever stood in its way is met by one day group alone."""
         with delivery:
             try:
-                with self._open_store(task.bucket, task.role) as store:
+                with self._open_store(task.bucket, task.role, task.owner) as store:
                     self._summary.tasks_sent += self._queue.send(tasks_in_range(store, task))
                 delivery.acknowledge()
                 self._summary.made_good(str(task))

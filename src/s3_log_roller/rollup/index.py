@@ -461,7 +461,7 @@ def _follows(before: Block | None, block: Block) -> bool:
 def read_footer(tail: bytes, file_size: int) -> Footer:
     """Decode the footer from the file's last bytes: at least `FOOTER_BYTES` of them, or the whole file.
 
-    Raises `NoIndex` when there is none, `DamagedRollup` when it is wrong or of a version this program does not know.
+    Raises `NoIndex` if there is none, `DamagedRollup` if it is wrong or has a version that this program does not know.
     """
     trailer = _MAGIC + _CARRIER_END
     if len(tail) <= len(trailer) or not tail.endswith(trailer):

@@ -35,7 +35,7 @@ class Original(NamedTuple):
     """LastModified, in whole seconds since the epoch."""
     etag: str
     md5: bytes | None
-    """The ETag's 16 bytes; None when it has not the form of an MD5. With SSE-KMS it has the form, yet is none."""
+    """The ETag's 16 bytes; None if it does not look like an MD5. With SSE-KMS it looks like one, but is not."""
     second: int
     """Of the day, from the key."""
     unique: int
@@ -73,7 +73,7 @@ class ContentDigest:
 
 
 class Originals:
-    """The originals of one day group in key order: 36 bytes each, and 1 more entry per ETag that is no MD5.
+    """The originals of one day group in key order: 36 bytes each, and 1 more entry per ETag that is not an MD5.
 
     While an iteration is going on the table cannot grow (BufferError).
     """
@@ -88,7 +88,7 @@ class Originals:
         self._last_suffix = ""
 
     def append(self, suffix: str, etag: str, size: int, mtime: int) -> bool:
-        """Add the next original in key order; False, and nothing is added, if it is no log of that day.
+        """Add the next original in key order. Returns False and adds nothing if it is not a log of that day.
 
         Raises `StorageError` when it is out of order or twice there, and for an ETag, a size or a time that no object
         has.
@@ -164,7 +164,7 @@ class Originals:
         return self._copy(compress(range(len(self)), mask))
 
     def head(self, count: int) -> Originals:
-        """The first `count`, or all if there are no more."""
+        """The first `count` originals, or all if there are fewer."""
         return self._copy(iter(range(min(count, len(self)))))
 
     def content_digest(self) -> bytes:

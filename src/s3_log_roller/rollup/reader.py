@@ -83,7 +83,7 @@ class RollupChecker:
             behind = pad + -size % RECORD_BYTES
             if behind <= end:
                 if not tar.startswith(padding(size), pad):
-                    damaged(f"{self._key(member)} is followed by something else than zeros")
+                    damaged(f"{self._key(member)} is followed by bytes that are not zeros")
                 proven.append(
                     (member, self._prove(member, hashlib.md5(view[body:pad], usedforsecurity=False).digest()))
                 )
@@ -111,7 +111,7 @@ class RollupChecker:
         else:
             stop = min(position + self._padding_left, len(view))
             if any(view[position:stop]):
-                damaged(f"{self._key(self._member)} is followed by something else than zeros")
+                damaged(f"{self._key(self._member)} is followed by bytes that are not zeros")
             self._padding_left -= stop - position
         return stop
 
@@ -133,7 +133,7 @@ class RollupChecker:
         return repr(self._target_prefix + member.suffix) if member else "the end of the archive"
 
     def _difference(self, found: bytes) -> str:
-        """Say in what the header that was found is not the expected one."""
+        """Say in what the header that was found differs from the expected one."""
         member = self._member
         expected = self._key(member)
         if not any(found):
@@ -141,7 +141,7 @@ class RollupChecker:
         try:
             header = tarfile.TarInfo.frombuf(found, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
-            return f"where {expected} should begin is no tar header"
+            return f"there is no tar header where {expected} should begin"
         if member is None:
             return f"{header.name!r} is not in the index: it stands behind the last member"
         name = self._headers.name_prefix + member.suffix

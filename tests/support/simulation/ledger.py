@@ -24,6 +24,7 @@ class Ledger:
     deletes: int = 0
     """Originals that workers deleted."""
     stale_listings: int = 0
+    broken: list[str] = field(default_factory=list)
     _held: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
 
     def members(self, key: str, etag: str, content: bytes) -> dict[str, bytes]:
@@ -42,12 +43,17 @@ class Ledger:
             (name, etag) for name, etag, content in holders if self.members(name, etag, content).get(key) == body
         }
         if not holding:
-            raise Broken(f"{key} was deleted and no rollup holds it")
-        if not holding & proven:
-            raise Broken(f"{key} was deleted by somebody who has not read {sorted(holding)} back")
+            self.broken.append(f"{key} was deleted and no rollup holds it")
+        elif not holding & proven:
+            self.broken.append(f"{key} was deleted by somebody who has not read {sorted(holding)} back")
 
     def check_end(self, logs: dict[str, bytes], rollups: list[tuple[str, str, bytes]]) -> None:
-        """Nothing is lost: every log that did not expire is there, or in a rollup, byte for byte."""
+        """Nothing is lost: every log that did not expire is there, or in a rollup, byte for byte.
+
+        Raises `Broken`, also for what was noted before: the program would take an error at a delete for its own.
+        """
+        if self.broken:
+            raise Broken("; ".join(self.broken))
         held: dict[str, bytes] = {}
         for name, etag, content in rollups:
             for key, body in self.members(name, etag, content).items():

@@ -24,7 +24,7 @@ from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.producer import find_tasks
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.roll import roll
-from s3_log_roller.rolling.runner import Outcome, Result, Unfinished, attempt
+from s3_log_roller.rolling.runner import Failed, Outcome, Result, Unfinished, failure_of
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, WorkTask
 from s3_log_roller.rolling.window import Window
@@ -146,7 +146,7 @@ class World:
     def _worker(self, odds: Odds, delete: bool) -> tuple[Worker, Summary]:
         connection = self._connect(odds)
         summary = Summary()
-        runner = _Runner(connection, RollOptions(delete=delete, level=1), self.rng, odds.short_of_time)
+        runner = _Runner(connection, RollOptions(delete=delete, level=1), self.ledger, self.rng, odds.short_of_time)
         return Worker(self.queue, runner, _opener(connection), _today, summary), summary
 
     def _connect(self, odds: Odds) -> Connection:
@@ -179,14 +179,19 @@ def roll_once(store: Connection, task: WorkTask, options: RollOptions, pace: Pac
 
 
 class _ShortPace(Pace):
-    """Time for some logs only."""
+    """Time for some logs only, and perhaps not even for those."""
 
-    def __init__(self, logs: int) -> None:
+    def __init__(self, rng: Random) -> None:
         super().__init__()
-        self._logs = logs
+        self._rng = rng
+        self._logs = rng.randint(1, 3)
 
     def allowance(self, max_members: int | None) -> int:
         return min(self._logs, max_members or self._logs)
+
+    @property
+    def is_short(self) -> bool:
+        return self._rng.random() < 0.1
 
 
 class _Runner:
@@ -194,36 +199,43 @@ class _Runner:
 
     capacity = 1
 
-    def __init__(self, connection: Connection, options: RollOptions, rng: Random, short_of_time: float) -> None:
+    def __init__(
+        self, connection: Connection, options: RollOptions, ledger: Ledger, rng: Random, short_of_time: float
+    ) -> None:
         self._connection = connection
+        self._ledger = ledger
         self._options = options
         self._rng = rng
         self._short_of_time = short_of_time
 
     def submit(self, task: WorkTask) -> Future[Result]:
         future: Future[Result] = Future()
-        self._connection.begin_task()
-        pace = Pace()
-        if self._short_of_time and self._rng.random() < self._short_of_time:
-            pace = _ShortPace(self._rng.randint(1, 3))
-
-        def run(task: WorkTask) -> Outcome:
-            return roll_once(self._connection, task, self._options, pace)
-
-        try:
-            future.set_result(attempt(run, task))
-        except OutOfTime:
-            assert isinstance(task, RollTask)
-            future.set_result(Unfinished(replace(task, max_members=1)))
+        result = self._run(task)
+        if isinstance(result, Failed) and result.traceback:
+            self._ledger.broken.append(result.traceback)
+        future.set_result(result)
         return future
+
+    def _run(self, task: WorkTask) -> Result:
+        self._connection.begin_task()
+        is_short = self._short_of_time > 0 and self._rng.random() < self._short_of_time
+        pace = _ShortPace(self._rng) if is_short else Pace()
+        try:
+            return roll_once(self._connection, task, self._options, pace)
+        except OutOfTime as error:
+            if isinstance(task, RollTask) and task.max_members != 1:
+                return Unfinished(replace(task, max_members=1))
+            return failure_of(error)
+        except Exception as error:
+            return failure_of(error)
 
     def interrupt(self) -> None:
         """Nothing runs."""
 
 
-def _opener(connection: Connection) -> Callable[[str, Role | None], AbstractContextManager[Connection]]:
+def _opener(connection: Connection) -> Callable[[str, Role | None, str | None], AbstractContextManager[Connection]]:
     @contextmanager
-    def opened(bucket: str, role: Role | None) -> Iterator[Connection]:
+    def opened(bucket: str, role: Role | None, owner: str | None) -> Iterator[Connection]:
         yield connection
 
     return opened

@@ -22,7 +22,7 @@ def test_only_the_bucket_used_last_keeps_its_connections(monkeypatch: pytest.Mon
     opened = []
     with serving() as server:
 
-        def open_bucket(self: Buckets, bucket: str, role: None) -> S3Bucket:
+        def open_bucket(self: Buckets, bucket: str, role: None, owner: None) -> S3Bucket:
             opened.append(bucket)
             stored = server.api.buckets[bucket] = Bucket()
             for number in range(40):
@@ -57,5 +57,24 @@ def test_a_bucket_may_be_known_to_be_in_another_region(monkeypatch: pytest.Monke
     )
     buckets = Buckets(Connection(region="us-west-2", bucket_regions={"europe": "eu-west-1"}))
     for name in ("europe", "here"):
-        buckets._open_bucket(name, None)
+        buckets._open_bucket(name, None, None)
     assert opened == [("europe", "eu-west-1"), ("here", "us-west-2")]
+
+
+def test_the_owner_of_a_task_goes_before_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each bucket is opened for the account it has to belong to, once for each."""
+    opened = []
+
+    class Store:
+        def disconnect(self) -> None: ...
+
+    def open_bucket(session: object, bucket: str, *, expected_bucket_owner: str | None, **_: object) -> Store:
+        opened.append((bucket, expected_bucket_owner))
+        return Store()
+
+    monkeypatch.setattr("s3_log_roller.aws.s3.open_bucket", open_bucket)
+    buckets = Buckets(Connection(region="us-west-2", expected_bucket_owner="111111111111"))
+    for owner in (None, "222222222222", None):
+        with buckets.lease("logs", None, owner):
+            pass
+    assert opened == [("logs", "111111111111"), ("logs", "222222222222")]

@@ -128,12 +128,14 @@ class Machine:
         self.limit_s = limit_s
         self.invocations = 0
         self.opened: list[tuple[str, Role | None]] = []
+        self.owners: list[str | None] = []
         self._stores = {store.bucket: store for store in stores}
         self._function = Function(settings, self.queue, self._open, lambda: TODAY, self.clock)
 
     @contextmanager
-    def _open(self, bucket: str, role: Role | None) -> Iterator[MemoryStore]:
+    def _open(self, bucket: str, role: Role | None, owner: str | None) -> Iterator[MemoryStore]:
         self.opened.append((bucket, role))
+        self.owners.append(owner)
         if bucket not in self._stores:
             raise StorageError(f"the bucket s3://{bucket} does not exist")
         yield self._stores[bucket]
@@ -346,6 +348,17 @@ class TestPayload:
         (scan,) = parse_payload(payload | {"until": "2022-07-31", "s3_role": None}, SETTINGS, TODAY).scans
         assert scan == ScanTask("b-1", "a", Window(date(2022, 7, 8), date(2022, 7, 1)))
 
+    def test_the_expected_owner_reaches_every_request_for_the_bucket(self) -> None:
+        """Scan and roll both ask S3 to refuse a bucket that somebody else registered anew."""
+        store = MemoryStore("logs")
+        fill(store, "a/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        machine.invoke({"prefixes": ["s3://logs/"], "expected_bucket_owner": "111111111111"})
+        machine.work_off()
+        assert len(members(store)) == 1
+        assert machine.owners
+        assert set(machine.owners) == {"111111111111"}
+
     def test_the_age_comes_from_the_environment_where_the_payload_is_silent(self) -> None:
         """ROLLUP_MIN_AGE_DAYS is the default of `min_age_days`."""
         (scan,) = parse_payload({"prefixes": ["s3://b-1/"]}, Settings("q", min_age_days=4), TODAY).scans
@@ -368,6 +381,8 @@ class TestPayload:
             ({"delete": True}, "delete"),
             ({"schedule": "a b"}, "schedule"),
             ({"schedule": 1}, "schedule"),
+            ({"expected_bucket_owner": "me"}, "'me' is not the id of an AWS account"),
+            ({"expected_bucket_owner": 111111111111}, "expected_bucket_owner"),
         ],
     )
     def test_a_wrong_field_is_refused_by_name(self, wrong: dict[str, Any], named: str) -> None:

@@ -59,7 +59,7 @@ class World:
         )
 
     @contextmanager
-    def lease(self, buckets: Buckets, bucket: str, role: Role | None) -> Iterator[Bucket]:
+    def lease(self, buckets: Buckets, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[Bucket]:
         self.roles.add(role)
         if bucket == "gone":
             raise StorageError("the bucket s3://gone does not exist")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import gzip
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -46,7 +48,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store = MemoryStore()
 
     @contextmanager
-    def lease(self: Buckets, bucket: str, role: Role | None) -> Iterator[MemoryStore]:
+    def lease(self: Buckets, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[MemoryStore]:
         assert bucket == "bucket"
         yield store
 
@@ -505,8 +507,22 @@ class TestRestore:
         (tmp_path / "x.tgz").write_bytes(out.getvalue())
         code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "target"))
         assert code == 3
-        assert err.count("no log: left out") == 2
+        assert err.count("not a log: left out") == 2
         assert everything(tmp_path / "target") == {tmp_path / "target/link", tmp_path / "target/link/x"}
+
+    @pytest.mark.parametrize("command", ["restore", "grep", "cat"])
+    def test_millions_of_links_are_a_few_lines(self, run: Run, tmp_path: Path, command: str) -> None:
+        """The first ones by name, the others by their number."""
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "x"
+        (tmp_path / "x.tgz").write_bytes(gzip.compress(link.tobuf() * 20_000 + bytes(1024), 1))
+        to = {"restore": ["--to", str(tmp_path)], "grep": ["-e", "x"], "cat": []}[command]
+        tracemalloc.start()
+        _, _, err = run(command, *to, str(tmp_path / "x.tgz"))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
+        assert "19990 more are links" in err
+        assert err.count("\n") <= 12
 
     def test_members_that_are_not_as_the_index_says_are_not_restored(
         self, store: MemoryStore, run: Run, tmp_path: Path

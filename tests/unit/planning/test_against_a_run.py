@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
@@ -12,23 +11,13 @@ from typing import Any
 import pytest
 from bench.buckets import Bucket
 from bench.logs import LogSet
-from bench.s3_server import S3Server, serving
+from bench.s3_server import S3Server
 
 from s3_log_roller.cli.main import run_command
 from s3_log_roller.demo.sample_logs import sample_key, sample_log
 from s3_log_roller.log_keys import parse_rollup_key
 
 PARTITIONS = tuple(f"AWSLogs/111122223333/us-east-1/web/2022/07/{day:02}/" for day in range(1, 9))
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    with serving() as server:
-        server.api.buckets["logs"] = Bucket()
-        yield server
 
 
 def run(server: S3Server, capsys: pytest.CaptureFixture[str], line: str) -> tuple[dict[str, Any], Counter[str]]:
@@ -61,11 +50,20 @@ def fill_with_huge_logs(bucket: Bucket) -> None:
     bucket.fill(LogSet(prefixes=("web/",), days=2, logs=30, huge_bytes=11 << 20))
 
 
+def fill_with_spans(bucket: Bucket) -> None:
+    """Days of one page exactly, of several pages, too large for a pass, and enough small ones for several ranges."""
+    bucket.fill(LogSet(prefixes=("a/",), days=2, logs=1_000, records=1))
+    bucket.fill(LogSet(prefixes=("b/",), days=2, logs=2_600, records=1))
+    bucket.fill(LogSet(prefixes=("c/", "d/"), days=30, logs=30, records=1))
+    bucket.fill(LogSet(prefixes=("e/",), logs=8_100, records=1))
+
+
 BUCKETS = {
     "small": fill_small,
     "large": fill_large,
     "partitioned": fill_partitioned,
     "huge logs": fill_with_huge_logs,
+    "spans": fill_with_spans,
 }
 
 

@@ -7,6 +7,7 @@ from tests.support.logs import log_key
 from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.planning.course import cut, sightings
 from s3_log_roller.planning.inventory import CountedStore, Inventory, take_inventory
 from s3_log_roller.rolling.scan import scan
 from s3_log_roller.rolling.tasks import ScanTask
@@ -89,16 +90,17 @@ def test_a_damaged_rollup_is_told_and_the_rest_is_planned() -> None:
 @pytest.mark.parametrize("page_size", [1, 3, 7, 1000])
 @pytest.mark.parametrize("logs", [1, 6, 7, 8, 21])
 def test_the_pages_of_a_scan_are_foreseen_exactly(page_size: int, logs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the pages end with: a log, a rollup, or something else."""
-    monkeypatch.setattr("s3_log_roller.planning.inventory.KEYS_A_PAGE", page_size)
+    """Whatever the pages end with: a log, a rollup, or something else; and so are the day groups, in their order."""
+    monkeypatch.setattr("s3_log_roller.planning.course.KEYS_A_PAGE", page_size)
     store = MemoryStore(page_size=page_size)
-    for prefix in ("a/", "b/", "b/2022-07-01-0/"):
+    for prefix in ("a/", "b/", "c/2022-07-01-0/"):
         for day in (1, 2, 3):
             put_logs(store, range(logs), prefix, date(2022, 7, day))
     for number in range(5):
         store.put(f"a/rollup-2022-07-02-0000000{number}.tgz", b"")
         store.put(f"c/{number}", b"")
     counted = CountedStore(store)
-    for _ in scan(counted, ScanTask(store.bucket, "", WINDOW)):
-        pass
-    assert take_inventory(store, "", WINDOW).scan_lists == counted.lists
+    seen = [(one.group, one.logs, one.keys) for one in scan(counted, ScanTask(store.bucket, "", WINDOW))]
+    runs = take_inventory(store, "", WINDOW).runs
+    assert [(one.group, one.logs, one.keys) for one in sightings(runs, WINDOW)] == seen
+    assert cut(runs, ScanTask(store.bucket, "", WINDOW)).lists == counted.lists

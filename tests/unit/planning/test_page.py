@@ -52,7 +52,9 @@ def test_the_page_holds_everything_it_needs() -> None:
 
 def test_a_plan_of_nothing_is_a_page_too() -> None:
     """It says that there is nothing to do."""
-    assert "There is nothing to do" in render_page(make_plan(sample_terms(), [Inventory("logs", "")], {}))
+    assert "There is nothing to do" in render_page(
+        make_plan(sample_terms(), [Inventory("logs", "", sample_terms().window)], {})
+    )
 
 
 def test_without_jinja2_the_message_says_what_to_install(

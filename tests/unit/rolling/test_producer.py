@@ -28,7 +28,7 @@ class Buckets:
         self.open_now = 0
 
     @contextmanager
-    def lease(self, bucket: str, role: Role | None) -> Iterator[_Bucket]:
+    def lease(self, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[_Bucket]:
         assert role == ROLE
         if bucket not in self.days:
             raise StorageError(f"the bucket {bucket} does not exist")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -31,7 +32,7 @@ from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
-from s3_log_roller.rolling.reconcile import MAX_LOOKS, reconcile
+from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ByteRange
 
@@ -230,19 +231,25 @@ def test_archived_originals_are_skipped_and_counted() -> None:
     assert_nothing_lost(store, bodies)
 
 
-def test_however_many_are_archived_and_not_listed_so_the_others_are_rolled_up() -> None:
-    """Intelligent-Tiering tells only when asked for the object: every look learns of one."""
-    store, bodies = a_day(MAX_LOOKS + 5)
-    cold = sorted(bodies)[: MAX_LOOKS + 2]
+def test_however_many_are_archived_and_not_listed_so_each_is_asked_for_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Intelligent-Tiering tells only when asked for the object: all are found in one go, and told of in one line."""
+    store, bodies = a_day(400)
+    cold = sorted(bodies)[3:]
+    asked: Counter[str] = Counter()
 
     def refuse(step: str, key: str) -> None:
-        if step == "fetch" and key in cold:
-            raise ObjectArchived("archived", key=key)
+        if step == "fetch":
+            asked[key] += 1
+            if key in cold:
+                raise ObjectArchived("archived", key=key)
 
     store.before = refuse
     outcome = run(store, delete=True)
     assert (outcome.figures.packed, outcome.figures.archived) == (3, len(cold))
     assert {key for key in store.objects if parse_log_key(key)} == set(cold)
+    assert {asked[key] for key in cold} == {1}
+    assert sum(asked[key] for key in sorted(bodies)[:3]) <= 6
+    assert [record.message for record in caplog.records].count("archived_originals_skipped") == 1
 
 
 def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None:

@@ -24,25 +24,27 @@ ROLES = st.none() | st.builds(
     st.just("arn:aws:iam::123456789012:role/path/name"),
     st.none() | st.just("external:id"),
 )
+OWNERS = st.none() | st.just("210987654321")
 WINDOWS = st.builds(Window, st.dates(date(2020, 1, 2)), st.none() | st.just(date(2010, 1, 1)))
 ROLL_TASKS = st.builds(
-    lambda bucket, prefix, window, role, most: RollTask(
-        DayGroup(bucket, prefix, window.cutoff - timedelta(days=1)), window, role, most
+    lambda bucket, prefix, window, role, most, owner: RollTask(
+        DayGroup(bucket, prefix, window.cutoff - timedelta(days=1)), window, role, most, owner
     ),
     BUCKETS,
     PREFIXES,
     WINDOWS,
     ROLES,
     st.none() | st.integers(1),
+    OWNERS,
 )
 EXCLUDING_WINDOWS = st.builds(
     lambda window, exclude: replace(window, exclude=tuple(exclude)), WINDOWS, st.lists(PREFIXES, max_size=3)
 )
-SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, EXCLUDING_WINDOWS, ROLES, PREFIXES)
+SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, EXCLUDING_WINDOWS, ROLES, PREFIXES, OWNERS)
 
 RANGE_TASKS = st.builds(
-    lambda bucket, prefix, window, role, start_after, more: RangeTask(
-        bucket, prefix, window, role, start_after, start_after + more if more else ""
+    lambda bucket, prefix, window, role, start_after, more, owner: RangeTask(
+        bucket, prefix, window, role, start_after, start_after + more if more else "", owner
     ),
     BUCKETS,
     PREFIXES,
@@ -50,6 +52,7 @@ RANGE_TASKS = st.builds(
     ROLES,
     PREFIXES,
     PREFIXES,
+    OWNERS,
 )
 
 
@@ -78,6 +81,7 @@ GOOD = {"v": 1, "task": "roll", "bucket": "bucket", "target_prefix": "p/", "day"
         {"day": "2022-07-02"},
         {"since": "2022-07-02"},
         {"max_members": 0},
+        {"owner": "me"},
         {"max_members": True},
         {"target_prefix": "p\udc80/"},
         {"task": "range", "prefix": "", "start_after": "b", "end": "a"},

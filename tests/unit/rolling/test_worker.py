@@ -89,7 +89,7 @@ class OneBucket:
         return Page([ListedObject(key, "e", 1, 0, False) for key in keys], False)
 
     @contextmanager
-    def open(self, bucket: str, role: object) -> Iterator[OneBucket]:
+    def open(self, bucket: str, role: object, owner: object) -> Iterator[OneBucket]:
         if bucket != self.bucket:
             raise StorageError(f"no bucket {bucket}")
         yield self

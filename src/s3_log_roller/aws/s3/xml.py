@@ -36,7 +36,7 @@ def bare_etag(text: str) -> str:
 
 
 def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
-    """The body of a DeleteObjects call for (key, ETag) pairs. Not `Quiet`: every key is to be answered for."""
+    """The body of a DeleteObjects call for (key, ETag) pairs. It is not `Quiet`, so that every key is answered for."""
     entries = "".join(
         f"<Object><Key>{_escape(key)}</Key><ETag>&quot;{etag}&quot;</ETag></Object>" for key, etag in objects
     )
@@ -109,7 +109,7 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise UnreadableAnswer(f"the answer is no UTF-8: {error}") from error
+        raise UnreadableAnswer(f"the answer is not UTF-8: {error}") from error
 
 
 def complete_request(etags: Iterable[str]) -> bytes:
@@ -122,7 +122,7 @@ def complete_request(etags: Iterable[str]) -> bytes:
 
 
 def parse_fields(body: bytes) -> dict[str, str]:
-    """The text of the root's children by name; `{}` where the body is no XML."""
+    """The text of the root's children by name; `{}` where the body is not XML."""
     try:
         root = _parse(body)
     except UnreadableAnswer:
@@ -131,7 +131,7 @@ def parse_fields(body: bytes) -> dict[str, str]:
 
 
 def root_name(body: bytes) -> str:
-    """The name of the document's root element; empty where the body is no XML."""
+    """The name of the document's root element; empty where the body is not XML."""
     try:
         return _local(_parse(body).tag)
     except UnreadableAnswer:
@@ -150,7 +150,7 @@ def _parse(body: bytes) -> ET.Element:
     try:
         return ET.fromstring(body)  # noqa: S314 - expat without external entities; the server is the user's own
     except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding that does not exist
-        raise UnreadableAnswer(f"the answer is no XML: {error}") from error
+        raise UnreadableAnswer(f"the answer is not XML: {error}") from error
 
 
 def children(root: ET.Element, name: str) -> Iterator[dict[str, str]]:

@@ -21,6 +21,7 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError
+from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
     from s3_log_roller.reading.groups import Source
@@ -84,7 +85,7 @@ def _write_logs(session: Session, sources: list[Source], selection: Selection) -
 
     logs = 0
     cut_off = False
-    with Output() as output:
+    with Output() as output, session.progress(lambda: [f"{count(logs, 'log')} written"]):
         groups = find_groups(session.stores, sources, selection, session.failed)
         reader = Reader(watched(session.stores, output.show), session.failed)
         for shares in batches(find_shares(session.stores, groups, session.failed, split=False)):

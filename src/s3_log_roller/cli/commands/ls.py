@@ -77,7 +77,7 @@ def _list_rollups(session: Session, groups: list[Group], output: Output) -> None
     if loose:
         output.flush()
         days = "1 day has" if len(loose) == 1 else f"{len(loose)} days have"
-        note(f"{days} logs that are not rolled up, or not deleted, the first is {loose[0].day_group}")
+        note(f"{days} logs that are not rolled up or not deleted; the first is {loose[0].day_group}")
 
 
 def _list_members(session: Session, groups: list[Group], output: Output) -> None:

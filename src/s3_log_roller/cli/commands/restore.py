@@ -17,6 +17,7 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError
+from s3_log_roller.rolling.summary import count, size
 from s3_log_roller.uris import S3Uri
 
 if TYPE_CHECKING:
@@ -82,13 +83,18 @@ def run(args: Namespace) -> int:
 
         groups = find_groups(session.stores, sources, selection, session.failed)
         restore = Restore(session.open_stores, session.open_buckets, target)
+
+        def figures() -> list[str]:
+            return [f"{count(total.logs, 'log')} restored", size(total.log_bytes)]
+
         try:
-            run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
+            with session.progress(figures, writes=False):
+                run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
         finally:
             if not args.quiet and (total.logs or total.already_there or session.failures):
                 note(_summary(total, args.to))
         if not (total.logs or total.already_there or session.failures):
-            raise StorageError(f"{nothing_found(args)}, in a rollup")
+            raise StorageError(nothing_found(args, "the rollups of "))
         return session.exit_code
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from s3_log_roller import clock
-from s3_log_roller.cli import options, planning, prefixes
+from s3_log_roller.cli import applying, options, planning, prefixes
 
 DESCRIPTION: Final = (
     "Finds every day of access logs under the prefixes, at any depth, and rolls it up into a tarball beside the logs, "
@@ -18,6 +18,7 @@ examples:
   s3-log-roller roll --prefixes s3://my-logs/                    roll up and delete nothing
   s3-log-roller roll --prefixes s3://my-logs/ --delete           also delete the originals that were verified
   s3-log-roller roll --prefixes s3://my-logs/ --delete --dry-run   say what that would do, cost and save
+  s3-log-roller roll --plan plan.json                            do what `plan --save plan.json` saw, no more
   s3-log-roller roll --prefixes s3://my-logs/ --until 2022-12-31 --processes 4
   s3-log-roller roll --prefixes-from buckets.txt --exclude s3://my-logs/old/
 
@@ -37,6 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     prefixes.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="change nothing: print the plan, as `plan` does")
+    parser.add_argument("--plan", metavar="FILE", help="do what a plan says that `plan --save` wrote, and nothing else")
     planning.add_plan_arguments(parser, "the plan, with --dry-run")
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
@@ -44,6 +46,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Scan and roll up in turns. Return an exit code that says whether every prefix and day group is done."""
+    if args.plan:
+        return applying.apply(args)
     if args.dry_run:
         return planning.show(planning.plan_from(args), args)
     places = prefixes.places_from(args)

@@ -14,6 +14,7 @@ from s3_log_roller.cli.reading import (
     selection_from,
     sources_from,
 )
+from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
     from s3_log_roller.reading.proofs import Proof
@@ -75,7 +76,10 @@ def run(args: Namespace) -> int:
                 output.line(_praise(output.name(proof.where), proof))
                 output.show()
 
-        with Output() as output:
+        def figures() -> list[str]:
+            return [f"{count(rollups, 'rollup')} verified", count(members, "log")]
+
+        with Output() as output, session.progress(figures):
             prove = Prove(session.open_stores)
             run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
         if not args.quiet:

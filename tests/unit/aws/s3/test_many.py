@@ -1,0 +1,116 @@
+"""Many listings, bodies and small uploads at once: what fails fails alone, and each attempt follows a look."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+from bench.s3_api import Call
+from tests.support.answers import a_bucket, fill, first_only, with_body
+
+from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError
+from s3_log_roller.store import ByteRange, Pager
+
+DENIED = with_body(b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>", b"403 Forbidden")
+EXPIRED = with_body(b"<Error><Code>ExpiredToken</Code><Message>old</Message></Error>", b"400 Bad Request")
+SLOW_DOWN = with_body(b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>", b"503 Slow Down")
+
+
+def everything(keys: Collection[str]) -> Collection[str]:
+    return keys
+
+
+def test_a_body_that_cannot_be_had_is_an_error_in_its_place() -> None:
+    """Gone and refused objects do not end the stream; the others come in their order."""
+    with a_bucket() as (client, stored, intruder):
+        objects = fill(stored, 40)
+        stored.remove("00007")
+        intruder.change = lambda call, answer: DENIED if call.key == "00011" else answer
+        ranges = [ByteRange(key, etag, 0, len(b"%d" % number), True) for number, (key, etag) in enumerate(objects)]
+        answers = list(client.fetch_each(ranges))
+        failed = {number: type(answer) for number, answer in enumerate(answers) if isinstance(answer, StorageError)}
+        assert failed == {7: ObjectGone, 11: StorageError}
+        assert [answer[0] for answer in answers if not isinstance(answer, StorageError)] == [
+            b"%d" % number for number in range(40) if number not in failed
+        ]
+
+
+def test_what_fails_all_others_too_is_raised() -> None:
+    """Credentials that expired are not an affair of one object."""
+    with a_bucket() as (client, stored, intruder):
+        objects = fill(stored, 3)
+        intruder.change = lambda call, answer: EXPIRED
+        with pytest.raises(CredentialsError):
+            list(client.fetch_each(ByteRange(key, etag, 0, 1, True) for key, etag in objects))
+        with pytest.raises(CredentialsError):
+            client.next_pages([Pager("bucket", "")])
+        with pytest.raises(CredentialsError):
+            client.publish_all({"new": b"x"}, everything)
+
+
+def test_listings_go_on_beside_each_other_and_fail_alone() -> None:
+    """Each pager has moved on behind its page; the refused one has an error."""
+    with a_bucket() as (client, stored, intruder):
+        for prefix in "abc":
+            for number in range(1_500):
+                stored.put(f"{prefix}{number:04}", b"", 0)
+        intruder.change = lambda call, answer: DENIED if "prefix=b" in call.query else answer
+        pagers = [Pager("bucket", prefix) for prefix in "abc"]
+        first, refused, other = client.next_pages(pagers)
+        assert isinstance(refused, StorageError)
+        assert not isinstance(first, StorageError)
+        assert not isinstance(other, StorageError)
+        assert [len(first.objects), len(other.objects)] == [1_000, 1_000]
+        again = client.next_pages([pagers[0], pagers[2]])
+        assert [page.objects[0].key for page in again if not isinstance(page, StorageError)] == ["a1000", "c1000"]
+        assert [pager.ended for pager in pagers] == [True, False, True]
+
+
+def test_every_attempt_to_publish_follows_a_look_at_what_is_about_to_be_written() -> None:
+    """The first at all of them, a repeated one at those that are tried again; what it leaves out is not written."""
+    looks: list[set[str]] = []
+
+    def look(keys: Collection[str]) -> Collection[str]:
+        looks.append(set(keys))
+        return [key for key in keys if key != "left-out"]
+
+    def is_put_of_b(call: Call) -> bool:
+        return call.method == "PUT" and call.key == "b"
+
+    with a_bucket() as (client, stored, intruder):
+        taken = stored.put("taken", b"", 0)
+        intruder.change = first_only(is_put_of_b, lambda call, answer: SLOW_DOWN)
+        answers = client.publish_all(dict.fromkeys(["a", "b", "left-out", "taken"], b"body"), look)
+        assert looks[0] == {"a", "b", "left-out", "taken"}
+        assert looks[1] == {"b"}
+        assert set(answers) == {"a", "b", "taken"}
+        assert isinstance(answers["taken"], AlreadyExists)
+        found = stored.find("a")
+        assert found is not None
+        assert answers["a"] == found.etag
+        assert stored.find("taken") is taken
+        assert stored.find("left-out") is None
+        puts = [call for call in intruder.calls if call.method == "PUT"]
+        assert all(call.header(b"if-none-match") == b"*" and call.header(b"content-md5") for call in puts)
+
+
+def test_a_look_that_raises_stops_the_publishing() -> None:
+    """Nothing is written, and nothing is left under way."""
+
+    def look(keys: Collection[str]) -> Collection[str]:
+        raise StorageError("cannot look")
+
+    with a_bucket() as (client, stored, _):
+        with pytest.raises(StorageError, match="cannot look"):
+            client.publish_all({"a": b"x"}, look)
+        assert stored.find("a") is None
+
+
+def test_an_object_that_is_never_taken_is_an_error_of_its_own() -> None:
+    """After the last attempt; the others are written."""
+    with a_bucket() as (client, stored, intruder):
+        intruder.change = lambda call, answer: SLOW_DOWN if call.method == "PUT" and call.key == "b" else answer
+        answers = client.publish_all({"a": b"x", "b": b"x"}, everything)
+        assert isinstance(answers["a"], str)
+        assert isinstance(answers["b"], StorageError)
+        assert stored.find("a") is not None
