@@ -2,13 +2,18 @@
 
 Each page has an S3 and an SQS server of its own, with the demo's buckets and a bucket `my-log-bucket`. The commands
 of a page run in the order of the page, in one folder. So a page tells one story, and what it shows was really printed.
+
+A ```screen block holds one command. It runs on a terminal of 80 columns (tmux); the block shows the last screen with
+a progress line on it, or if there never was one, the last screen.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -30,9 +35,10 @@ PAGES: Final = (
 BUCKET: Final = "my-log-bucket"
 LOGS_A_DAY: Final = {"web/": 60, "api/": 20}
 
-_CONSOLE: Final = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(r"^```(console|screen)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"^\$ (?:.*\\\n)*.*", re.MULTILINE)
-_WITHOUT_TERMINAL: Final = {"COLUMNS": "80"}
+_COLUMNS: Final = 80
+_PROGRESS: Final = re.compile(r"[1-9][\d,]* logs?, .*logs/s|[1-9]\d* rollups? verified,|[1-9][\d,]* logs? read,")
 
 
 def main() -> int:
@@ -40,11 +46,11 @@ def main() -> int:
     for name in sys.argv[1:] or PAGES:
         page = ROOT / name
         text = page.read_text()
-        if _CONSOLE.search(text) is None:
+        if _BLOCK.search(text) is None:
             continue
         with set_stage() as stage:
             _fill(stage)
-            page.write_text(_CONSOLE.sub(lambda block: _run_block(stage, block[1]), text))
+            page.write_text(_BLOCK.sub(lambda block: _run_block(stage, block[1], block[2]), text))
         print(f"{name}: written")
     return 0
 
@@ -61,18 +67,40 @@ def _fill(stage: Stage) -> None:
     stage.put(objects)
 
 
-def _run_block(stage: Stage, block: str) -> str:
-    return "\n".join(_run(stage, command) for command in _COMMAND.findall(block))
+def _run_block(stage: Stage, kind: str, block: str) -> str:
+    commands = _COMMAND.findall(block)
+    run = _run if kind == "console" else _watch
+    shown = "\n".join(run(stage, command) for command in commands)
+    return f"```{kind}\n{shown}```"
 
 
 def _run(stage: Stage, command: str) -> str:
     """The command and what it prints, on standard output and standard error alike, in the order of printing."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = [f"{name}={value}" for name, value in {"PATH": path, **_WITHOUT_TERMINAL}.items()]
-    done = stage.run(["env", *environment, "bash", "-c", f"exec 2>&1; {command.removeprefix('$ ')}"])
+    done = stage.run(["env", _path(), f"COLUMNS={_COLUMNS}", "bash", "-c", f"exec 2>&1; {command.removeprefix('$ ')}"])
     if done.returncode == 127:
         raise SystemExit(f"not found: {command}")
     return f"{command}\n{done.stdout}"
+
+
+def _watch(stage: Stage, command: str) -> str:
+    """The command and the last screen of a terminal that showed its progress."""
+    tmux = ["tmux", "-L", f"transcripts-{os.getpid()}", "-f", os.devnull]
+    line = shlex.join(["env", _path(), "bash", "-c", f"{command.removeprefix('$ ')}; sleep 0.5"])
+    stage.run([*tmux, "new-session", "-d", "-x", str(_COLUMNS), "-y", "24", "-s", "screen", line])
+    last = screen = ""
+    while True:
+        captured = stage.run([*tmux, "capture-pane", "-p", "-t", "screen"])
+        if captured.returncode:
+            break
+        if _PROGRESS.search(captured.stdout):
+            screen = captured.stdout
+        last = captured.stdout if captured.stdout.strip() else last
+        time.sleep(0.02)
+    return f"{command}\n{(screen or last).rstrip()}\n"
+
+
+def _path() -> str:
+    return f"PATH={Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 if __name__ == "__main__":

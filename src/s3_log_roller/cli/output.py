@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import stat
 import sys
+import textwrap
 from typing import Final
 
 from s3_log_roller.errors import StorageError
@@ -126,3 +128,15 @@ def print_result(text: str) -> None:
     except BrokenPipeError:
         # What Python flushes when it exits goes nowhere instead of failing once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def wrapped(text: str) -> str:
+    """The text with its lines broken between words where the terminal ends; unchanged if it does not go to one."""
+    if not sys.stdout.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    lines = (
+        textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "".join(f"{line}\n" for line in lines)

@@ -13,7 +13,7 @@ from functools import partial
 from s3_log_roller import clock
 from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.aws.sessions import Sessions
-from s3_log_roller.cli.output import print_result
+from s3_log_roller.cli.output import print_result, wrapped
 from s3_log_roller.cli.progress import ProgressLine, show_progress
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.meter import Meter, Ticker
@@ -68,7 +68,7 @@ def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator
         if args.json:
             print_result(json.dumps(to_json(summary), indent=2) + "\n")
         elif not args.quiet:
-            print_result(render_text(summary, finished=finished))
+            print_result(wrapped(render_text(summary, finished=finished)))
 
 
 @contextmanager
