@@ -93,7 +93,7 @@ def pack(bucket: Bucket, days: int, logs: int) -> list[str]:
         originals = Originals(DayGroup(BUCKET, PREFIX, first.day))
         for key, body, mtime in day:
             originals.append(key[len(PREFIX) :], md5(body).hexdigest(), len(body), mtime)
-        writer = RollupWriter(originals.group, originals.content_digest(), 6)
+        writer = RollupWriter(originals.group, 6)
         out = [writer.add(one, body, md5(body).digest()) for one, (_, body, _) in zip(originals, day, strict=True)]
         data = b"".join([*out, *writer.finish()])
         keys.append(originals.group.rollup_key(day[0][0][len(PREFIX) :]))

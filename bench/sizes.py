@@ -8,8 +8,9 @@ from bench.logs import FIRST_DAY, LogSet, generate
 from bench.measure import BUCKET, scratch
 from bench.rows import tarball_sizes
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL, RollupWriter
+from s3_log_roller.rollup.writer import RollupWriter
 
 LOGS: Final = 12_000
 MEAN_RECORDS: Final = (7, 4, 3, 2, 1)
@@ -35,7 +36,7 @@ def rollup_bytes(logs: LogSet) -> int:
     members = sorted(generate(logs), key=lambda log: log[0])
     for key, content, mtime in members:
         originals.append(key.removeprefix(group.target_prefix), content.etag, len(content.body), mtime)
-    writer = RollupWriter(group, originals.content_digest(), DEFAULT_LEVEL)
+    writer = RollupWriter(group, DEFAULT_LEVEL)
     for original, (_, content, _) in zip(originals, members, strict=True):
         writer.add(original, content.body, bytes.fromhex(content.etag))
     for _ in writer.finish():

@@ -14,7 +14,6 @@ from hashlib import md5, sha256
 from typing import Final
 
 import boto3
-from deflate import deflate_compress
 from isal import isal_zlib
 
 from bench.logs import FIRST_DAY, LogSet, generate
@@ -23,9 +22,10 @@ from s3_log_roller.aws.s3.bucket import S3Bucket
 from s3_log_roller.aws.s3.opening import open_bucket
 from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Credentials, Signer
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL, deflate_block
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.verify import verify
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL, RollupWriter
+from s3_log_roller.rollup.writer import RollupWriter
 from s3_log_roller.store import ByteRange, ListedObject
 
 LOGS: Final = LogSet(logs=20_000)
@@ -39,7 +39,7 @@ Step = Callable[[], object]
 def whole_steps(store: S3Bucket, bodies: list[bytes], md5s: list[bytes]) -> dict[str, Step]:
     """Every step by name, in the order of a run, each for all logs of a filled bucket."""
     originals = Originals(GROUP)
-    digest = rollup = b""
+    rollup = b""
     uploaded = ListedObject("", "", 0, 0, archived=False)
 
     def list_all() -> None:
@@ -58,9 +58,8 @@ def whole_steps(store: S3Bucket, bodies: list[bytes], md5s: list[bytes]) -> dict
             pass
 
     def pack() -> None:
-        nonlocal digest, rollup
-        digest = originals.content_digest()
-        writer = RollupWriter(GROUP, digest, DEFAULT_LEVEL)
+        nonlocal rollup
+        writer = RollupWriter(GROUP, DEFAULT_LEVEL)
         out = [writer.add(one, body, its_md5) for one, body, its_md5 in zip(originals, bodies, md5s, strict=True)]
         rollup = b"".join([*out, *writer.finish()])
 
@@ -92,22 +91,22 @@ def parts(bodies: list[bytes], keys: list[str]) -> dict[str, Step]:
     signer = Signer("127.0.0.1:9000", "us-east-1", lambda: Credentials("AKIAEXAMPLE", "secret", None))
     tar = b"".join(bodies)
     blocks = [tar[start : start + (1 << 20)] for start in range(0, len(tar), 1 << 20)]
-    deflated = [deflate_compress(block, DEFAULT_LEVEL) for block in blocks]
+    deflated = [deflate_block(block, DEFAULT_LEVEL, last=True) for block in blocks]
     requests = [(f"/{BUCKET}/{key}", (("if-match", f'"{"0" * 32}"'),)) for key in keys]
 
     def deflate(level: int) -> Step:
-        return lambda: [deflate_compress(block, level) for block in blocks]
+        return lambda: [deflate_block(block, level, last=False) for block in blocks]
 
     return {
         "GET: signature": lambda: [signer.sign("GET", path, "", headers, EMPTY_SHA256) for path, headers in requests],
         "GET, verify: MD5 of the bodies, each time": lambda: [
             md5(one, usedforsecurity=False).digest() for one in bodies
         ],
-        "pack: libdeflate, level 8": deflate(8),
+        "pack: zlib-ng, level 8": deflate(8),
         "upload: MD5 and SHA-256": lambda: [(md5(one, usedforsecurity=False), sha256(one)) for one in deflated],
         "verify: inflate": lambda: [isal_zlib.decompress(data, -15) for data in deflated],
-        "for scale: libdeflate, level 6": deflate(6),
-        "for scale: libdeflate, level 7": deflate(7),
+        "for scale: zlib-ng, level 6": deflate(6),
+        "for scale: zlib-ng, level 7": deflate(7),
         "for scale: zlib, level 9": lambda: [zlib.compress(block, 9) for block in blocks],
     }
 

@@ -14,29 +14,34 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import Final
 
-from deflate import crc32, deflate_compress
 from tests.support.odd_lines import exact_way_only
 
 from s3_log_roller.aws.s3.pages import parse_page
 from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, root_name
-from s3_log_roller.errors import DamagedRollup, MalformedTask
+from s3_log_roller.errors import DamagedRollup, MalformedTask, NewerFormat
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
 from s3_log_roller.reading.formats import CsvRows, JsonLines
 from s3_log_roller.reading.records import EXTRA, FIELDS, decode_line, parse_record
 from s3_log_roller.reading.tarball import gunzip, read_tar
 from s3_log_roller.reading.terms import Matcher, Where
 from s3_log_roller.rolling.tasks import decode_task, encode_task
-from s3_log_roller.rollup import Originals, RollupChecker, RollupWriter
-from s3_log_roller.rollup.index import (
+from s3_log_roller.rollup import (
+    Directory,
     Footer,
-    decode_blocks,
-    encode_section,
+    Originals,
+    RollupChecker,
+    RollupWriter,
+    TarChecker,
+    decode_directory,
     iter_members,
     read_footer,
 )
-from s3_log_roller.rollup.reader import inflate_block
+from s3_log_roller.rollup.carriers import encode_carriers
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL, crc32, deflate
+from s3_log_roller.rollup.directory import directory_reach
+from s3_log_roller.rollup.footer import DIRECTORY, MEMBERS, Section
+from s3_log_roller.rollup.members import CHUNK_MEMBERS, Chunk, iter_chunk
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL
 
 GROUP: Final = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 MIDNIGHT: Final = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -113,7 +118,7 @@ def _rollup() -> bytes:
         digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
         suffix = f"2022-07-01-00-00-{number:02}-{number:016X}"
         originals.append(suffix, digest if number else f"{digest}-2", len(body), MIDNIGHT + number)
-    writer = RollupWriter(GROUP, originals.content_digest(), DEFAULT_LEVEL)
+    writer = RollupWriter(GROUP, DEFAULT_LEVEL)
     out = []
     for original, body in zip(originals, BODIES, strict=True):
         out.append(writer.add(original, body, hashlib.md5(body, usedforsecurity=False).digest()))
@@ -121,22 +126,29 @@ def _rollup() -> bytes:
 
 
 @cache
-def _index() -> tuple[Footer, bytes]:
+def _index() -> tuple[Footer, Directory, bytes]:
+    """Footer, directory and members section of the rollup."""
     rollup = _rollup()
     footer = read_footer(rollup, len(rollup))
-    return footer, rollup[footer.members_start : footer.blocks_start]
+    members = footer.members_section.reach
+    return footer, _directory(rollup, footer), rollup[members.start : members.stop]
+
+
+def _directory(data: bytes, footer: Footer) -> Directory:
+    reach = directory_reach(footer)
+    return decode_directory(footer, data[reach.start : reach.stop])
 
 
 def rollup_file(data: bytes) -> None:
-    """Any file is a rollup whose every byte is proven, or damaged."""
-    with suppress(DamagedRollup):
+    """Any file is a rollup whose every byte is proven, or damaged, or newer."""
+    with suppress(DamagedRollup, NewerFormat):
         footer = read_footer(data, len(data))
-        table = decode_blocks(footer, data[footer.blocks_start : footer.footer_start])
-        members = iter_members(footer, data[footer.members_start : footer.blocks_start], table.day)
-        checker = RollupChecker(footer, members, table.target_prefix, table.day)
-        for block in table.blocks:
-            checker.feed(inflate_block(data[block.offset : block.offset + block.length], block))
-        checker.finish()
+        directory = _directory(data, footer)
+        chunks = ((chunk, data[chunk.offset : chunk.offset + chunk.length]) for chunk in directory.chunks)
+        checker = RollupChecker(footer, iter_members(footer, chunks, directory.day), directory)
+        for block in directory.blocks:
+            checker.take(block, data[block.offset : block.offset + block.length])
+        checker.finish(data[: directory.blocks[0].offset], data[directory.blocks.stop : footer.data_bytes])
 
 
 _SHAPE: Final = struct.Struct("<HHBIIIQQ")
@@ -145,50 +157,48 @@ _SHAPE: Final = struct.Struct("<HHBIIIQQ")
 def index(data: bytes) -> None:
     """An index whose checksums are right whatever it says: read within bounds, or damaged.
 
-    The input is cut into the numbers of the footer, the blocks' plain bytes and the members' plain bytes.
+    The input is cut into the numbers of the footer, the directory's plain bytes and a chunk's plain bytes.
     """
     if len(data) < _SHAPE.size:
         return
-    blocks_bytes, etag_bytes, prefix_bytes, data_bytes, members, blocks, tar_bytes, original_bytes = _SHAPE.unpack_from(
-        data
+    directory_bytes, exceptions, prefix_bytes, data_bytes, members, blocks, tar_bytes, original_bytes = (
+        _SHAPE.unpack_from(data)
     )
-    blocks_plain = data[_SHAPE.size :][:blocks_bytes]
-    members_plain = data[_SHAPE.size + blocks_bytes :]
-    deflated = deflate_compress(members_plain, 1)
-    members_payload = struct.pack("<II", len(deflated), etag_bytes) + deflated
-    blocks_payload = struct.pack("<H", prefix_bytes) + deflate_compress(blocks_plain, 1)
-    members_section, blocks_section = encode_section(members_payload), encode_section(blocks_payload)
-    blocks_start = data_bytes + len(members_section)
+    directory_plain = data[_SHAPE.size :][:directory_bytes]
+    rest = data[_SHAPE.size + directory_bytes :]
+    stored = 12 * min(members, CHUNK_MEMBERS)
+    chunk_bytes = encode_carriers(struct.pack("<I", exceptions) + rest[:stored] + deflate(rest[stored:], 1))
+    section = encode_carriers(struct.pack("<H", prefix_bytes) + deflate(directory_plain, 1))
+    members_section = Section(MEMBERS, 0, data_bytes, len(chunk_bytes), crc32(chunk_bytes))
     footer = Footer(
-        data_bytes,
-        blocks_start,
-        blocks_start + len(blocks_section),
         members,
-        blocks,
-        tar_bytes,
         original_bytes,
+        tar_bytes,
+        blocks,
+        data_bytes,
         hashlib.sha256(data).digest(),
-        crc32(members_payload),
-        crc32(blocks_payload),
+        (members_section, Section(DIRECTORY, 0, members_section.reach.stop, len(section), crc32(section))),
     )
     encoded = footer.encode()
     with suppress(DamagedRollup):
-        read = read_footer(encoded, footer.footer_start + len(encoded))
+        read = read_footer(encoded, footer.start + len(encoded))
         assert read == footer
-        table = decode_blocks(read, blocks_section)
-        assert sum(block.length for block in table.blocks) == data_bytes
+        assert len(directory_reach(read)) == len(section)
+        directory = decode_directory(read, section)
+        assert directory.blocks.stop + 8 == data_bytes
         last = ""
-        for count, member in enumerate(iter_members(read, members_section, table.day)):
+        for count, member in enumerate(iter_members(read, [(directory.chunks[0], chunk_bytes)], directory.day)):
             assert member.suffix > last
             last = member.suffix
             if count > MAX_MEMBERS:
                 break
+    chunk = Chunk(
+        0, len(chunk_bytes), crc32(chunk_bytes), min(members, CHUNK_MEMBERS), "2022-07-01-00-00-00-" + "0" * 16
+    )
     with suppress(DamagedRollup):
-        for count, member in enumerate(iter_members(footer, members_section, GROUP.day)):
+        for member in iter_chunk(chunk, chunk_bytes, GROUP.day):
             assert parse_log_key(member.suffix) is not None
             TarHeaders("logs-").header(member.suffix, member.size, member.mtime)
-            if count > MAX_MEMBERS:
-                break
 
 
 @cache
@@ -213,10 +223,10 @@ def tar(data: bytes) -> None:
     sound = sound_tar()
     changes = data[1:].ljust(len(sound), b"\0")
     changed = bytes(a ^ b for a, b in zip(sound, changes, strict=False)) + changes[len(sound) :]
-    footer, members = _index()
+    footer, directory, members = _index()
     proven = []
     try:
-        checker = RollupChecker(footer, iter_members(footer, members, GROUP.day), GROUP.target_prefix, GROUP.day)
+        checker = TarChecker(footer, iter_members(footer, [(directory.chunks[0], members)], GROUP.day), directory)
         for start in range(0, len(changed), piece):
             proven += checker.feed(changed[start : start + piece])
         checker.finish()
@@ -291,24 +301,26 @@ def seeds(name: str) -> list[bytes]:
     if name == "tar":
         return [b"\0", b"\x19" + bytes(600) + b"\1", b"\5" + bytes(len(sound_tar())) + bytes(512)]
     if name == "tarball":
-        return [sound_tar(), rollup[: footer.members_start], rollup]
-    return [rollup, rollup[: footer.members_start]]
+        return [sound_tar(), rollup[: footer.data_bytes], rollup]
+    return [rollup, rollup[: footer.data_bytes]]
 
 
 def _index_seed() -> bytes:
-    footer, _ = _index()
-    member = struct.Struct("<IQQq4s")
-    rows = [
-        member.pack(min(number, 1), number, len(body), 0, hashlib.md5(body, usedforsecurity=False).digest()[:4])
-        for number, body in enumerate(BODIES)
-    ]
-    records = b"".join(rows)
+    footer, _, _ = _index()
+    member = struct.Struct("<IQqQ4s")
+    digests = [hashlib.md5(body, usedforsecurity=False).digest() for body in BODIES]
+    records = b"".join(
+        member.pack(min(number, 1), len(body), 0, number, digest[:4])
+        for number, (body, digest) in enumerate(zip(BODIES, digests, strict=True))
+    )
     planes = b"".join(records[byte :: member.size] for byte in range(member.size))
-    etag = struct.pack("<HB", 0, 3) + b"a-2"
+    deflated, stored = planes[: 20 * len(BODIES)], planes[20 * len(BODIES) :]
+    exception = struct.pack("<HB", 0, 3) + b"a-2" + digests[0][4:]
     prefix = b"example.com/logs-"
     block = struct.pack("<IIIIQIQ", 300, 1, footer.tar_bytes, 0, 0, 0, 0)
-    plain = block + b"2022-07-01" + prefix
+    described = encode_carriers(struct.pack("<I", len(exception)) + stored + deflate(deflated + exception, 1))
+    plain = block + struct.pack("<IIIQ", len(described), crc32(described), 0, 0) + b"2022-07-01" + prefix
     shape = _SHAPE.pack(
-        len(plain), len(etag), len(prefix), 300, len(BODIES), 1, footer.tar_bytes, footer.original_bytes
+        len(plain), len(exception), len(prefix), 318, len(BODIES), 1, footer.tar_bytes, footer.original_bytes
     )
-    return shape + plain + planes + etag
+    return shape + plain + stored + deflated + exception

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import boto3  # noqa: F401 - as are the others, for the children
-import deflate  # noqa: F401
 import pycurl  # noqa: F401
 import pytest
+import zlib_ng  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "s3_log_roller"

@@ -32,8 +32,8 @@ from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import _grown
 from s3_log_roller.rollup import originals
-from s3_log_roller.rollup.index import BLOCK_BYTES, TAIL_BYTES
-from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES
+from s3_log_roller.rollup.footer import BLOCK_BYTES
+from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, TAIL_BYTES
 
 PAGE_KEYS = 1_000
 ORIGINAL_BYTES = originals._RECORD.size

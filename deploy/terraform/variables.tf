@@ -146,13 +146,13 @@ variable "allow_cross_region" {
 }
 
 variable "level" {
-  description = "Compression level, 1 to 12."
+  description = "Compression level, 1 to 9."
   type        = number
   default     = 8
 
   validation {
-    condition     = var.level >= 1 && var.level <= 12 && floor(var.level) == var.level
-    error_message = "level must be a whole number from 1 to 12."
+    condition     = var.level >= 1 && var.level <= 9 && floor(var.level) == var.level
+    error_message = "level must be a whole number from 1 to 9."
   }
 }
 

@@ -63,6 +63,10 @@ class DamagedRollup(RollerError):
     """A rollup's content differs from its index, its name or the originals."""
 
 
+class NewerFormat(RollerError):
+    """A rollup that a newer version of this program wrote, and whose index this one cannot read."""
+
+
 class DeleteRefused(RollerError):
     """S3 refused to delete some originals. The message names the keys and the reasons."""
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from deflate import crc32, deflate_compress
+from tests.support.packing import cut, decode_index
 
-from s3_log_roller.rollup import Block, decode_blocks, read_footer
-from s3_log_roller.rollup.index import encode_blocks, encode_section
-from s3_log_roller.rollup.writer import BLOCK_HEADER, BLOCK_TRAILER
+from s3_log_roller.rollup import Block, Chunk, read_footer
+from s3_log_roller.rollup.carriers import decode_carriers, encode_carriers
+from s3_log_roller.rollup.compression import GZIP_HEADER, GZIP_TRAILER, crc32, deflate
+from s3_log_roller.rollup.directory import encode_directory
 
 
 def sections(rollup: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Data, members section, blocks section, footer."""
+    """Data, members section, directory, footer."""
     footer = read_footer(rollup, len(rollup))
-    cuts = [0, footer.members_start, footer.blocks_start, footer.footer_start, len(rollup)]
-    data, members, blocks, end = (rollup[start:stop] for start, stop in pairwise(cuts))
-    return data, members, blocks, end
+    cuts = [0, footer.data_bytes, footer.directory_section.offset, footer.start, len(rollup)]
+    data, members, directory, end = (rollup[start:stop] for start, stop in pairwise(cuts))
+    return data, members, directory, end
 
 
 def flipped(data: bytes, place: float) -> bytes:
@@ -26,29 +28,47 @@ def flipped(data: bytes, place: float) -> bytes:
     return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
 
 
-def gzip_block(tar: bytes) -> bytes:
-    """A gzip member as the writer makes them."""
-    return BLOCK_HEADER + deflate_compress(tar, 6) + BLOCK_TRAILER.pack(crc32(tar), len(tar))
+def one_block(tar: bytes, first_suffix: str) -> tuple[bytes, Block]:
+    """The data of a rollup with that tar in one block, and the block."""
+    deflated = deflate(tar, 6)
+    block = Block(len(GZIP_HEADER), len(deflated), crc32(deflated), len(tar), 0, 0, first_suffix, last=True)
+    return GZIP_HEADER + deflated + GZIP_TRAILER.pack(crc32(tar), len(tar)), block
 
 
-def reseal(rollup: bytes, data: bytes, blocks: list[Block], members: bytes | None = None) -> bytes:
-    """A rollup of that data with the index of another, all of whose checksums are right."""
-    footer = read_footer(rollup, len(rollup))
-    table = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start])
-    section = rollup[footer.members_start : footer.blocks_start]
-    members_crc32 = footer.members_crc32
-    if members is not None:
-        section, members_crc32 = encode_section(members), crc32(members)
-    payload = encode_blocks(blocks, table.target_prefix, table.day)
-    blocks_start = len(data) + len(section)
+def chunk_payloads(rollup: bytes) -> list[bytes]:
+    """What the chunks of the members section carry."""
+    return [decode_carriers(cut(rollup, chunk)) for chunk in decode_index(rollup)[1].chunks]
+
+
+def reseal(
+    rollup: bytes,
+    *,
+    data: bytes | None = None,
+    blocks: Sequence[Block] | None = None,
+    chunks: Sequence[bytes] | None = None,
+    first_suffixes: Sequence[str] | None = None,
+) -> bytes:
+    """The rollup with other data, blocks or payloads of chunks under an index whose checksums are all right."""
+    footer, directory, _ = decode_index(rollup)
+    data = data if data is not None else rollup[: footer.data_bytes]
+    blocks = blocks if blocks is not None else list(directory.blocks)
+    section, described = b"", []
+    payloads = chunks if chunks is not None else chunk_payloads(rollup)
+    names = first_suffixes if first_suffixes is not None else [chunk.suffix for chunk in directory.chunks]
+    for payload, suffix in zip(payloads, names, strict=True):
+        encoded = encode_carriers(payload)
+        described.append(Chunk(0, len(encoded), crc32(encoded), 0, suffix))
+        section += encoded
+    encoded = encode_directory(directory.target_prefix, directory.day, blocks, described)
+    members = footer.members_section._replace(offset=len(data), length=len(section), crc32=crc32(section))
     forged = replace(
         footer,
-        members_start=len(data),
-        blocks_start=blocks_start,
-        footer_start=blocks_start + len(encode_section(payload)),
         blocks=len(blocks),
         tar_bytes=sum(block.tar_length for block in blocks),
-        members_crc32=members_crc32,
-        blocks_crc32=crc32(payload),
+        data_bytes=len(data),
+        sections=(
+            members,
+            footer.directory_section._replace(offset=members.reach.stop, length=len(encoded), crc32=crc32(encoded)),
+        ),
     )
-    return data + section + encode_section(payload) + forged.encode()
+    return data + section + encoded + forged.encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from hashlib import md5
 from typing import NamedTuple, Protocol
@@ -11,16 +11,22 @@ from tests.support.logs import DAY, PREFIX
 
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import (
+    Block,
+    Chunk,
+    Directory,
+    Footer,
     IndexedMember,
     Originals,
     RollupChecker,
     RollupWriter,
-    decode_blocks,
+    TarChecker,
+    decode_directory,
     inflate_block,
     iter_members,
     read_footer,
 )
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL
+from s3_log_roller.rollup.directory import directory_reach
 
 DELIVERED = 1_656_652_543
 """2022-07-01 05:15:43 UTC."""
@@ -54,7 +60,7 @@ def pack(
     originals = Originals(group)
     for log in logs:
         originals.append(log.suffix, log.etag or md5(log.body).hexdigest(), len(log.body), log.mtime)
-    writer = RollupWriter(group, originals.content_digest(), level)
+    writer = RollupWriter(group, level)
     out: list[bytes] = []
     for original, log in zip(originals, logs, strict=True):
         if not pieces:
@@ -81,15 +87,35 @@ def pack_day(bodies: dict[str, bytes], *, day: date = DAY, prefix: str = PREFIX)
 
 
 def prove(rollup: bytes, piece: int = 0) -> list[tuple[IndexedMember, bytes]]:
-    """Verify as reconcile does, feeding the tar block by block, or in pieces of that size: (member, MD5) of each."""
-    footer = read_footer(rollup, len(rollup))
-    table = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start])
-    members = iter_members(footer, rollup[footer.members_start : footer.blocks_start], table.day)
-    checker = RollupChecker(footer, members, table.target_prefix, table.day)
-    tars = [inflate_block(rollup[block.offset : block.offset + block.length], block) for block in table.blocks]
+    """Verify as reconcile does, block by block, or with the tar in pieces of that size: (member, MD5) of each."""
+    footer, directory, members = decode_index(rollup)
     if piece:
-        tar = b"".join(tars)
-        tars = [tar[start : start + piece] for start in range(0, len(tar), piece)]
-    proven = [member for tar in tars for member in checker.feed(tar)]
+        tar = b"".join(inflate_block(cut(rollup, block), block) for block in directory.blocks)
+        return prove_tar(rollup, tar, piece)
+    checker = RollupChecker(footer, members, directory)
+    proven = [member for block in directory.blocks for member in checker.take(block, cut(rollup, block))]
+    checker.finish(rollup[: directory.blocks[0].offset], rollup[directory.blocks.stop : footer.data_bytes])
+    return proven
+
+
+def prove_tar(rollup: bytes, tar: bytes, piece: int) -> list[tuple[IndexedMember, bytes]]:
+    """Hold that tar, which comes in pieces of that size, against the rollup's index."""
+    footer, directory, members = decode_index(rollup)
+    checker = TarChecker(footer, members, directory)
+    proven = [member for start in range(0, len(tar), piece) for member in checker.feed(tar[start : start + piece])]
     checker.finish()
     return proven
+
+
+def decode_index(rollup: bytes) -> tuple[Footer, Directory, Iterator[IndexedMember]]:
+    """All parts of a rollup's index; the members are decoded as they are taken."""
+    footer = read_footer(rollup, len(rollup))
+    reach = directory_reach(footer)
+    directory = decode_directory(footer, rollup[reach.start : reach.stop])
+    chunks = ((chunk, cut(rollup, chunk)) for chunk in directory.chunks)
+    return footer, directory, iter_members(footer, chunks, directory.day)
+
+
+def cut(rollup: bytes, part: Block | Chunk) -> bytes:
+    """The bytes of a block or chunk."""
+    return rollup[part.offset : part.offset + part.length]

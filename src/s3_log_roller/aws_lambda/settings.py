@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from s3_log_roller.errors import UsageError
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
 from s3_log_roller.uris import Role, RolePattern, check_account
 

@@ -13,7 +13,7 @@ from s3_log_roller.aws.buckets import Connection
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_output import FORMATS, configure_logging
 from s3_log_roller.rolling.window import parse_day
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL, MAX_LEVEL
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
 from s3_log_roller.uris import Role, check_account
 

@@ -14,8 +14,7 @@ from typing import Final
 
 from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day
 from s3_log_roller.rolling.leftovers import is_young
-from s3_log_roller.rollup.index import TAIL_BYTES
-from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES
+from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES, TAIL_BYTES
 
 PART_BYTES: Final = 5 << 20
 """Of an upload in parts, as `aws.s3` cuts them; what is smaller goes up in one PUT."""

@@ -74,7 +74,7 @@ def measure_sample(store: ReadStore, group: DayGroup, level: int) -> Measured:
     originals = _first_originals(store, group)
     if not len(originals):
         return Measured()
-    writer = RollupWriter(group, originals.content_digest(), level)
+    writer = RollupWriter(group, level)
     to_fetch, to_pack = tee(originals)
     with closing(store.fetch(_pieces(group, to_fetch))) as bodies:
         for original, (body, md5) in zip(to_pack, bodies, strict=True):

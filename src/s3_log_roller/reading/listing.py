@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 
-from s3_log_roller.errors import DamagedRollup, RollerError
+from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import parse_rollup_key
 from s3_log_roller.reading.groups import Group, OnFailure, Stores
-from s3_log_roller.reading.packed import read_through
+from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of, read_through
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import Member
-from s3_log_roller.rollup import FOOTER_BYTES, Footer, NoIndex, read_footer
+from s3_log_roller.rollup import MAX_FOOTER_BYTES, Footer, NoIndex, read_footer
 from s3_log_roller.rollup.stored import PackedFile, open_packed, read_index
 from s3_log_roller.store import ByteRange, ListedObject
 
@@ -55,8 +55,11 @@ def _list_batch(stores: Stores, bucket: str, rollups: list[ListedObject], failed
             elif rollup.size:
                 try:
                     footer = read_footer(next(footers)[0], rollup.size)
-                except NoIndex:
+                except NewerFormat:
                     pass
+                except NoIndex as error:
+                    if key is not None:
+                        failed(f"{where} is damaged: {error}: it is cut off, or another program made it")
                 except DamagedRollup as error:
                     failed(f"{where} is damaged: {error}")
             else:
@@ -69,7 +72,7 @@ def _list_batch(stores: Stores, bucket: str, rollups: list[ListedObject], failed
 
 
 def _footer_range(rollup: ListedObject) -> ByteRange:
-    size = min(FOOTER_BYTES, rollup.size)
+    size = min(MAX_FOOTER_BYTES, rollup.size)
     return ByteRange.part(rollup.key, rollup.etag, range(rollup.size - size, rollup.size))
 
 
@@ -80,7 +83,7 @@ def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> 
             where = location(group.bucket, rollup.key)
             try:
                 file = open_packed(stores(group.bucket), rollup)
-                for member in _members(file, group.selection):
+                for member in _members(file, group.selection, failed):
                     yield where, member
             except DamagedRollup as error:
                 failed(f"{where} is damaged: {error}")
@@ -88,15 +91,19 @@ def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> 
                 failed(str(error))
 
 
-def _members(file: PackedFile, selection: Selection) -> Iterator[Member]:
+def _members(file: PackedFile, selection: Selection, failed: OnFailure) -> Iterator[Member]:
     try:
         index = read_index(file)
-    except NoIndex:
+    except NO_INDEX_TO_READ as error:
+        loss = loss_of(file, error)
+        if loss:
+            failed(loss)
         for member, _, last in read_through(file, lambda name, what: None):
             if last and selection.has(member.name.rpartition("/")[2], member.mtime):
                 yield member
         return
-    for found in index.members():
+    wanted = index.members() if selection.is_all else index.members_between(selection.low, selection.high)
+    for found in wanted:
         name = index.name_prefix + found.suffix
         if selection.has(name, found.mtime):
             yield Member(name, found.size, found.mtime)

@@ -15,12 +15,12 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.contents import Contents, fetch_logs
 from s3_log_roller.reading.groups import OnFailure, Stores
 from s3_log_roller.reading.overlaps import Unlike, compared, rescue
-from s3_log_roller.reading.packed import MayMatch, read_selected, read_through
+from s3_log_roller.reading.packed import NO_INDEX_TO_READ, MayMatch, loss_of, read_selected, read_through
 from s3_log_roller.reading.selection import Selection, suffix_of
 from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member, MemberPart, OnLeftOut
-from s3_log_roller.rollup import IndexedMember, NoIndex, Originals
-from s3_log_roller.rollup.index import DIGEST_BYTES, damaged
+from s3_log_roller.rollup import IndexedMember, Originals
+from s3_log_roller.rollup.damage import damaged
 from s3_log_roller.rollup.stored import Index, PackedFile, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
 
@@ -84,7 +84,8 @@ class Reader:
         """The wanted members of a rollup, or of a tarball without an index."""
         try:
             index = read_index(file)
-        except NoIndex:
+        except NO_INDEX_TO_READ as error:
+            self._tell_of_loss(file, error)
             yield from self._through(file, share.selection)
         except DamagedRollup as error:
             raise _blame(file, error) from error
@@ -112,7 +113,7 @@ class Reader:
             for member, data, last in parts:
                 yield origin, member, data, last
         except Unlike as error:
-            log = f"{index.table.target_prefix}{error.suffix}"
+            log = f"{index.directory.target_prefix}{error.suffix}"
             self._failed(
                 f"{location(file.store.bucket, file.listed.key)} does not hold the bytes of "
                 f"{location(file.store.bucket, log)}, which still exists: from here on, logs that still exist are read "
@@ -134,6 +135,11 @@ class Reader:
                         yield origin, member, data, last
         except DamagedRollup as error:
             raise _blame(file, error) from error
+
+    def _tell_of_loss(self, file: PackedFile, error: RollerError) -> None:
+        loss = loss_of(file, error)
+        if loss:
+            self._failed(loss)
 
     @contextmanager
     def _left_out(self, file: PackedFile) -> Iterator[OnLeftOut]:
@@ -165,7 +171,8 @@ class Reader:
             file = open_packed(store, packed.listed)
             try:
                 opened.append((read_index(file), packed))
-            except NoIndex:
+            except NO_INDEX_TO_READ as error:
+                self._tell_of_loss(file, error)
                 share = replace(share, through=(*share.through, packed.listed))
             except DamagedRollup as error:
                 self._failed(str(_blame(file, error)))
@@ -174,7 +181,7 @@ class Reader:
             loose_too = None if self._packed_only else packed.loose_too
             parts = self._indexed(index, share.selection, ahead=ahead, loose_too=loose_too)
             sources.append(_without(parts, packed.skip) if packed.skip else parts)
-            starts.append(index.name_prefix + index.table.first_suffix)
+            starts.append(index.name_prefix + index.directory.first_suffix)
         if share.loose and not self._packed_only and share.group is not None:
             sources.append(self._loose(store, share.group, share.loose))
             starts.append(share.loose[0].key.rpartition("/")[2])
@@ -191,11 +198,13 @@ class Reader:
     def _loose(self, store: ReadStore, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[LogPart]:
         """Loose logs; those that were rolled up and deleted since they were listed come out of their rollup."""
         done, begun = 0, False
+        member = Member("", 0, 0)
         while done < len(logs):
             try:
                 for log, data, last in fetch_logs(store, logs[done:]):
+                    member = member if begun else _member(log)  # the same one for all parts of a log
                     begun = not last
-                    yield Origin(store.bucket, log.key, is_packed=False, proven=True), _member(log), data, last
+                    yield Origin(store.bucket, log.key, is_packed=False, proven=True), member, data, last
                     done += last
             except ObjectGone:
                 if begun:
@@ -229,7 +238,7 @@ def _proven(parts: Iterator[MemberPart], members: Iterator[IndexedMember], prefi
             damaged(f"{member.name!r} is not in the index, or not like that")
         content.update(data)
         if last:
-            if content.digest()[:DIGEST_BYTES] != expected.digest:
+            if not content.digest().startswith(expected.digest):
                 damaged(f"{member.name!r} has other content than the index says")
             current = None
         yield piece

@@ -8,13 +8,14 @@ from hashlib import md5
 from heapq import merge
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, DayChanged
+from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import OnFailure, list_rollups
+from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of
 from s3_log_roller.reading.selection import suffix_of
 from s3_log_roller.reading.tarball import MemberPart
-from s3_log_roller.rollup import IndexedMember, NoIndex, Originals
+from s3_log_roller.rollup import IndexedMember, Originals
 from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.stored import Index, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
@@ -45,9 +46,13 @@ def open_rollups(
     indexed: list[Index] = []
     through = []
     for rollup in rollups:
+        file = open_packed(store, rollup)
         try:
-            indexed.append(read_index(open_packed(store, rollup)))
-        except NoIndex:
+            indexed.append(read_index(file))
+        except NO_INDEX_TO_READ as error:
+            loss = loss_of(file, error)
+            if loss:
+                failed(loss)
             through.append(rollup)
         except DamagedRollup as error:
             failed(f"{location(store.bucket, rollup.key)} is damaged: {error}")
@@ -161,8 +166,8 @@ def rescue(store: ReadStore, group: DayGroup, log: ListedObject) -> Index:
     for rollup in list_rollups(store, group):
         try:
             index = read_index(open_packed(store, rollup))
-            if any(member.suffix == suffix for member in index.members()):
+            if any(index.members_between(suffix, suffix)):
                 return index
-        except DamagedRollup:
+        except (DamagedRollup, NewerFormat):
             continue
     raise DayChanged(f"{location(store.bucket, log.key)} is gone since it was listed, and is in no rollup of its day")

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from s3_log_roller.errors import DamagedRollup
+from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
+from s3_log_roller.local_files import location
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import MemberPart, OnLeftOut, gunzip, read_tar
-from s3_log_roller.rollup import Block, BlockTable, inflate_block
-from s3_log_roller.rollup.index import damaged
+from s3_log_roller.rollup import Block, Directory, NoIndex, inflate_block
+from s3_log_roller.rollup.damage import damaged
+from s3_log_roller.rollup.footer import LostIndex
 from s3_log_roller.rollup.stored import Index, PackedFile, batches, extent
+
+NO_INDEX_TO_READ: Final = (NoIndex, NewerFormat)
+"""What `read_index` raises for tarballs that are read from their beginning to their end."""
+
+
+def loss_of(file: PackedFile, error: RollerError) -> str | None:
+    """What to say of a file in which `read_index` found no index that can be read; None if nothing is wrong with it."""
+    if not isinstance(error, LostIndex):
+        return None
+    return f"{location(file.store.bucket, file.listed.key)} is damaged: {error}; what can be read of it is"
+
 
 OnDamage = Callable[[DamagedRollup], None]
 MayMatch = Callable[[bytes], bool]
@@ -30,10 +44,10 @@ def read_selected(
 
     What is damaged is told and left out; the members behind it come all the same.
     """
-    runs = selection.blocks(index.table, index.name_prefix)
+    runs = selection.blocks(index.directory, index.name_prefix)
     bodies = _Bodies(index.file, [batch for run in runs for batch in batches(run)], ahead=ahead)
     for run in runs:
-        behind = _block_behind(index.table, run[-1])
+        behind = _block_behind(index.directory, run[-1])
         for span, complete in _spans(run, behind):
             try:
                 pieces = _read_span(bodies, span, on_left_out, may_match, complete=complete)
@@ -55,9 +69,10 @@ def _only(pieces: Iterator[MemberPart], selection: Selection) -> Iterator[Member
         damaged(f"{unfinished.name!r} is longer than the index says")
 
 
-def _block_behind(table: BlockTable, last: Block) -> Block | None:
-    place = bisect_right(table.blocks, last.offset, key=lambda block: block.offset)
-    return table.blocks[place] if place < len(table.blocks) else None
+def _block_behind(directory: Directory, last: Block) -> Block | None:
+    blocks = directory.blocks
+    place = bisect_right(blocks, last.offset, key=lambda block: block.offset)
+    return blocks[place] if place < len(blocks) else None
 
 
 class _Bodies:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import md5
 from typing import Final, Literal
 
-from s3_log_roller.errors import DamagedRollup, RollerError
+from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
 from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
 from s3_log_roller.reading.groups import Group, Stores
 from s3_log_roller.reading.overlaps import Packed
-from s3_log_roller.reading.packed import read_through
+from s3_log_roller.reading.packed import NO_INDEX_TO_READ, read_through
 from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member, read_tar
-from s3_log_roller.rollup import Block, NoIndex, Originals, inflate_block
-from s3_log_roller.rollup.index import DIGEST_BYTES
+from s3_log_roller.rollup import Block, Originals, inflate_block
+from s3_log_roller.rollup.footer import LostIndex
 from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.stored import Index, PackedFile, extent, open_packed, read_index
 from s3_log_roller.rollup.verify import verify
@@ -70,9 +70,13 @@ def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where
     file = open_packed(store, listed)
     try:
         index = read_index(file)
-    except NoIndex:
-        return _prove_through(file, _list_originals(store, group), where)
-    group = group or DayGroup(store.bucket, index.table.target_prefix, index.table.day)
+    except LostIndex as error:
+        read = _prove_through(file, _list_originals(store, group), where)
+        return replace(read, verdict="damaged", reason=f"{error}{read.reason and '; '}{read.reason}")
+    except NO_INDEX_TO_READ as error:
+        read = _prove_through(file, _list_originals(store, group), where)
+        return replace(read, reason=str(error)) if isinstance(error, NewerFormat) and not read.reason else read
+    group = group or DayGroup(store.bucket, index.directory.target_prefix, index.directory.day)
     originals = _list_originals(store, group)
     held = bytearray(len(originals))
     not_md5 = bytearray(len(originals))
@@ -82,7 +86,7 @@ def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where
     md5s = _read_md5s(store, originals.select(not_md5))
     if store.bucket == LOCAL and parse_rollup_key(listed.key) is None:
         store = _Alias(listed.key)
-        listed = listed._replace(key=group.rollup_key(index.table.first_suffix))
+        listed = listed._replace(key=group.rollup_key(index.directory.first_suffix))
     try:
         verified = verify(store, group, listed, originals, md5s)
     except DamagedRollup as error:
@@ -135,7 +139,7 @@ def _read_md5s(store: ReadStore, originals: Originals) -> Mapping[str, bytes]:
 def _find_damage(index: Index) -> Iterator[str]:
     """The names of the members that do not come out as the index says; nothing if the index itself is wrong."""
     members = index.members()
-    blocks = index.table.blocks
+    blocks = index.directory.blocks
     starts = [number for number, block in enumerate(blocks) if block.first_header == 0]
     for start, stop in zip(starts, [*starts[1:], len(blocks)], strict=True):
         span = blocks[start:stop]
@@ -144,20 +148,20 @@ def _find_damage(index: Index) -> Iterator[str]:
             expected = [next(members) for _ in range(span[0].ordinal, end)]
         except (DamagedRollup, StopIteration):
             return
-        right = set()
+        right: dict[Member, bytes] = {}
         try:
             for found, digest in _digests(index.file, span):
-                right.add((found.name, found.size, found.mtime, digest))
+                right[found] = digest
         except DamagedRollup:
             pass
         for member in expected:
             name = index.name_prefix + member.suffix
-            if (name, member.size, member.mtime, member.digest) not in right:
+            if not right.get(Member(name, member.size, member.mtime), b"").startswith(member.digest):
                 yield name
 
 
 def _digests(file: PackedFile, span: Iterable[Block]) -> Iterator[tuple[Member, bytes]]:
-    """The members that can be read in those blocks, each with the beginning of its MD5."""
+    """The members that can be read in those blocks, each with its MD5."""
     blocks = list(span)
     bodies = file.read((extent([block]) for block in blocks), ahead=False)
     tars = (inflate_block(body, block) for body, block in zip(bodies, blocks, strict=True))
@@ -165,7 +169,7 @@ def _digests(file: PackedFile, span: Iterable[Block]) -> Iterator[tuple[Member, 
     for member, data, last in read_tar(tars, lambda name, what: None, whole=False):
         content.update(data)
         if last:
-            yield member, content.digest()[:DIGEST_BYTES]
+            yield member, content.digest()
             content = md5(usedforsecurity=False)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_keys import SUFFIX_CHARS, parse_log_key
-from s3_log_roller.rollup import Block, BlockTable
+from s3_log_roller.rollup import Block, Directory
 
 ABOVE: Final = ":"
 """Sorts behind digits and `-`, so `2022-07-01-05` and this are above every log of that hour."""
@@ -80,14 +80,14 @@ class Selection:
             return True
         return self.low <= (suffix_of(name) or _suffix_at(mtime)) <= self.high
 
-    def blocks(self, table: BlockTable, prefix: str) -> list[list[Block]]:
+    def blocks(self, directory: Directory, prefix: str) -> list[list[Block]]:
         """Runs of neighbouring blocks that can hold what is wanted; names begin with `prefix`."""
         if self.names is None:
-            chosen = set(table.blocks_for(self.low, self.high))
+            chosen = set(directory.blocks_for(self.low, self.high))
         else:
             suffixes = [name.removeprefix(prefix) for name in self.names if name.startswith(prefix)]
             wanted = [suffix for suffix in suffixes if self.low <= suffix <= self.high and suffix_of(suffix)]
-            chosen = {block for suffix in wanted for block in table.blocks_for(suffix, suffix)}
+            chosen = {block for suffix in wanted for block in directory.blocks_for(suffix, suffix)}
         runs: list[list[Block]] = []
         for block in sorted(chosen):
             if runs and runs[-1][-1].offset + runs[-1][-1].length == block.offset:

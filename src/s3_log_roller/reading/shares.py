@@ -11,8 +11,9 @@ from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import Group, OnFailure, Stores, list_loose, list_rollups
 from s3_log_roller.reading.overlaps import Packed, open_rollups, share_out
+from s3_log_roller.reading.packed import NO_INDEX_TO_READ
 from s3_log_roller.reading.selection import EVER, Selection
-from s3_log_roller.rollup import Block, NoIndex, Originals
+from s3_log_roller.rollup import Block, Originals
 from s3_log_roller.rollup.stored import READ_BYTES, Index, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
 
@@ -125,7 +126,7 @@ def _shares_of_one(store: ReadStore, share: Share, rollup: ListedObject, *, spli
         return
     try:
         index = read_index(open_packed(store, rollup))
-    except NoIndex:
+    except NO_INDEX_TO_READ:
         yield whole
         return
     except DamagedRollup as error:
@@ -142,7 +143,7 @@ def _cuts(index: Index) -> list[str]:
     """Suffixes to cut at, each that of the first member in a block."""
     cuts: list[str] = []
     last: Block | None = None
-    for block in index.table.blocks:
+    for block in index.directory.blocks:
         if last is None or (block.offset - last.offset >= SHARE_BYTES and block.first_header == 0):
             if last is not None:
                 cuts.append(block.suffix)

@@ -14,7 +14,7 @@ from zlib import adler32
 from isal import isal_zlib
 
 from s3_log_roller.errors import DamagedRollup
-from s3_log_roller.rollup.index import damaged
+from s3_log_roller.rollup.damage import damaged
 from s3_log_roller.rollup.tar import RECORD_BYTES
 
 PIECE_BYTES: Final = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL
 
 
 @dataclass(frozen=True, slots=True)

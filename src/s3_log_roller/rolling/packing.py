@@ -72,7 +72,7 @@ def pack(
     nothing half is visible and the upload is dropped.
     """
     group = originals.group
-    writer = RollupWriter(group, originals.content_digest(), level)
+    writer = RollupWriter(group, level)
     key = name(originals, others)
     upload = store.upload(key, originals.total_bytes + 600 * len(originals) + 4096)
     try:

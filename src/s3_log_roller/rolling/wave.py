@@ -167,7 +167,7 @@ class Wave:
                     continue
                 body, md5 = answer
                 if day.writer is None:
-                    day.writer = RollupWriter(day.group, day.loose.content_digest(), self._options.level)
+                    day.writer = RollupWriter(day.group, self._options.level)
                 if packed := day.writer.add(original, body, md5):
                     day.parts.append(packed)
                 if md5 != original.md5:

@@ -1,31 +1,23 @@
 """The rollup format, version 1: an ordinary tarball with an index behind it. Described in docs/reference/format.md.
 
-Everything here is pure: bytes in, bytes out, no I/O.
+But for `stored` and `verify`, which read from a store, everything here is pure: bytes in, bytes out.
 """
 
 from __future__ import annotations
 
-from s3_log_roller.rollup.index import (
-    FOOTER_BYTES,
-    TAIL_BYTES,
-    Block,
-    BlockTable,
-    Footer,
-    IndexedMember,
-    NoIndex,
-    decode_blocks,
-    iter_members,
-    read_footer,
-)
+from s3_log_roller.rollup.directory import Block, Directory, decode_directory
+from s3_log_roller.rollup.footer import MAX_FOOTER_BYTES, Footer, NoIndex, read_footer
+from s3_log_roller.rollup.members import Chunk, IndexedMember, iter_members
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.reader import RollupChecker, inflate_block
+from s3_log_roller.rollup.tar_checker import TarChecker
 from s3_log_roller.rollup.writer import RollupWriter
 
 __all__ = [
-    "FOOTER_BYTES",
-    "TAIL_BYTES",
+    "MAX_FOOTER_BYTES",
     "Block",
-    "BlockTable",
+    "Chunk",
+    "Directory",
     "Footer",
     "IndexedMember",
     "NoIndex",
@@ -33,7 +25,8 @@ __all__ = [
     "Originals",
     "RollupChecker",
     "RollupWriter",
-    "decode_blocks",
+    "TarChecker",
+    "decode_directory",
     "inflate_block",
     "iter_members",
     "read_footer",

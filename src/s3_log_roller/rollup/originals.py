@@ -49,16 +49,20 @@ def clock_prefix(day: str, second: int) -> str:
 
 
 class ContentDigest:
-    """SHA-256 over the sorted members of a rollup: for each, the UTF-8 of `key NUL ETag NUL decimal size LF`."""
+    """SHA-256 over the sorted members of a rollup: for each, the UTF-8 of `key NUL ETag NUL decimal size LF`.
+
+    Where the ETag is not the MD5 of the content, `NUL MD5` stands before the LF, in 32 lower-case hexadecimal digits.
+    """
 
     def __init__(self, target_prefix: str) -> None:
         self._target_prefix = target_prefix
         self._lines: list[str] = []
         self._sha256 = hashlib.sha256()
 
-    def add(self, suffix: str, etag: str, size: int) -> None:
-        """Count in the next member in key order."""
-        self._lines.append(f"{self._target_prefix}{suffix}\0{etag}\0{size}\n")
+    def add(self, suffix: str, etag: str, size: int, md5: bytes | None = None) -> None:
+        """Count in the next member in key order; with the MD5 of its content if the ETag is not that."""
+        more = "" if md5 is None else f"\0{md5.hex()}"
+        self._lines.append(f"{self._target_prefix}{suffix}\0{etag}\0{size}{more}\n")
         if len(self._lines) == _LINES_PER_UPDATE:
             self._flush()
 
@@ -68,7 +72,7 @@ class ContentDigest:
         return self._sha256.digest()
 
     def _flush(self) -> None:
-        self._sha256.update("".join(self._lines).encode())
+        self._sha256.update("".join(self._lines).encode("utf-8", "surrogateescape"))
         self._lines.clear()
 
 
@@ -168,7 +172,7 @@ class Originals:
         return self._copy(iter(range(min(count, len(self)))))
 
     def content_digest(self) -> bytes:
-        """The content digest of a rollup of exactly these originals."""
+        """The content digest of a rollup of these originals, but for MD5s that the listing does not tell."""
         content = ContentDigest(self.group.target_prefix)
         for original in self:
             content.add(original.suffix, original.etag, original.size)

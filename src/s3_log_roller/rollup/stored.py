@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
-from s3_log_roller.errors import DamagedRollup
+from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
-from s3_log_roller.rollup.index import (
-    TAIL_BYTES,
-    Block,
-    BlockTable,
-    Footer,
-    IndexedMember,
-    damaged,
-    decode_blocks,
-    iter_members,
-    read_footer,
-)
+from s3_log_roller.rollup.damage import damaged
+from s3_log_roller.rollup.directory import Block, Directory, decode_directory, directory_reach
+from s3_log_roller.rollup.footer import Footer, LostIndex, NoIndex, read_footer
+from s3_log_roller.rollup.members import Chunk, IndexedMember, iter_chunk, iter_members
 from s3_log_roller.rollup.tar import name_prefix
 from s3_log_roller.store import ByteRange, ListedObject, ReadStore, split_range
 
@@ -29,8 +22,10 @@ SMALL_BYTES: Final = 256 << 10
 """Files up to this size are fetched whole in any case: that takes no longer than their tail alone."""
 MAX_TAIL_BYTES: Final = 2 << 20
 """Read before anything is known of a file: it may be anybody's, of terabytes."""
-MAX_MEMBERS_SECTION_BYTES: Final = 512 << 20
-"""A million members need 15 MB."""
+TAIL_BYTES: Final = 64 * 1024
+"""A first guess of what to read from a rollup's end: footer and directory of all but giant rollups."""
+
+T = TypeVar("T", Block, Chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,39 +92,59 @@ class Index:
 
     file: PackedFile
     footer: Footer
-    table: BlockTable
+    directory: Directory
 
     @property
     def name_prefix(self) -> str:
         """What the members' names begin with, before the suffix."""
-        return name_prefix(self.table.target_prefix)
+        return name_prefix(self.directory.target_prefix)
 
     def members(self) -> Iterator[IndexedMember]:
-        """The members as the index has them, in key order, decoded as they are taken."""
-        wanted = self.footer.members_range
-        if len(wanted) > MAX_MEMBERS_SECTION_BYTES:
-            damaged(f"its index claims {len(wanted)} bytes for the names of its members")
-        return iter_members(self.footer, self.file.read_one(wanted), self.table.day)
+        """All members in key order, decoded as they are taken; their sum is held against the footer at the end."""
+        return iter_members(self.footer, self._read_chunks(self.directory.chunks), self.directory.day)
+
+    def members_between(self, low: str, high: str) -> Iterator[IndexedMember]:
+        """The members from suffix `low` up to `high`, both included; only their part of the index is read."""
+        for chunk, data in self._read_chunks(self.directory.chunks_for(low, high)):
+            for member in iter_chunk(chunk, data, self.directory.day):
+                if low <= member.suffix <= high:
+                    yield member
+
+    def _read_chunks(self, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
+        runs = list(batches(chunks))
+        for body, run in zip(self.file.read(map(extent, runs)), runs, strict=True):
+            for chunk in run:
+                start = chunk.offset - run[0].offset
+                yield chunk, body[start : start + chunk.length]
 
 
 def read_index(file: PackedFile, group: DayGroup | None = None) -> Index:
     """Read a file's index, with one request more where it is longer than the tail at hand.
 
-    Raises `NoIndex` for a file by another program, `DamagedRollup` for a wrong one, for one made of the logs of another
-    day group than that given, and for a rollup under a name that does not follow from its first member.
+    Raises `NoIndex` for a file by another program, `LostIndex` for one that is named like a rollup, and `NewerFormat`
+    for one by a newer version of this program.
+
+    Raises `DamagedRollup` for a wrong index, for the index of another day group than that given, and for a rollup
+    under a name that does not follow from its first member.
     """
+    is_rollup = parse_rollup_key(file.listed.key) is not None
     if not file.tail:
         file = open_packed(file.store, file.listed)
-    footer = read_footer(file.tail, file.listed.size)
-    table = decode_blocks(footer, file.read_one(footer.blocks_range))
-    made_of = DayGroup(file.store.bucket, table.target_prefix, table.day)
+    try:
+        footer = read_footer(file.tail, file.listed.size)
+    except NoIndex as error:
+        if not is_rollup:
+            raise
+        raise LostIndex(f"{error}: it is cut off, or another program made it") from error
+    directory = decode_directory(footer, file.read_one(directory_reach(footer)))
+    made_of = DayGroup(file.store.bucket, directory.target_prefix, directory.day)
     if group is not None and group != made_of:
         damaged(f"it was made of other logs, {made_of.target_prefix}{made_of.day}")
     # Only base names are compared: users copy rollups into folders of their own.
-    names = map(_base_name, made_of.rollup_keys(table.first_suffix))
-    if parse_rollup_key(file.listed.key) is not None and _base_name(file.listed.key) not in names:
-        damaged(f"its name does not follow from its first member, {table.first_suffix}")
-    return Index(file, footer, table)
+    names = map(_base_name, made_of.rollup_keys(directory.first_suffix))
+    if is_rollup and _base_name(file.listed.key) not in names:
+        damaged(f"its name does not follow from its first member, {directory.first_suffix}")
+    return Index(file, footer, directory)
 
 
 def read_rollup(store: ReadStore, group: DayGroup, rollup: ListedObject) -> Index:
@@ -144,9 +159,11 @@ def read_rollup(store: ReadStore, group: DayGroup, rollup: ListedObject) -> Inde
 
 @contextmanager
 def blaming(store: ReadStore, rollup: ListedObject) -> Iterator[None]:
-    """Add the rollup's key and the remedy to a `DamagedRollup`."""
+    """Add the rollup's key and the remedy to a `DamagedRollup` or `NewerFormat`."""
     try:
         yield
+    except NewerFormat as error:
+        raise NewerFormat(f"s3://{store.bucket}/{rollup.key} was {error}; its day was left alone") from error
     except DamagedRollup as error:
         raise DamagedRollup(
             f"s3://{store.bucket}/{rollup.key} is damaged: {error}; no original was deleted on its account: "
@@ -154,20 +171,20 @@ def blaming(store: ReadStore, rollup: ListedObject) -> Iterator[None]:
         ) from error
 
 
-def batches(blocks: Sequence[Block]) -> Iterator[list[Block]]:
-    """Neighbouring blocks of up to `READ_BYTES` together: what one request fetches."""
-    batch: list[Block] = []
-    for block in blocks:
-        if batch and block.offset + block.length - batch[0].offset > READ_BYTES:
+def batches(parts: Iterable[T]) -> Iterator[list[T]]:
+    """Neighbouring blocks or chunks of up to `READ_BYTES` together: what one request fetches."""
+    batch: list[T] = []
+    for part in parts:
+        if batch and part.offset + part.length - batch[0].offset > READ_BYTES:
             yield batch
             batch = []
-        batch.append(block)
+        batch.append(part)
     if batch:
         yield batch
 
 
-def extent(batch: Sequence[Block]) -> range:
-    """The file offsets of neighbouring blocks."""
+def extent(batch: Sequence[Block] | Sequence[Chunk]) -> range:
+    """The file offsets of neighbouring blocks or chunks."""
     return range(batch[0].offset, batch[-1].offset + batch[-1].length)
 
 

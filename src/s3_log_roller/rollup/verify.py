@@ -5,14 +5,15 @@ Deleting takes nothing but `Verified`, and only `verify` makes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rollup.index import IndexedMember
+from s3_log_roller.rollup.directory import Block
 from s3_log_roller.rollup.matching import match
+from s3_log_roller.rollup.members import IndexedMember
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.reader import RollupChecker, inflate_block
+from s3_log_roller.rollup.reader import RollupChecker
 from s3_log_roller.rollup.stored import Index, batches, blaming, extent, read_rollup
 from s3_log_roller.store import ListedObject, ReadStore
 
@@ -57,13 +58,24 @@ def verify_index(index: Index, originals: Originals, downloaded_md5s: Mapping[st
 
 def _prove(index: Index) -> Iterator[_Proven]:
     """The members as they are proven; behind the last one, that nothing is left over."""
-    checker = RollupChecker(index.footer, index.members(), index.table.target_prefix, index.table.day)
-    runs = list(batches(index.table.blocks))
-    for body, run in zip(index.file.read(map(extent, runs)), runs, strict=True):
+    blocks, data_bytes = index.directory.blocks, index.footer.data_bytes
+    checker = RollupChecker(index.footer, index.members(), index.directory)
+    reaches = (_reach(run, data_bytes) for run in batches(blocks))
+    header = trailer = b""
+    for body, run in zip(index.file.read(reaches), batches(blocks), strict=True):
+        start = _reach(run, data_bytes).start
+        header = header or body[: blocks[0].offset]
+        trailer = body[blocks.stop - start :]
         for block in run:
-            start = block.offset - run[0].offset
-            yield from checker.feed(inflate_block(body[start : start + block.length], block))
-    checker.finish()
+            yield from checker.take(block, body[block.offset - start : block.offset - start + block.length])
+    checker.finish(header, trailer)
+
+
+def _reach(run: Sequence[Block], data_bytes: int) -> range:
+    """The file offsets of those blocks; with what gzip has before the first block and behind the last one."""
+    reach = extent(run)
+    is_first = run[0].ordinal == run[0].first_header == 0
+    return range(0 if is_first else reach.start, data_bytes if run[-1].last else reach.stop)
 
 
 def _suffix(proven: _Proven) -> str:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Final
 
-from deflate import crc32, deflate_compress
-
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rollup.index import BLOCK_BYTES, Block, Footer, MemberTable, encode_blocks, encode_section
-from s3_log_roller.rollup.originals import Original
+from s3_log_roller.rollup.compression import GZIP_HEADER, GZIP_TRAILER, crc32, deflate_block
+from s3_log_roller.rollup.directory import Block, encode_directory
+from s3_log_roller.rollup.footer import BLOCK_BYTES, DIRECTORY, MEMBERS, Footer, Section
+from s3_log_roller.rollup.members import ChunkWriter
+from s3_log_roller.rollup.originals import ContentDigest, Original
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, name_prefix, padding
 
-DEFAULT_LEVEL: Final = 8
-"""Of compression: docs/decisions/0007-compression.md."""
-MAX_LEVEL: Final = 12
-
-BLOCK_HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
-BLOCK_TRAILER: Final = struct.Struct("<II")
 _NO_HEADER: Final = -1
 
 
@@ -28,20 +22,19 @@ class RollupWriter:
     Every call returns the bytes to be written next, mostly none. Memory: one block, and some 15 bytes per member.
     """
 
-    def __init__(self, group: DayGroup, content_digest: bytes, level: int) -> None:
-        if len(content_digest) != 32:
-            raise ValueError(f"a content digest has 32 bytes, not {len(content_digest)}")
+    def __init__(self, group: DayGroup, level: int) -> None:
         self.members = 0
         self.original_bytes = 0
         self.bytes_out = 0
         """Bytes handed out so far."""
         self._group = group
-        self._content_digest = content_digest
         self._level = level
         self._headers = TarHeaders(name_prefix(group.target_prefix))
-        self._table = MemberTable(group.day)
+        self._content = ContentDigest(group.target_prefix)
+        self._chunks = ChunkWriter(group.day)
         self._blocks: list[Block] = []
         self._tar_bytes = 0
+        self._tar_crc32 = 0
         self._block = bytearray()
         self._room = 0
         """What a whole entry may take up; 0 where a block or an entry has to be begun or ended first."""
@@ -69,9 +62,7 @@ class RollupWriter:
         block += header
         block += body
         block += pad
-        self._table.add(original, md5)
-        self.members += 1
-        self.original_bytes += size
+        self._enter(original, md5)
         return b""
 
     def begin(self, original: Original) -> bytes:
@@ -108,9 +99,7 @@ class RollupWriter:
         self._current = None
         if self._first_header != _NO_HEADER:
             self._room = BLOCK_BYTES - len(self._block)
-        self._table.add(original, md5)
-        self.members += 1
-        self.original_bytes += original.size
+        self._enter(original, md5)
         return out
 
     def finish(self) -> Iterator[bytes]:
@@ -126,26 +115,30 @@ class RollupWriter:
         return self._rest()
 
     def _rest(self) -> Iterator[bytes]:
-        yield self._close_block()
-        members_start = self.bytes_out
-        for carrier in self._table.finish():
-            yield self._handed_out(carrier)
-        blocks_start = self.bytes_out
-        blocks = encode_blocks(self._blocks, self._group.target_prefix, self._group.day)
-        yield self._handed_out(encode_section(blocks))
+        yield self._close_block(last=True)
+        yield self._handed_out(GZIP_TRAILER.pack(self._tar_crc32, self._tar_bytes & 0xFFFFFFFF))
+        data_bytes = self.bytes_out
+        for chunk in self._chunks.finish():
+            yield self._handed_out(chunk)
+        members = Section(MEMBERS, 0, data_bytes, self._chunks.length, self._chunks.crc32)
+        directory = encode_directory(self._group.target_prefix, self._group.day, self._blocks, self._chunks.chunks)
+        yield self._handed_out(directory)
         footer = Footer(
-            members_start,
-            blocks_start,
-            self.bytes_out,
             self.members,
-            len(self._blocks),
-            self._tar_bytes,
             self.original_bytes,
-            self._content_digest,
-            self._table.crc32,
-            crc32(blocks),
+            self._tar_bytes,
+            len(self._blocks),
+            data_bytes,
+            self._content.digest(),
+            (members, Section(DIRECTORY, 0, members.reach.stop, len(directory), crc32(directory))),
         )
         yield self._handed_out(footer.encode())
+
+    def _enter(self, original: Original, md5: bytes) -> None:
+        self._chunks.add(original, md5)
+        self._content.add(original.suffix, original.etag, original.size, None if md5 == original.md5 else md5)
+        self.members += 1
+        self.original_bytes += original.size
 
     def _fill(self, data: bytes) -> bytes:
         out = []
@@ -162,10 +155,10 @@ class RollupWriter:
             rest = rest[room:]
         return b"".join(out)
 
-    def _close_block(self) -> bytes:
+    def _close_block(self, *, last: bool = False) -> bytes:
+        header = b"" if self._blocks else self._handed_out(GZIP_HEADER)
         tar_length = len(self._block)
-        trailer = BLOCK_TRAILER.pack(crc32(self._block), tar_length)
-        data = b"".join((BLOCK_HEADER, deflate_compress(self._block, self._level), trailer))
+        data = deflate_block(self._block, self._level, last=last)
         first_header = tar_length if self._first_header == _NO_HEADER else self._first_header
         self._blocks.append(
             Block(
@@ -176,13 +169,15 @@ class RollupWriter:
                 first_header,
                 self._first_ordinal,
                 self._first_suffix,
+                last,
             )
         )
+        self._tar_crc32 = crc32(self._block, self._tar_crc32)
         self._tar_bytes += tar_length
         self._block.clear()
         self._room = 0
         self._first_header = _NO_HEADER
-        return self._handed_out(data)
+        return header + self._handed_out(data)
 
     def _handed_out(self, data: bytes) -> bytes:
         self.bytes_out += len(data)

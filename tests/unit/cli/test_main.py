@@ -27,7 +27,7 @@ from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.queue import InProcessQueue
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.rollup.writer import DEFAULT_LEVEL
+from s3_log_roller.rollup.compression import DEFAULT_LEVEL
 from s3_log_roller.store import ListedObject, Page
 from s3_log_roller.uris import Role
 
@@ -225,7 +225,7 @@ PREFIX = "--prefixes s3://logs/"
         (f"roll {PREFIX} --s3-role me", "'me' is not the ARN of a role"),
         (f"roll {PREFIX} --external-id x1", "--external-id needs --s3-role"),
         (f"roll {PREFIX} --min-age-days 0", "'0' is not a whole number, 1 or more"),
-        (f"roll {PREFIX} --level 13", "'13' is not a whole number, from 1 to 12"),
+        (f"roll {PREFIX} --level 13", "'13' is not a whole number, from 1 to 9"),
         (f"roll {PREFIX} --since 2022-7-1", "'2022-7-1' is not a date: write YYYY-MM-DD"),
         (f"roll {PREFIX} --since 20220701", "'20220701' is not a date: write YYYY-MM-DD"),
         (f"roll {PREFIX} --since 2022-07-03", "the last day allowed is 2022-07-02 (today is 2022-07-03)"),

@@ -43,7 +43,7 @@ def test_variables_of_switches_are_true_or_false(text: str, value: bool) -> None
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("S3_LOG_ROLLER_LEVEL", "99", "S3_LOG_ROLLER_LEVEL: '99' is not a whole number, from 1 to 12"),
+        ("S3_LOG_ROLLER_LEVEL", "99", "S3_LOG_ROLLER_LEVEL: '99' is not a whole number, from 1 to 9"),
         ("S3_LOG_ROLLER_NO_PROGRESS", "maybe", "S3_LOG_ROLLER_NO_PROGRESS=maybe: write true or false"),
         ("S3_LOG_ROLLER_LOG_FORMAT", "xml", "S3_LOG_ROLLER_LOG_FORMAT=xml: write one of text, json"),
         ("S3_LOG_ROLLER_REGOIN", "x", "S3_LOG_ROLLER_REGOIN is not a variable of this program"),

@@ -16,13 +16,13 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from tests.support.forging import chunk_payloads, reseal
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import (
     put_logs,
@@ -120,14 +120,17 @@ class TestCat:
         assert not any(rows[1][name] for name in COLUMNS)
 
     def test_damage_is_told_and_the_rest_is_read(self, store: MemoryStore, run: Run) -> None:
-        """Exit code 3, one line that names the rollup."""
-        put_logs(store, [1])
+        """Exit code 3, one line that names the rollup; of one without its index comes what can be read."""
+        lost = put_logs(store, [1])
         key = roll(store)
-        store.put(key, store.objects[key].body[:-1])
+        store.put(
+            key,
+            store.objects[key].body[: read_footer(store.objects[key].body, len(store.objects[key].body)).data_bytes],
+        )
         good = put_logs(store, [1], day=DAY + timedelta(1))
         code, out, err = run("cat", "s3://bucket/")
         assert code == 3
-        assert out.endswith(b"".join(good.values()).decode())
+        assert out == b"".join([*lost.values(), *good.values()]).decode()
         assert err.count("\n") == 1
         assert f"s3://bucket/{key} is damaged" in err
 
@@ -254,7 +257,8 @@ class TestLs:
         code, out, err = run("ls", "s3://bucket/")
         header, *rows = [line.split() for line in out.splitlines()]
         size = sum(map(len, bodies.values()))
-        assert code == 0
+        assert code == 3
+        assert "rollup-2022-07-02-0badcafe.tgz is damaged" in err
         assert header[0] == "DAY"
         assert rows[0] == ["2022-07-01", "9", str(size), str(len(store.objects[key].body)), f"s3://bucket/{key}"]
         assert rows[1][:4] == ["2022-07-02", "no", "index", "-"]
@@ -350,16 +354,21 @@ class TestVerify:
         assert run("verify", "s3://bucket/")[0] == 3
 
     def test_a_tarball_without_an_index(self, store: MemoryStore, run: Run) -> None:
-        """Is read to its end and held against the originals; that it has no index is said."""
+        """Is read to its end; under a rollup's name it is damaged, and held against the originals all the same."""
         bodies = put_logs(store, range(3))
         key = f"{PREFIX}rollup-{DAY}-0badcafe.tgz"
         members = [(name.rpartition("/")[2], body) for name, body in bodies.items()]
         store.put(key, a_tarball(members))
-        code, out, _ = run("verify", "s3://bucket/")
+        code, _, err = run("verify", "s3://bucket/")
+        assert code == 3
+        assert f"{key} is damaged: the file does not end with the index of a rollup: it is cut off" in err
+        assert "0 of 1 rollups are right, 3 members were read" in err
+        store.put(f"{PREFIX}july.tgz", a_tarball(members))
+        code, out, _ = run("verify", f"s3://bucket/{PREFIX}july.tgz")
         assert (code, out.split()[:2]) == (0, ["no", "index"])
-        assert "3 members can be read, 3 originals still there are the same" in out
+        assert "3 members can be read" in out
         store.put(log_key(0), b"other")
-        assert run("verify", "s3://bucket/")[0] == 3
+        assert "other bytes than the originals" in run("verify", "s3://bucket/")[2]
         store.put(key, a_tarball(members)[:-20])
         code, _, err = run("verify", "s3://bucket/")
         assert code == 3
@@ -533,7 +542,7 @@ class TestRestore:
         put_logs(store, range(100, 103))
         second = roll(store)
         one, two = store.objects[first].body, store.objects[second].body
-        start_one, start_two = read_footer(one, len(one)).members_start, read_footer(two, len(two)).members_start
+        start_one, start_two = read_footer(one, len(one)).data_bytes, read_footer(two, len(two)).data_bytes
         (tmp_path / "x.tgz").write_bytes(one[:start_one] + two[start_two:])
         code, _, err = run("restore", str(tmp_path / "x.tgz"), "--to", str(tmp_path / "out"))
         assert code == 3
@@ -600,17 +609,7 @@ class TestRestore:
 
 def with_members_of(one: bytes, two: bytes) -> bytes:
     """The first rollup with the second one's members section."""
-    first, second = read_footer(one, len(one)), read_footer(two, len(two))
-    members = two[second.members_start : second.blocks_start]
-    blocks_start = first.members_start + len(members)
-    blocks = one[first.blocks_start : first.footer_start]
-    footer = replace(
-        first,
-        blocks_start=blocks_start,
-        footer_start=blocks_start + len(blocks),
-        members_crc32=second.members_crc32,
-    )
-    return one[: first.members_start] + members + blocks + footer.encode()
+    return reseal(one, chunks=chunk_payloads(two))
 
 
 def everything(path: Path) -> set[Path]:

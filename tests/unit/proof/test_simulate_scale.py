@@ -16,7 +16,7 @@ from tests.support.memory_day import (
 )
 from tests.support.memory_store import MemoryStore
 
-from s3_log_roller.rollup import FOOTER_BYTES, read_footer
+from s3_log_roller.rollup import read_footer
 from s3_log_roller.store import ByteRange, Page
 
 LOGS = 14_000
@@ -93,7 +93,7 @@ def test_the_requests_for_a_day_that_is_still_listed_are_those_of_reconcile(roll
     store, rollup = rolled
     store.lists = store.gets = 0
     run(store)
-    data_bytes = read_footer(rollup, len(rollup)).members_start
+    data_bytes = read_footer(rollup, len(rollup)).data_bytes
     modelled, _ = simulation.rerun(World(log_bytes=1, ratio=data_bytes / LOGS), LOGS)
     assert (modelled.lists, modelled.gets) == (store.lists, store.gets)
 
@@ -103,7 +103,7 @@ def test_the_index_is_as_large_as_assumed(rolled: tuple[Counting, bytes]) -> Non
     """Of a whole day with random names, per member."""
     _, rollup = rolled
     footer = read_footer(rollup, len(rollup))
-    per_member = (footer.footer_start + FOOTER_BYTES - footer.members_start) / LOGS
+    per_member = (len(rollup) - footer.data_bytes) / LOGS
     assert 0.8 * simulation.INDEX_BYTES < per_member <= simulation.INDEX_BYTES
 
 

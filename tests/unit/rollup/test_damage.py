@@ -7,32 +7,25 @@ import hashlib
 import random
 import tarfile
 import tracemalloc
+import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from deflate import crc32, deflate_compress
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isal import isal_zlib
-from tests.support.forging import gzip_block, reseal
-from tests.support.packing import Log, pack, prove
+from tests.support.forging import chunk_payloads, one_block, reseal
+from tests.support.packing import Log, cut, decode_index, pack, prove, prove_tar
 
-from s3_log_roller.errors import DamagedRollup
+from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rollup import (
-    Block,
-    Footer,
-    RollupChecker,
-    decode_blocks,
-    iter_members,
-    read_footer,
-)
+from s3_log_roller.rollup import Footer, inflate_block, read_footer
+from s3_log_roller.rollup.carriers import encode_carrier
+from s3_log_roller.rollup.compression import GZIP_HEADER, GZIP_TRAILER, crc32, deflate, deflate_block, inflate_exactly
+from s3_log_roller.rollup.footer import DIRECTORY, MAY_BE_IGNORED, MEMBERS, Section
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
-from s3_log_roller.rollup.writer import BLOCK_TRAILER
 
 GROUP = DayGroup("bucket1", "example.com/logs-", date(2022, 7, 1))
 MIDNIGHT = int(datetime(2022, 7, 1, tzinfo=UTC).timestamp())
@@ -66,8 +59,8 @@ def tar_of(entries: Sequence[Entry]) -> bytes:
 
 def with_tar(rollup: bytes, tar: bytes) -> bytes:
     """The rollup with another tar inside, which only the members themselves give away."""
-    data = gzip_block(tar)
-    return reseal(rollup, data, [Block(0, len(data), crc32(data), len(tar), 0, 0, ENTRIES[0][0])])
+    data, block = one_block(tar, ENTRIES[0][0])
+    return reseal(rollup, data=data, blocks=[block])
 
 
 def test_the_forger_makes_sound_rollups() -> None:
@@ -89,24 +82,21 @@ def test_any_flipped_byte_is_found() -> None:
 
 def test_a_flip_that_changes_nothing_for_gzip_is_found() -> None:
     """The bits behind the end of a deflate stream are under no checksum of gzip's."""
-    rollup = rollup_of([entry(1, b"x" * 7)])
+    rollup = rollup_of([entry(1, b"x" * 10)])
     footer = read_footer(rollup, len(rollup))
-    data = rollup[: footer.members_start]
-    last = len(data) - BLOCK_TRAILER.size - 1
-    spoiled = data[:last] + bytes((data[last] ^ 0x80,)) + data[last + 1 :]
-    assert gzip.decompress(spoiled) == gzip.decompress(data)
+    last = footer.data_bytes - GZIP_TRAILER.size - 1
+    spoiled = rollup[:last] + bytes((rollup[last] ^ 0x80,)) + rollup[last + 1 :]
+    assert gzip.decompress(spoiled) == gzip.decompress(rollup)
     with pytest.raises(DamagedRollup, match="not the one the index describes"):
-        prove(spoiled + rollup[footer.members_start :])
+        prove(spoiled)
 
 
 def test_more_in_the_members_section_than_the_members_is_found() -> None:
     """Though its checksum is right."""
     rollup = rollup_of(ENTRIES)
-    footer = read_footer(rollup, len(rollup))
-    blocks = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
-    longer = members_payload(rollup) + b"\0"
-    with pytest.raises(DamagedRollup, match="more than the members"):
-        prove(reseal(rollup, rollup[: footer.members_start], list(blocks), longer))
+    (payload,) = chunk_payloads(rollup)
+    with pytest.raises(DamagedRollup, match="does not hold"):
+        prove(reseal(rollup, chunks=[payload + b"\0"]))
 
 
 def test_any_truncation_is_found() -> None:
@@ -174,124 +164,189 @@ def test_a_wrong_tar_is_found_though_every_checksum_is_right(damage: str) -> Non
     tar, reason = TARS[damage]
     rollup = rollup_of(ENTRIES)
     with pytest.raises(DamagedRollup, match=reason):
-        feed_pieces(rollup, tar, 700)
+        prove_tar(rollup, tar, 700)
     with pytest.raises(DamagedRollup):
-        feed_pieces(rollup, tar, 512)
+        prove_tar(rollup, tar, 512)
     with pytest.raises(DamagedRollup) as seen:
         prove(with_tar(rollup, tar))
     assert reason in str(seen.value) or "footer" in str(seen.value)
 
 
-def feed_pieces(rollup: bytes, tar: bytes, piece: int) -> None:
-    footer = read_footer(rollup, len(rollup))
-    members = iter_members(footer, rollup[footer.members_start : footer.blocks_start], GROUP.day)
-    checker = RollupChecker(footer, members, GROUP.target_prefix, GROUP.day)
-    for start in range(0, len(tar), piece):
-        checker.feed(tar[start : start + piece])
-    checker.finish()
-
-
-def members_payload(rollup: bytes) -> bytes:
-    footer = read_footer(rollup, len(rollup))
-    section = rollup[footer.members_start : footer.blocks_start]
-    return section[16:-10]
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_wrong_members_section_is_found_though_its_checksum_is_right(data: st.DataObject) -> None:
-    """Any bit of any column: name, size, time, digest, ETag."""
+    """Any bit of any column: name, size, time, digest, ETag, the rest of an MD5."""
     rollup = rollup_of(ENTRIES, other_etag_row=data.draw(st.integers(0, 4)))
-    footer = read_footer(rollup, len(rollup))
-    payload = members_payload(rollup)
-    plain = bytearray(isal_zlib.decompress(payload[8:], -15))
-    plain[data.draw(st.integers(0, len(plain) - 1))] ^= data.draw(st.integers(1, 255))
-    deflated = deflate_compress(plain, 9)
-    forged = len(deflated).to_bytes(4, "little") + payload[4:8] + deflated
-    blocks = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
+    (payload,) = chunk_payloads(rollup)
+    stored = 4 + 12 * len(ENTRIES)
+    exception_bytes = int.from_bytes(payload[:4], "little")
+    plain = payload[4:stored] + inflate_exactly(payload[stored:], 20 * len(ENTRIES) + exception_bytes)
+    forged = bytearray(plain)
+    forged[data.draw(st.integers(0, len(plain) - 1))] ^= data.draw(st.integers(1, 255))
+    whole = payload[:4] + forged[: stored - 4] + deflate(forged[stored - 4 :], 8)
     with pytest.raises(DamagedRollup):
-        prove(reseal(rollup, rollup[: footer.members_start], list(blocks), forged))
+        prove(reseal(rollup, chunks=[whole]))
 
 
-@settings(max_examples=150, deadline=None)
+NUMBERS = {"members": 8, "original_bytes": 8, "tar_bytes": 8, "blocks": 4, "data_bytes": 8}
+SECTION_NUMBERS = {"offset": 8, "length": 8, "crc32": 4}
+
+
+def with_footer(rollup: bytes, **changes: Any) -> bytes:
+    footer = read_footer(rollup, len(rollup))
+    return rollup[: footer.start] + replace(footer, **changes).encode()
+
+
+def with_section(rollup: bytes, number: int, **changes: Any) -> bytes:
+    sections = list(read_footer(rollup, len(rollup)).sections)
+    sections[number] = sections[number]._replace(**changes)
+    return with_footer(rollup, sections=tuple(sections))
+
+
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_wrong_footer_is_found_though_its_checksum_is_right(data: st.DataObject) -> None:
-    """Any other number in any field."""
+    """Any other number in any field, of the whole and of each section."""
     rollup = rollup_of(ENTRIES)
     footer = read_footer(rollup, len(rollup))
-    name = data.draw(st.sampled_from(sorted(set(Footer.__slots__) - {"content_digest"})))
-    wide = not (name == "blocks" or name.endswith("crc32"))
-    other = data.draw(st.integers(0, 2**64 - 1 if wide else 2**32 - 1) | st.integers(0, 5000))
-    if other == getattr(footer, name):
+    section = data.draw(st.sampled_from([None, MEMBERS, DIRECTORY]))
+    name, width = data.draw(st.sampled_from(sorted((SECTION_NUMBERS if section else NUMBERS).items())))
+    other = data.draw(st.integers(0, 256**width - 1) | st.integers(0, 5000))
+    if section is None:
+        changed = with_footer(rollup, **{name: other})
+    else:
+        changed = with_section(rollup, section - 1, **{name: other})
+    if changed == rollup:
         return
-    values: dict[str, Any] = {name: other}
-    changed = replace(footer, **values)
     with pytest.raises(DamagedRollup):
-        prove(rollup[: footer.footer_start] + changed.encode())
+        prove(changed)
+    assert footer == read_footer(rollup, len(rollup))
 
 
-@pytest.mark.parametrize("name", ["members_start", "blocks_start", "footer_start"])
-def test_a_footer_with_an_offset_beyond_all_bounds_is_found(name: str) -> None:
-    """More than Python's own lengths can say."""
+def test_every_number_of_the_footer_is_in_the_table_above() -> None:
+    """A field that is added is tried, too; content digest, sections, program and version have tests of their own."""
+    others = {"content_digest", "sections", "created_by", "needs_version"}
+    assert set(NUMBERS) | others == set(Footer.__slots__)
+    assert set(SECTION_NUMBERS) | {"id", "flags"} == set(Section._fields)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "twice", "cut off"])
+def test_a_footer_with_other_sections_is_found(wrong: str) -> None:
+    """Each kind is there once, and the table is as long as it says."""
     rollup = rollup_of(ENTRIES)
+    members, directory = read_footer(rollup, len(rollup)).sections
+    wide = members._replace(length=members.length + directory.length)
+    sections = {"missing": (wide,), "twice": (members, directory._replace(id=MEMBERS))}
+    if wrong in sections:
+        with pytest.raises(DamagedRollup, match="exactly one section of each kind"):
+            prove(with_footer(rollup, sections=sections[wrong]))
+        return
     footer = read_footer(rollup, len(rollup))
-    values: dict[str, Any] = {name: 2**64 - 1}
-    with pytest.raises(DamagedRollup):
-        read_footer(rollup[: footer.footer_start] + replace(footer, **values).encode(), len(rollup))
+    payload = rollup[footer.start + 16 : -10]
+    body = payload[:-12][:-1]
+    ending = (len(body) + 12).to_bytes(2, "little") + payload[-6:]
+    forged = rollup[: footer.start] + encode_carrier(body + crc32(body + ending).to_bytes(4, "little") + ending)
+    with pytest.raises(DamagedRollup, match="footer is not as it should be"):
+        prove(forged)
 
 
 def test_another_content_digest_is_found() -> None:
     """It is recomputed from keys, ETags and sizes."""
-    rollup = rollup_of(ENTRIES)
-    footer = read_footer(rollup, len(rollup))
     with pytest.raises(DamagedRollup, match="content digest"):
-        prove(rollup[: footer.footer_start] + replace(footer, content_digest=bytes(32)).encode())
+        prove(with_footer(rollup_of(ENTRIES), content_digest=bytes(32)))
+
+
+def test_swapped_bodies_are_found_where_the_etag_is_not_an_md5() -> None:
+    """Two logs of one size whose MD5s begin alike, under a tar, an index and checksums that fit the swap."""
+    # Both MD5s begin with 06a8b1c9: found by trying numbers until two of them met.
+    one, two = collision()
+    etags = ["11111111111111111111111111111111-2", "22222222222222222222222222222222-2"]
+
+    def rollup_with(bodies: list[bytes]) -> bytes:
+        logs = [
+            Log(entry(row, b"")[0], body, MIDNIGHT + row, etag)
+            for row, (body, etag) in enumerate(zip(bodies, etags, strict=True), 1)
+        ]
+        return pack(GROUP, logs)[1]
+
+    true, swapped = rollup_with([one, two]), rollup_with([two, one])
+    assert len(prove(true)) == len(prove(swapped)) == 2
+    data, blocks = swapped[: read_footer(swapped, len(swapped)).data_bytes], list(decode_index(swapped)[1].blocks)
+    with pytest.raises(DamagedRollup, match="has other content"):
+        prove(reseal(true, data=data, blocks=blocks))
+    with pytest.raises(DamagedRollup, match="content digest"):
+        prove(reseal(true, data=data, blocks=blocks, chunks=chunk_payloads(swapped)))
+
+
+def collision() -> tuple[bytes, bytes]:
+    """Two bodies of one length whose MD5s begin with the same 4 bytes."""
+    seen: dict[bytes, bytes] = {}
+    number = 0
+    while True:
+        body = b"%012d" % number
+        begins = hashlib.md5(body).digest()[:4]
+        if begins in seen:
+            return seen[begins], body
+        seen[begins] = body
+        number += 1
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_wrong_blocks_section_never_misleads_the_check(data: st.DataObject) -> None:
-    """It is refused, or no member comes out otherwise (the columns for reading one member prove nothing)."""
+def test_a_wrong_block_table_is_found_though_its_checksum_is_right(data: st.DataObject) -> None:
+    """Any number in it, those that only help to find one member included."""
     fields: dict[str, st.SearchStrategy[Any]] = {
         "length": st.integers(0, 2**32 - 1),
         "crc32": st.integers(0, 2**32 - 1),
-        "tar_length": st.integers(0, 2**32 - 1),
-        "first_header": st.integers(0, 2**32 - 1),
-        "ordinal": st.integers(0, 2**64 - 1),
-        "suffix": st.sampled_from([ONE[0], THREE[0]]),
+        "tar_length": st.integers(0, 2**32 - 1) | st.sampled_from([512, 1024, 1 << 20]),
+        "first_header": st.integers(0, 2**32 - 1) | st.sampled_from([0, 512, 1024, 1 << 20]),
+        "ordinal": st.integers(0, 2**64 - 1) | st.integers(0, 3),
+        "suffix": st.sampled_from([ONE[0], TWO[0], THREE[0]]),
     }
-    footer = read_footer(LARGE_ROLLUP, len(LARGE_ROLLUP))
-    blocks = list(decode_blocks(footer, LARGE_ROLLUP[footer.blocks_start : footer.footer_start]).blocks)
+    blocks = list(decode_index(LARGE_ROLLUP)[1].blocks)
     row = data.draw(st.integers(0, len(blocks) - 1))
     name = data.draw(st.sampled_from(sorted(fields)))
-    values: dict[str, Any] = {name: data.draw(fields[name])}
-    blocks[row] = blocks[row]._replace(**values)
-    with suppress(DamagedRollup):
-        assert len(prove(reseal(LARGE_ROLLUP, LARGE_ROLLUP[: footer.members_start], blocks))) == len(LARGE)
+    changed = blocks[row]._replace(**{name: data.draw(fields[name])})
+    if changed == blocks[row]:
+        return
+    blocks[row] = changed
+    with pytest.raises(DamagedRollup):
+        prove(reseal(LARGE_ROLLUP, blocks=blocks))
 
 
-def test_a_newer_version_is_named() -> None:
-    """Not called damage: the message says that a newer program wrote it."""
-    rollup = bytearray(rollup_of(ENTRIES))
-    assert rollup[-15] == 1
-    rollup[-15] = 2
-    with pytest.raises(DamagedRollup, match="version 2, written by a newer program"):
-        read_footer(bytes(rollup), len(rollup))
+@pytest.mark.parametrize(
+    "suffix", [TWO[0], "2022-07-01-24-00-00-0000000000000001", "2022-07-01-00-00-00-0000000000000001"]
+)
+def test_a_wrong_table_of_chunks_is_found_though_its_checksum_is_right(suffix: str) -> None:
+    """A chunk that does not begin with the member that the directory says."""
+    with pytest.raises(DamagedRollup):
+        prove(reseal(rollup_of(ENTRIES), first_suffixes=[suffix]))
+
+
+def test_a_newer_file_is_not_called_damaged() -> None:
+    """It says by which program it was written, and what to do."""
+    with pytest.raises(NewerFormat, match="knows version 2, and this one knows 1: update it"):
+        prove(with_footer(rollup_of(ENTRIES), needs_version=2))
+    rollup = rollup_of(ENTRIES)
+    footer = read_footer(rollup, len(rollup))
+    more = encode_carrier(b"what a later version has to say")
+    later = Section(7, 0, footer.start, len(more), crc32(more))
+    newer = replace(footer, sections=(*footer.sections, later), created_by="s3-log-roller 9.0")
+    with pytest.raises(NewerFormat, match=r"s3-log-roller 9\.0 with a section 7 in its index"):
+        prove(rollup[: footer.start] + more + newer.encode())
+    ignored = replace(newer, sections=(*footer.sections, later._replace(flags=MAY_BE_IGNORED)))
+    assert len(prove(rollup[: footer.start] + more + ignored.encode())) == len(ENTRIES)
 
 
 def bomb_in_data() -> bytes:
-    bomb = gzip_block(bytes(100_000_000))
-    rollup = rollup_of(ENTRIES)
-    return reseal(rollup, bomb, [Block(0, len(bomb), crc32(bomb), len(TAR), 0, 0, ENTRIES[0][0])])
+    data, block = one_block(bytes(100_000_000), ENTRIES[0][0])
+    return reseal(rollup_of(ENTRIES), data=data, blocks=[block._replace(tar_length=len(TAR))])
 
 
 def bomb_in_index() -> bytes:
     rollup = rollup_of([entry(second, b"") for second in range(1, 60)])
-    footer = read_footer(rollup, len(rollup))
-    deflated = deflate_compress(bytes(10_000_000), 9)
-    payload = len(deflated).to_bytes(4, "little") + bytes(4) + deflated
-    blocks = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
-    return reseal(rollup, rollup[: footer.members_start], list(blocks), payload)
+    (payload,) = chunk_payloads(rollup)
+    return reseal(rollup, chunks=[payload[: 4 + 12 * 59] + deflate(bytes(10_000_000), 8)])
 
 
 @pytest.mark.parametrize("make", [bomb_in_data, bomb_in_index])
@@ -307,14 +362,75 @@ def test_a_bomb_is_refused_before_it_blows_up(make: Callable[[], bytes]) -> None
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("place", "reason"), [(4, "does not begin as"), (-8, "gzip checksum"), (-1, "gzip checksum")])
-def test_blocks_that_other_tools_would_read_otherwise_are_refused(place: int, reason: str) -> None:
-    """A gzip header or trailer that is not the writer's own, under an index that fits it."""
+@pytest.mark.parametrize("place", [4, -8, -1])
+def test_data_that_does_not_begin_and_end_as_a_gzip_member_is_refused(place: int) -> None:
+    """A header or trailer that is not the writer's own, under an index that fits it."""
     rollup = rollup_of(ENTRIES)
-    footer = read_footer(rollup, len(rollup))
-    data = bytearray(rollup[: footer.members_start])
+    data = bytearray(rollup[: read_footer(rollup, len(rollup)).data_bytes])
     data[place] ^= 1
-    (block,) = decode_blocks(footer, rollup[footer.blocks_start : footer.footer_start]).blocks
-    forged = reseal(rollup, bytes(data), [block._replace(crc32=crc32(bytes(data)))])
-    with pytest.raises(DamagedRollup, match=reason):
+    with pytest.raises(DamagedRollup, match="begin and end as a gzip member"):
+        prove(reseal(rollup, data=bytes(data)))
+
+
+# Two blocks of one entry each; the first one's tar ends with the four bytes that a full flush ends with.
+FLUSH = bytes.fromhex("0000ffff")
+TWIN = [entry(1, b"the same " * 80_000 + bytes(508) + FLUSH), entry(2, b"the same " * 80_000)]
+TWIN[0] = entry(1, TWIN[0][1][len(TWIN[0][1]) % 512 :])
+TWIN_ROLLUP = rollup_of(TWIN)
+
+
+def twin_tars() -> tuple[bytes, bytes]:
+    tar = gzip.decompress(TWIN_ROLLUP)
+    first, second = decode_index(TWIN_ROLLUP)[1].blocks
+    return tar[: first.tar_length], tar[first.tar_length : first.tar_length + second.tar_length]
+
+
+def twin_of(first: bytes, second: bytes) -> bytes:
+    """The same two blocks, deflated so."""
+    data, blocks = GZIP_HEADER, []
+    for block, deflated in zip(decode_index(TWIN_ROLLUP)[1].blocks, (first, second), strict=True):
+        blocks.append(block._replace(offset=len(data), length=len(deflated), crc32=crc32(deflated)))
+        data += deflated
+    tar = b"".join(twin_tars())
+    return reseal(TWIN_ROLLUP, data=data + GZIP_TRAILER.pack(crc32(tar), len(tar)), blocks=blocks)
+
+
+def test_the_twin_is_sound() -> None:
+    """What the next tests refuse they refuse for how it was deflated."""
+    one, two = twin_tars()
+    assert len(prove(twin_of(deflate_block(one, 5, last=False), deflate(two, 5)))) == 2
+
+
+def test_a_block_that_goes_on_in_the_next_one_is_refused() -> None:
+    """Alone both blocks are right and end as they should; read as one, a stored deflate block spans the border."""
+    one, two = twin_tars()
+    assert one.endswith(FLUSH)
+    claimed = len(FLUSH) + 5
+    stored = b"\0" + claimed.to_bytes(2, "little") + (claimed ^ 0xFFFF).to_bytes(2, "little") + FLUSH
+    forged = twin_of(deflate_block(one[: -len(FLUSH)], 8, last=False) + stored, deflate(two, 8))
+    _, directory, _ = decode_index(forged)
+    assert [inflate_block(cut(forged, block), block) for block in directory.blocks] == [one, two]
+    with pytest.raises(DamagedRollup):
         prove(forged)
+
+
+def test_a_block_that_refers_to_the_one_before_is_refused() -> None:
+    """As one stream it is right, and other tools read it; nobody could read it alone."""
+    one, two = twin_tars()
+    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    first = stream.compress(one) + stream.flush(zlib.Z_SYNC_FLUSH)
+    forged = twin_of(first, stream.compress(two) + stream.flush())
+    assert gzip.decompress(forged) == one + two
+    with pytest.raises(DamagedRollup, match="corrupt"):
+        prove(forged)
+
+
+def test_a_stream_that_ends_before_the_last_block_is_refused() -> None:
+    """Other tools would stop there."""
+    one, two = twin_tars()
+    with pytest.raises(DamagedRollup, match="does not end as"):
+        prove(twin_of(deflate(one, 8), deflate(two, 8)))
+    with pytest.raises(DamagedRollup, match="does not hold"):
+        prove(twin_of(deflate(one, 8) + FLUSH, deflate(two, 8)))
+    with pytest.raises(DamagedRollup, match="has no end"):
+        prove(twin_of(deflate_block(one, 8, last=False), deflate_block(two, 8, last=False)))

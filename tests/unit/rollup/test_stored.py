@@ -8,18 +8,19 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from deflate import crc32
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.memory_store import MemoryStore
-from tests.support.packing import Log, pack
+from tests.support.packing import Log, decode_index, pack
 
-from s3_log_roller.errors import DamagedRollup
+from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.local_files import LocalFiles
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rollup import Block, read_footer
-from s3_log_roller.rollup.index import encode_blocks, encode_section
-from s3_log_roller.rollup.stored import PackedFile, open_packed, read_index
+from s3_log_roller.rollup import Block, NoIndex, read_footer
+from s3_log_roller.rollup.compression import crc32
+from s3_log_roller.rollup.directory import encode_directory
+from s3_log_roller.rollup.footer import LostIndex
+from s3_log_roller.rollup.stored import PackedFile, blaming, open_packed, read_index, read_rollup
 from s3_log_roller.store import ListedObject
 
 GROUP = DayGroup("bucket1", "example.com/", date(2022, 7, 1))
@@ -61,26 +62,10 @@ def test_the_tail_at_hand_is_not_fetched_again() -> None:
 def test_a_planted_block_table_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     """A sparse file of 64 MB whose footer says as many blocks as fit into it: 1 GB of table, were it believed."""
     rollup = pack(GROUP, [ONE])[1]
-    footer = read_footer(rollup, len(rollup))
     data_bytes, count = 64 << 20, (64 << 20) // 20
-    blocks = [Block(0, 20, 0, 512, 0, 0, ONE.suffix)] * count
-    payload = encode_blocks(blocks, GROUP.target_prefix, GROUP.day)
-    section = encode_section(payload)
-    members = rollup[footer.members_start : footer.blocks_start]
-    lying = replace(
-        footer,
-        members_start=data_bytes,
-        blocks_start=data_bytes + len(members),
-        footer_start=data_bytes + len(members) + len(section),
-        blocks=count,
-        tar_bytes=data_bytes,
-        blocks_crc32=crc32(payload),
-    )
+    blocks = [Block(0, 20, 0, 512, 0, 0, ONE.suffix, last=False)] * count
     path = tmp_path / "planted.tgz"
-    with path.open("wb") as file:
-        file.seek(data_bytes)
-        file.write(members + section + lying.encode())
-    del blocks, payload, section
+    plant(path, rollup, data_bytes, blocks, data_bytes)
     tracemalloc.start()
     try:
         with pytest.raises(DamagedRollup, match="blocks for"):
@@ -88,3 +73,73 @@ def test_a_planted_block_table_is_refused_before_it_is_decoded(tmp_path: Path) -
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_the_largest_block_table_that_a_planted_file_can_have_stays_small(tmp_path: Path) -> None:
+    """A file of 64 MB that claims zeros packed as tightly as deflate can: its table is less than the file."""
+    rollup = pack(GROUP, [ONE])[1]
+    length, count = 1017, (64 << 20) // 1017
+    blocks = [
+        Block(0, length, 0, 1 << 20, 1 << 20 if number else 0, 0, ONE.suffix, last=False) for number in range(count)
+    ]
+    path = tmp_path / "planted.tgz"
+    plant(path, rollup, 10 + length * count + 8, blocks, count << 20)
+    tracemalloc.start()
+    try:
+        index = read_index(open_packed(LocalFiles(), LocalFiles().find(str(path))))
+        assert len(index.directory.blocks) == count
+        assert tracemalloc.get_traced_memory()[1] < 12_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def plant(path: Path, rollup: bytes, data_bytes: int, blocks: list[Block], tar_bytes: int) -> None:
+    """Write a sparse file with the rollup's members and other data, which nobody has written."""
+    footer = read_footer(rollup, len(rollup))
+    members_section = footer.members_section
+    members = rollup[members_section.offset : members_section.reach.stop]
+    chunks = decode_index(rollup)[1].chunks
+    directory = encode_directory(GROUP.target_prefix, GROUP.day, blocks, chunks)
+    moved = members_section._replace(offset=data_bytes)
+    place = footer.directory_section._replace(offset=moved.reach.stop, length=len(directory), crc32=crc32(directory))
+    lying = replace(footer, data_bytes=data_bytes, blocks=len(blocks), tar_bytes=tar_bytes, sections=(moved, place))
+    with path.open("wb") as file:
+        file.seek(data_bytes)
+        file.write(members + directory + lying.encode())
+
+
+def test_a_newer_file_is_no_damage_and_its_key_is_named() -> None:
+    """The day is left alone, and the message says what to do."""
+    key, rollup = pack(GROUP, [ONE])
+    footer = read_footer(rollup, len(rollup))
+    store, entry = stored(rollup[: footer.start] + replace(footer, needs_version=2).encode(), key)
+    with (
+        pytest.raises(NewerFormat, match=rf"{key} was written in version 1 .* update it; its day was left alone"),
+        blaming(store, entry),
+    ):
+        read_rollup(store, GROUP, entry)
+
+
+@pytest.mark.parametrize("name", ["rollup-2022-07-01-00000000.tgz", "other.tgz"])
+def test_what_is_named_like_a_rollup_and_has_no_index_is_damaged(name: str) -> None:
+    """Anything else without an index is a tarball by another program."""
+    rollup = pack(GROUP, [ONE])[1]
+    cut_off = rollup[: read_footer(rollup, len(rollup)).data_bytes]
+    with pytest.raises(NoIndex) as seen:
+        read_index(open_packed(*stored(cut_off, name)))
+    assert isinstance(seen.value, LostIndex) == (name != "other.tgz")
+    assert ("it is cut off, or another program made it" in str(seen.value)) == (name != "other.tgz")
+
+
+def test_only_the_chunks_that_are_asked_for_are_read() -> None:
+    """One member, or one hour, of a large rollup costs one request of a part of the index."""
+    logs = [Log(f"2022-07-01-{n // 3600:02}-{n // 60 % 60:02}-{n % 60:02}-{n:016X}", b"") for n in range(0, 86_000, 4)]
+    store, entry = stored(pack(GROUP, logs)[1])
+    index = read_index(PackedFile(store, entry).with_tail(store.objects[entry.key].body[-66_000:]))
+    fetched: list[str] = []
+    store.before = lambda step, key: fetched.append(step)
+    assert [member.suffix for member in index.members_between(logs[4000].suffix, logs[4002].suffix)] == [
+        log.suffix for log in logs[4000:4003]
+    ]
+    assert fetched == ["fetch"]
+    assert [member.suffix for member in index.members()] == [log.suffix for log in logs]

@@ -74,7 +74,7 @@ def test_verify_is_not_done_before_the_content_digest_is_proven() -> None:
     key, body = pack_day({log_key(number * 97): b"log %d" % number for number in range(9)})
     footer = replace(read_footer(body, len(body)), content_digest=bytes(32))
     store = MemoryStore()
-    store.put(key, body[: footer.footer_start] + footer.encode())
+    store.put(key, body[: footer.start] + footer.encode())
     rollup = ListedObject(key, store.objects[key].etag, len(body), 0, archived=False)
     with pytest.raises(DamagedRollup, match="do not have the content digest in the footer"):
         verify(store, TASK.group, rollup, Originals(TASK.group), {})

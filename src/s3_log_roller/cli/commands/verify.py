@@ -90,7 +90,8 @@ def run(args: Namespace) -> int:
 def _praise(where: str, proof: Proof) -> str:
     originals = f", {proof.originals} originals still there are the same" if proof.originals else ""
     if proof.verdict == "no-index":
-        return f"no index  {where}  {proof.members} members can be read{originals}"
+        why = f" ({proof.reason})" if proof.reason else ""
+        return f"no index  {where}  {proof.members} members can be read{originals}{why}"
     return f"ok        {where}  {proof.members} members{originals}"
 
 
