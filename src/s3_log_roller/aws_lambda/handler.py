@@ -1,7 +1,7 @@
 """AWS Lambda: one function in two modes, which the event decides.
 
 A payload of EventBridge Scheduler (`{"prefixes": ["s3://…"], "s3_role": "arn:…", …}`) means producer mode: scan, and
-send a task for each day group. An SQS event means worker mode: run its tasks, and answer which failed. Anything else is
+send tasks for the day groups. An SQS event means worker mode: run its tasks, and answer which failed. Anything else is
 an error.
 
 Every invocation is a bounded step. What does not fit the time left becomes a message of its own, sent before the one

@@ -1,4 +1,4 @@
-"""Producer mode: scan a payload's prefixes and send a task for each day group."""
+"""Producer mode: scan a payload's prefixes and send tasks for the day groups."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "roll": "roll up the logs under some prefixes, here and now; begin with this one",
     "discover": "find the buckets of an account that log, and where their logs go",
     "plan": "say what roll would do, cost and save; change nothing",
-    "producer": "find the days of logs under some prefixes and send a task for each to an SQS queue",
+    "producer": "find the days of logs under some prefixes and send tasks for them to an SQS queue",
     "worker": "process the tasks of an SQS queue",
     "ls": "list rollups, or the logs in them",
     "cat": "print log records, whether rolled up or not",

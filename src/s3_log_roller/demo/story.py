@@ -61,7 +61,7 @@ def tell() -> None:
 
         plan = _plan(stage)
 
-        _headline("Find the days, send a task for each to the queue, then process the tasks")
+        _headline("Find the days, send tasks to the queue, then process the tasks")
         _show_roller(stage, PRODUCER)
         _show_roller(stage, WORKER)
 

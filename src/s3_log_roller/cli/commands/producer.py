@@ -1,4 +1,4 @@
-"""`producer`: scan prefixes and send a task per day group to an SQS queue."""
+"""`producer`: scan prefixes and send tasks for the day groups to an SQS queue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3_log_roller import clock
 from s3_log_roller.cli import options, prefixes
 
 DESCRIPTION: Final = (
-    "Finds every day of access logs under the prefixes, at any depth, and sends a task for each to an SQS queue, where "
+    "Finds every day of access logs under the prefixes, at any depth, and sends tasks for them to an SQS queue, where "
     "workers take it. It reads listings only and changes nothing in the buckets."
 )
 EXAMPLES: Final = """\
