@@ -23,7 +23,7 @@ from typing import Any, Final
 from s3_log_roller.log_output import configure_logging
 
 CLEAN_UP_SECONDS: Final = 20
-"""What interrupted work has to abort its uploads, before its process is killed."""
+"""How long interrupted work has to abort its uploads before its process is killed."""
 CONTEXT: Final = multiprocessing.get_context("spawn")
 
 _PACKAGE: Final = "s3_log_roller"

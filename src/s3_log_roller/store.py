@@ -27,7 +27,7 @@ class ListedObject(NamedTuple):
     mtime: int
     """LastModified, in whole seconds since the epoch."""
     archived: bool
-    """In a storage class that has to be restored before it can be read."""
+    """Whether it is in a storage class from which it must be restored before it can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class DeleteReport:
 
     deleted: int = 0
     markers: int = 0
-    """Of the deleted, those that only got a delete marker: the bucket is versioned."""
+    """How many of the deleted objects only got a delete marker, because the bucket is versioned."""
     failures: list[DeleteFailure] = field(default_factory=list)
 
 

@@ -154,7 +154,7 @@ def _probable_uri(text: str) -> str:
 
 
 def describe_empty(uri: S3Uri) -> str:
-    """What to say of a prefix under which there is no object at all: what may be wrong with it."""
+    """The message about a prefix under which there is no object: what may be wrong with it."""
     text = f"there is no object at all under {uri}"
     for sign in "*?":
         if sign in uri.prefix:

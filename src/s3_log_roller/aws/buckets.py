@@ -25,7 +25,7 @@ class Connection:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
-    """Of the S3-compatible server; SQS and STS have `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL_STS`."""
+    """The URL of an S3-compatible server. SQS and STS have `AWS_ENDPOINT_URL_SQS` and `AWS_ENDPOINT_URL_STS`."""
     allow_cross_region: bool = False
     max_in_flight: int | None = None
     expected_bucket_owner: str | None = None

@@ -58,7 +58,7 @@ class Batch:
 
     @property
     def unacknowledged(self) -> list[str]:
-        """The ids of the messages that the queue has to deliver again."""
+        """The ids of the messages that the queue must deliver again."""
         return [delivery.message_id for delivery in self._deliveries if not delivery.acknowledged]
 
 

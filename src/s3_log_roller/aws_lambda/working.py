@@ -22,7 +22,7 @@ FEW_MEMBERS: Final = 100
 
 
 def work(invocation: Invocation, records: list[dict[str, Any]], pace: Pace) -> dict[str, Any]:
-    """Run the tasks, and answer with the ids of the messages that have to come again."""
+    """Run the tasks, and answer with the ids of the messages that must come again."""
     batch = Batch(records, invocation.queue, lambda: invocation.time_left_s() >= invocation.limit_s / 2)
     worker = Worker(
         batch,

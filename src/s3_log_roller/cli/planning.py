@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_KEEP_DAYS: Final = 365
 DEFAULT_MEMORY_MB: Final = 1_769
-"""Of the deployment in deploy/."""
+"""The memory of the function that deploy/ deploys."""
 
 
 WIDTH: Final = 80

@@ -53,7 +53,7 @@ class Logging:
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """What a bucket that logs are delivered to is set to; None where that could not be asked."""
+    """What a bucket that logs are delivered to is set to; None if that could not be asked."""
 
     policy: Mapping[str, Any] | None = None
     """Empty if it has none."""

@@ -67,7 +67,7 @@ class Day:
     logs: int = 0
     bytes: int = 0
     billed_bytes: int = 0
-    """The same in a storage class with a minimum: each log counts as at least 128 KiB."""
+    """What a storage class with a minimum bills: each log counts as at least 128 KiB."""
     pieces: int = 0
     """GETs to fetch each of them once."""
     archived: int = 0
@@ -92,7 +92,7 @@ class Day:
 
     @property
     def late(self) -> int:
-        """Of these, those of a day that was rolled up before."""
+        """How many of these belong to a day that was rolled up before."""
         return self.to_pack if self.rollups else 0
 
     def count(self, size: int) -> None:
@@ -131,9 +131,9 @@ class Inventory:
     region: str = ""
     """Where the bucket is."""
     days: list[Day] = field(default_factory=list)
-    """Of the window, in key order; those with originals."""
+    """The days of the window that have originals, in key order."""
     settled: list[Day] = field(default_factory=list)
-    """Of the window; those with rollups and no originals left."""
+    """The days of the window that have rollups and no originals left."""
     young: int = 0
     """Logs of days that are too young, today's among them."""
     outside: int = 0

@@ -46,7 +46,7 @@ class Figures:
     rollups: int
     """New ones."""
     rollup_bytes: int
-    """Of the new ones, estimated."""
+    """The estimated bytes of the new rollups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Plan:
     prices: Mapping[str, Prices]
     """By region."""
     money: Money | None
-    """None where there are no prices for one of the regions."""
+    """None if there are no prices for one of the regions."""
     failures: Mapping[str, str]
     """Prefixes that could not be listed, and why."""
 

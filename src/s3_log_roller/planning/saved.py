@@ -1,4 +1,4 @@
-"""A plan in a file, and what changed since: only what was planned is to be done.
+"""A plan in a file, and what changed since: only what was planned may be done.
 
 A day group has changed if its originals (key, ETag, size), its archived originals or its rollups are not those that the
 plan saw. Days that were not in the plan are left as well.

@@ -161,7 +161,7 @@ def _csv_cell(value: str | int | None) -> str:
 
 
 def _decoded_keys(records: Columns) -> list[str]:
-    """Empty where there is no key."""
+    """Empty if there is no key."""
     keys = records.fields["key"]
     together = "".join(keys)
     if "%" in together or "+" in together:

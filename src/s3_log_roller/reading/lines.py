@@ -20,7 +20,7 @@ MAX_LINE_BYTES: Final = 8 << 20
 """A longer line is looked at in pieces of that length."""
 OUT_BYTES: Final = 1 << 18
 FORMAT_BYTES: Final = 1 << 16
-"""Of lines, formatted at a time: more at a time is no quicker."""
+"""Bytes of lines that are formatted at a time. More at a time is not quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Findings:
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Findings) -> None:
-        """Count in what was seen elsewhere."""
+        """Add the findings of another share."""
         self.matched += other.matched
         self.unparsable += other.unparsable
         self.logs += other.logs

@@ -24,7 +24,7 @@ ROLLUPS_AT_A_TIME = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A rollup; the figures of its footer are None where it has no index."""
+    """A rollup; the figures of its footer are None if it has no index."""
 
     where: str
     packed_bytes: int

@@ -50,7 +50,7 @@ Emit = Callable[[Any], None]
 
 
 class Operation(ABC):
-    """What is to be done with shares. Goes to child processes, so it holds settings only."""
+    """An operation on shares. It goes to child processes, so it holds settings only."""
 
     @property
     def inline_batches(self) -> int:

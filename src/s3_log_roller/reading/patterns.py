@@ -16,7 +16,7 @@ from s3_log_roller.errors import UsageError
 
 
 class Syntax(Enum):
-    """How a pattern is to be read."""
+    """The syntax of a pattern."""
 
     BASIC = "-G"
     EXTENDED = "-E"

@@ -122,7 +122,7 @@ def _list_originals(store: ReadStore, group: DayGroup | None) -> Originals:
 
 
 def _read_md5s(store: ReadStore, originals: Originals) -> Mapping[str, bytes]:
-    """The MD5s of originals whose ETags are none: there is no way but to read them."""
+    """The MD5s of originals whose ETags are not MD5s. They must be read for it."""
     md5s = {}
     for original in originals:
         content = md5(usedforsecurity=False)

@@ -29,7 +29,7 @@ class Restored:
     already_there: int = 0
 
     def add(self, other: Restored) -> None:
-        """Count in what was done elsewhere."""
+        """Add what became of other shares."""
         self.logs += other.logs
         self.log_bytes += other.log_bytes
         self.already_there += other.already_there

@@ -31,7 +31,7 @@ class Share:
     root: str
     """What users know the place by: keys are told and restored relative to it."""
     group: DayGroup | None
-    """None where only the file itself may know, if anything does."""
+    """None if only the file itself can tell, or nothing can."""
     selection: Selection
     packed: tuple[Packed, ...] = ()
     loose: tuple[ListedObject, ...] = ()
@@ -53,7 +53,7 @@ class Share:
 
     @property
     def packed_bytes(self) -> int:
-        """About what has to be fetched for it."""
+        """About how many bytes must be fetched for it."""
         return sum(rollup.listed.size for rollup in self.packed) + sum(x.size for x in (*self.loose, *self.through))
 
     @property

@@ -38,7 +38,7 @@ class Target:
 
 
 class TargetUnusable(StorageError):
-    """Nothing can be written to the target any more, so there is no use in going on."""
+    """Nothing can be written to the target any more, so going on is useless."""
 
 
 Outcome = tuple[str, Member, bool | Exception]

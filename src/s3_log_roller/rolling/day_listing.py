@@ -28,7 +28,7 @@ class DayListing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no log at all, in no tier."""
+        """Whether there is no log at all, archived ones included."""
         return not (len(self.originals) or self.archived or self.nested or self.go_on_after)
 
 

@@ -21,7 +21,7 @@ class Figures:
     leftovers: int = 0
     """Originals that were members of earlier rollups already."""
     leftovers_proven: int = 0
-    """Of the leftovers, those whose rollup was read back in this run and holds the same bytes."""
+    """How many of the leftovers are in a rollup that this run read back and that holds the same bytes."""
     deleted: int = 0
     """Originals deleted, leftovers included."""
     delete_markers: int = 0

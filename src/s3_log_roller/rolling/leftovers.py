@@ -29,7 +29,7 @@ class Leftovers:
     index: Index
     originals: Originals
     odd: Originals
-    """Of the originals those whose ETags are not MD5s: what the index says of them proves nothing."""
+    """The originals whose ETags are not MD5s. What the index says of them proves nothing."""
 
     @property
     def rollup(self) -> ListedObject:

@@ -14,12 +14,12 @@ class Meter:
 
     @property
     def logs(self) -> int:
-        """Of all processes."""
+        """The logs of all processes together."""
         return sum(self.cells[0::2])
 
     @property
     def n_bytes(self) -> int:
-        """Of all processes."""
+        """The bytes of all processes together."""
         return sum(self.cells[1::2])
 
 

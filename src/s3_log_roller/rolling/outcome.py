@@ -19,7 +19,7 @@ class RollOutcome:
     rollups: tuple[str, ...] = ()
     """Keys of the rollups written."""
     remaining: int = 0
-    """Originals left for another pass, at least: the task has to run again."""
+    """How many originals at least are left for another pass. The task must run again."""
     nested: frozenset[DayGroup] = field(default=frozenset())
     """Day groups of other target prefixes whose keys lie among this day's, where a scan skips over them."""
 
@@ -29,14 +29,14 @@ class PassOutcome:
     """What one pass over many day groups did."""
 
     outcomes: tuple[RollOutcome, ...]
-    """Of every day group it came to. Those with something remaining have to be run alone."""
+    """The outcome of every day group it came to. A day group with something remaining must run alone."""
     start_after: str | None = None
-    """Where the range has to be gone on with, if the pass did not come to its end."""
+    """Where the range goes on if the pass did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanOutcome:
-    """What a scan found, and where it has to go on if it ended early."""
+    """What a scan found, and where it goes on if it ended early."""
 
     day_groups: int
     requests: int

@@ -15,7 +15,7 @@ from typing import Final
 FIRST_LOGS_PER_S: Final = 500.0
 """Assumed until something was measured: slow on purpose, a first step that is too small costs one more rollup."""
 SHARE: Final = 0.5
-"""Of the time left that a step may be planned to take; the rest is for everything that is slower than measured."""
+"""The share of the time left that a step may be planned to take. The rest is for what is slower than measured."""
 _MIN_MEASURED_LOGS: Final = 200
 """A day group of a few logs tells about latencies, not about the rate."""
 
@@ -49,7 +49,7 @@ class Pace:
 
     @property
     def is_short(self) -> bool:
-        """Whether what is unfinished has to be dropped now."""
+        """Whether the time is so short that unfinished work must be dropped."""
         return self._time_left_s() < self._reserve_s
 
     @contextmanager

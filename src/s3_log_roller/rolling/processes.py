@@ -91,7 +91,7 @@ class _Child:
         self._pid = pid
 
     def is_idle(self) -> bool:
-        """Whether it can be given a task, or would have to be replaced for one."""
+        """Whether it runs no task. It can take one then, or must be replaced if it is broken."""
         if self.current is not None and self.current.done():
             self.is_broken = self.current.exception() is not None
             self.current = None

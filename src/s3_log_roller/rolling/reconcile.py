@@ -203,7 +203,7 @@ class _Reconciler:
                 self._delete(verified)
 
     def _look_for_others(self, rollups: list[ListedObject]) -> None:
-        """A rollup that appeared meanwhile may hold some of the same originals: nothing is to be packed twice."""
+        """Raise `DayChanged` if a rollup appeared meanwhile: it may hold some of the same originals."""
         if list_rollups(self._store, self._group) != rollups:
             raise DayChanged(f"another rollup of {self._group} appeared meanwhile")
 

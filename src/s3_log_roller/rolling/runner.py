@@ -24,7 +24,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Time ran short and the pass was undone: this smaller step has to be run instead."""
+    """Time ran short and the pass was undone. This smaller step must run instead."""
 
     smaller: RollTask
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def no_deadline() -> float:
-    """The time left where there is no deadline."""
+    """The time left if there is no deadline."""
     return math.inf
 
 

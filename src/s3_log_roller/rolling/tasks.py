@@ -31,7 +31,7 @@ class ScanTask:
     role: Role | None = None
     start_after: str = ""
     owner: str | None = None
-    """The account that the bucket has to belong to."""
+    """The account that the bucket must belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class RollTask:
     max_members: int | None = None
     """Take on no more originals than this at a time (a step that ran out of time sends itself smaller)."""
     owner: str | None = None
-    """The account that the bucket has to belong to."""
+    """The account that the bucket must belong to."""
 
     def __str__(self) -> str:
         return str(self.group)
@@ -71,7 +71,7 @@ class RangeTask:
     end: str = ""
     """The last key of the range; empty where it ends with the prefix."""
     owner: str | None = None
-    """The account that the bucket has to belong to."""
+    """The account that the bucket must belong to."""
 
     def __str__(self) -> str:
         start = f" behind {self.start_after!r}" if self.start_after else ""

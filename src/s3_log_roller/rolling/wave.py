@@ -36,7 +36,7 @@ MAX_ROLLUPS: Final = 4
 
 
 class NotForAPass(StorageError):
-    """Nothing is wrong with the day group, but it has to go alone."""
+    """Nothing is wrong with the day group, but it must run alone."""
 
 
 @dataclass(slots=True)

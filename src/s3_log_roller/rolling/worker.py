@@ -156,7 +156,7 @@ class Worker:
             del self._running[future]
 
     def _settle(self, delivery: Delivery, task: WorkTask, result: Result) -> None:
-        """Account for a task that ran, send what has to follow, and only then acknowledge."""
+        """Count what a task did, send what must follow, and only then acknowledge it."""
         match result:
             case Failed():
                 self._fail(str(task), result)
@@ -182,7 +182,7 @@ class Worker:
             log_outcome(outcome)
 
     def _send_on(self, follow_ups: list[Task], delivery: Delivery, task: WorkTask) -> None:
-        """Send what has to follow a task, and only then acknowledge it."""
+        """Send what must follow a task, and only then acknowledge it."""
         try:
             self._queue.send(follow_ups)
             delivery.acknowledge()
@@ -216,7 +216,7 @@ def _rest_of_day(task: WorkTask, outcome: RollOutcome) -> list[Task]:
 
 
 def _rest_of_pass(task: WorkTask, result: PassOutcome) -> list[Task]:
-    """The day groups that have to be reconciled alone, and where the range goes on."""
+    """The tasks for day groups that must be reconciled alone, and for the rest of the range."""
     tasks: list[Task] = [task.for_group(outcome.group) for outcome in result.outcomes if outcome.remaining]
     if result.start_after is not None and isinstance(task, RangeTask):
         tasks.append(replace(task, start_after=result.start_after))

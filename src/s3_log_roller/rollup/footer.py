@@ -14,7 +14,7 @@ from s3_log_roller.rollup.damage import damaged
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, RECORD_BYTES
 
 VERSION: Final = 1
-"""Of the format: what this program writes, and the newest it can read."""
+"""The version of the format that this program writes, and the newest that it can read."""
 CREATED_BY: Final = f"s3-log-roller {__version__}"
 BLOCK_BYTES: Final = 1 << 20
 """Tar bytes of a block; the last one holds the end of the archive, too."""

@@ -37,7 +37,7 @@ class Original(NamedTuple):
     md5: bytes | None
     """The ETag's 16 bytes; None if it does not look like an MD5. With SSE-KMS it looks like one, but is not."""
     second: int
-    """Of the day, from the key."""
+    """The second of the day, from the key."""
     unique: int
     """The unique string as a number."""
 

@@ -37,7 +37,7 @@ class RollupWriter:
         self._tar_crc32 = 0
         self._block = bytearray()
         self._room = 0
-        """What a whole entry may take up; 0 where a block or an entry has to be begun or ended first."""
+        """How many bytes a whole entry may take; 0 if a block or an entry must begin or end first."""
         self._first_header = _NO_HEADER
         self._first_ordinal = 0
         self._first_suffix = ""

@@ -44,7 +44,7 @@ def delete(calls: Calls, objects: Iterable[tuple[str, str]]) -> DeleteReport:
 
 
 class _Deleting:
-    """One delete: what is to be deleted, what is under way, and what was answered."""
+    """One delete: the keys that are waiting, the requests under way, and the answers."""
 
     def __init__(self, calls: Calls, objects: Iterable[tuple[str, str]]) -> None:
         self._calls = calls
@@ -203,7 +203,7 @@ class _Batch:
         return None
 
     def read_single(self) -> DeleteAnswer | None:
-        """The answer for the one key; None where the call failed for a reason that is not the object's."""
+        """The answer for the one key; None if the call failed for a reason that is not the object's."""
         request = self.request
         marker = request.header("x-amz-delete-marker") == "true"
         return parse_single_delete(request.key, request.status, request.answer, marker=marker)

@@ -14,7 +14,7 @@ from s3_log_roller.errors import StorageError
 def publish_all(
     calls: Calls, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
 ) -> dict[str, str | StorageError]:
-    """See `Store.publish_all`. Rounds of a look and one attempt each, until none is to be tried again."""
+    """See `Store.publish_all`. Takes rounds of a look and one attempt each, until nothing is left to try again."""
     pending = {key: _put(calls, key, body) for key, body in objects.items()}
     answers: dict[str, str | StorageError] = {}
     try:

@@ -117,7 +117,7 @@ class Transport:
                 self.step()
 
     def wait_out(self, requests: Iterable[Request]) -> None:
-        """Wait as long as requests that were put off have to; they can then be run again."""
+        """Wait until the requests that were put off can be run again."""
         delays = []
         for request in requests:
             delays.append(self.backoff_s(request.fruitless))

@@ -55,7 +55,7 @@ class DeleteAnswer(NamedTuple):
 
     deleted: set[str]
     markers: int
-    """Of the deleted, those that only got a delete marker."""
+    """How many of the deleted objects only got a delete marker."""
     failures: list[DeleteFailure]
     put_off: dict[str, str]
     """The reasons by the keys that are worth another attempt."""
@@ -91,7 +91,7 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
 
 
 def parse_single_delete(key: str, status: int, body: bytes, *, marker: bool) -> DeleteAnswer | None:
-    """The answer to a DeleteObject of that key; None where the call failed for a reason that is not the object's."""
+    """The answer to a DeleteObject of that key; None if the call failed for a reason that is not the object's."""
     if 200 <= status < 300 or (status == 404 and parse_fields(body).get("Code") != "NoSuchBucket"):
         return DeleteAnswer({key}, int(marker), [], {})
     if status not in (409, 412):

@@ -8,8 +8,8 @@ from typing import Final
 from s3_log_roller.cli import options
 
 DESCRIPTION: Final = (
-    "Takes tasks from an SQS queue and rolls up the day groups that they name. Ends when the queue is empty. Any number "
-    "of workers can share a queue."
+    "Takes tasks from an SQS queue and rolls up the day groups that they name. Ends when the queue is empty. Any "
+    "number of workers can share a queue."
 )
 EXAMPLES: Final = """\
 examples:
