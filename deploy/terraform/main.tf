@@ -22,6 +22,7 @@ locals {
     ROLLUP_ALLOW_CROSS_REGION    = tostring(var.allow_cross_region)
     ROLLUP_LEVEL                 = tostring(var.level)
     ROLLUP_MAX_IN_FLIGHT         = try(tostring(var.max_in_flight), null)
+    ROLLUP_MAX_AGE_DAYS          = try(tostring(var.max_age_days), null)
     ROLLUP_MIN_AGE_DAYS          = tostring(var.min_age_days)
     ROLLUP_LOG_LEVEL             = var.log_level
   }
@@ -173,6 +174,12 @@ resource "aws_scheduler_schedule_group" "payload" {
   tags = var.tags
 }
 
+# While originals are kept, a scan finds every day that ever was, and each takes some requests just to see that nothing
+# is left to do. So a schedule looks at the last two weeks only; the first run, by hand, has no such bound.
+locals {
+  max_age_days = { for name, one in var.schedules : name => one.max_age_days != null ? one.max_age_days : var.delete ? 0 : 14 }
+}
+
 resource "aws_scheduler_schedule" "payload" {
   #checkov:skip=CKV_AWS_297:The payload holds prefixes and a role's name, no secrets.
   for_each = var.schedules
@@ -191,9 +198,9 @@ resource "aws_scheduler_schedule" "payload" {
   target {
     arn      = aws_lambda_function.roller.arn
     role_arn = local.scheduler_role_arn
-    input = jsonencode(merge({ schedule = each.key }, {
+    input = jsonencode(merge({ schedule = each.key }, { for field, days in { max_age_days = local.max_age_days[each.key] } : field => days if days > 0 }, {
       for field, value in each.value : field => value
-      if value != null && !contains(["expression", "timezone", "enabled", "alarm_after_days", "alarm_on_nothing_found"], field)
+      if value != null && !contains(["max_age_days", "expression", "timezone", "enabled", "alarm_after_days", "alarm_on_nothing_found"], field)
     }))
 
     retry_policy {

@@ -42,7 +42,7 @@ variable "runtime" {
 }
 
 variable "schedules" {
-  description = "What to roll up and when, by a name of your choice. `expression` is EventBridge Scheduler's (in UTC, or in `timezone`). `alarm_after_days` is how long it may be silent before an alarm rings (null: told from the expression, 0: never); `alarm_on_nothing_found` is whether an alarm rings after a run that found no logs. The rest is the payload: `prefixes` (s3://bucket/prefix, any depth), `s3_role` and `external_id` for buckets of other accounts, `expected_bucket_owner` (12 digits), `min_age_days`, `since` and `until` (YYYY-MM-DD)."
+  description = "What to roll up and when, by a name of your choice. `expression` is EventBridge Scheduler's (in UTC, or in `timezone`). `alarm_after_days` is how long it may be silent before an alarm rings (null: told from the expression, 0: never); `alarm_on_nothing_found` is whether an alarm rings after a run that found no logs. The rest is the payload: `prefixes` (s3://bucket/prefix, any depth), `s3_role` and `external_id` for buckets of other accounts, `expected_bucket_owner` (12 digits), `min_age_days`, `max_age_days` (0: days of any age; null: 14 without `delete`, any with it), `since` and `until` (YYYY-MM-DD)."
   type = map(object({
     expression             = optional(string, "cron(0 6 * * ? *)")
     timezone               = optional(string, "UTC")
@@ -54,6 +54,7 @@ variable "schedules" {
     external_id            = optional(string)
     expected_bucket_owner  = optional(string)
     min_age_days           = optional(number)
+    max_age_days           = optional(number)
     since                  = optional(string)
     until                  = optional(string)
   }))
@@ -95,6 +96,10 @@ variable "schedules" {
     error_message = "min_age_days must be a whole number, 1 or more: today is never touched."
   }
   validation {
+    condition     = alltrue([for one in var.schedules : one.max_age_days == null || try(one.max_age_days >= 0 && floor(one.max_age_days) == one.max_age_days, false)])
+    error_message = "max_age_days must be a whole number: 1 or more, or 0 for days of any age."
+  }
+  validation {
     condition     = alltrue(flatten([for one in var.schedules : [for day in [one.since, one.until] : day == null || can(formatdate("YYYY", "${day}T00:00:00Z"))]]))
     error_message = "since and until must be days, YYYY-MM-DD."
   }
@@ -130,6 +135,17 @@ variable "min_age_days" {
   validation {
     condition     = var.min_age_days >= 1 && floor(var.min_age_days) == var.min_age_days
     error_message = "min_age_days must be a whole number, 1 or more: today is never touched."
+  }
+}
+
+variable "max_age_days" {
+  description = "Leave days alone that are more than so many days old, also in payloads that do not say so. null: days of any age."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.max_age_days == null || try(var.max_age_days >= 1 && floor(var.max_age_days) == var.max_age_days, false)
+    error_message = "max_age_days must be a whole number, 1 or more."
   }
 }
 
@@ -267,9 +283,9 @@ variable "alarm_topic_arn" {
 }
 
 variable "max_unrolled_age_days" {
-  description = "An alarm rings when logs older than so many days were in no rollup, two days in a row. S3 delivers some logs days late."
+  description = "An alarm rings when logs older than so many days were in no rollup, two days in a row. S3 delivers some logs up to 9 days late."
   type        = number
-  default     = 14
+  default     = 10
 
   validation {
     condition     = var.max_unrolled_age_days >= 1

@@ -160,6 +160,7 @@ run "a_schedule_sends_its_payload_and_nothing_else" {
   assert {
     condition = jsondecode(output.payloads.shop) == {
       schedule     = "shop"
+      max_age_days = 14
       prefixes     = ["s3://shop-logs/"]
       s3_role      = "arn:aws:iam::222222222222:role/access"
       external_id  = "secret"
@@ -168,8 +169,37 @@ run "a_schedule_sends_its_payload_and_nothing_else" {
     error_message = "The payload is what the entry says."
   }
   assert {
-    condition     = jsondecode(output.payloads.own) == { schedule = "own", prefixes = ["s3://my-logs/example.com/", "s3://my-logs/a*b/"] }
+    condition     = jsondecode(output.payloads.own) == { schedule = "own", max_age_days = 14, prefixes = ["s3://my-logs/example.com/", "s3://my-logs/a*b/"] }
     error_message = "What is not given is left out."
+  }
+}
+
+run "old_days_are_left_alone_while_originals_are_kept" {
+  variables {
+    max_age_days = 100
+    schedules = {
+      own  = { prefixes = ["s3://my-logs/"] }
+      all  = { prefixes = ["s3://my-logs/"], max_age_days = 0 }
+      week = { prefixes = ["s3://my-logs/"], max_age_days = 7 }
+    }
+  }
+  assert {
+    condition     = { for name, payload in output.payloads : name => lookup(jsondecode(payload), "max_age_days", 0) } == { own = 14, all = 0, week = 7 }
+    error_message = "Two weeks, unless the schedule says otherwise."
+  }
+  assert {
+    condition     = aws_lambda_function.roller.environment[0].variables.ROLLUP_MAX_AGE_DAYS == "100"
+    error_message = "The function's own default is another matter."
+  }
+}
+
+run "days_of_any_age_are_rolled_up_while_deleting" {
+  variables {
+    delete = true
+  }
+  assert {
+    condition     = alltrue([for payload in output.payloads : !strcontains(payload, "max_age_days")])
+    error_message = "Days that are done are gone from the listing."
   }
 }
 

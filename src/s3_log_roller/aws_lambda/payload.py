@@ -15,7 +15,7 @@ from s3_log_roller.rolling.window import Window, parse_day
 from s3_log_roller.uris import Role, S3Uri, check_account, merge_prefixes
 
 _STRINGS: Final = ("s3_role", "external_id", "expected_bucket_owner", "since", "until", "schedule")
-_PAYLOAD: Final = frozenset({"prefixes", "min_age_days", *_STRINGS})
+_PAYLOAD: Final = frozenset({"prefixes", "min_age_days", "max_age_days", *_STRINGS})
 _SCHEDULE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -41,13 +41,15 @@ def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -
             raise UsageError(f"the payload's {name!r} must be a string")
     if "external_id" in fields and "s3_role" not in fields:
         raise UsageError("the payload's 'external_id' needs an 's3_role'")
-    min_age_days = fields.get("min_age_days", settings.min_age_days)
-    if type(min_age_days) is not int or min_age_days < 1:
-        raise UsageError("the payload's 'min_age_days' must be a whole number, 1 or more")
+    min_age_days, max_age_days = settings.min_age_days, settings.max_age_days
+    if "min_age_days" in fields:
+        min_age_days = _days(fields, "min_age_days")
+    if "max_age_days" in fields:
+        max_age_days = _days(fields, "max_age_days")
     since, until = _parse_day(fields, "since"), _parse_day(fields, "until")
     uris = merge_prefixes([S3Uri.parse(text) for text in prefixes])
     role = Role.parse(fields["s3_role"], fields.get("external_id")) if "s3_role" in fields else None
-    window = Window.of_days(today, min_age_days=min_age_days, since=since, until=until)
+    window = Window.of_days(today, min_age_days=min_age_days, max_age_days=max_age_days, since=since, until=until)
     settings.check_role(role)
     schedule = fields.get("schedule")
     if schedule is not None and not _SCHEDULE.fullmatch(schedule):
@@ -61,6 +63,13 @@ def _parse_day(fields: Mapping[str, Any], name: str) -> date | None:
         return parse_day(fields[name]) if name in fields else None
     except UsageError as error:
         raise UsageError(f"the payload's {name!r}: {error}") from error
+
+
+def _days(fields: Mapping[str, Any], name: str) -> int:
+    days = fields[name]
+    if type(days) is not int or days < 1:
+        raise UsageError(f"the payload's {name!r} must be a whole number, 1 or more")
+    return days
 
 
 def _known() -> str:

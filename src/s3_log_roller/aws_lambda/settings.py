@@ -34,6 +34,8 @@ class Settings:
     role of that name in every account. Working without a role is always allowed."""
     min_age_days: int = 1
     """Leave this many days alone, counted back from today and with today, unless the payload says otherwise."""
+    max_age_days: int | None = None
+    """Leave days alone that are more than this many days old, unless the payload says otherwise."""
     expected_bucket_owner: str | None = None
     """The account, by its 12 digits, that buckets have to belong to unless the payload names another."""
     level: int = DEFAULT_LEVEL
@@ -112,6 +114,7 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "delete": _boolean,
     "allowed_roles": _roles,
     "min_age_days": _number(1, 36_500),
+    "max_age_days": _number(1, 36_500),
     "expected_bucket_owner": check_account,
     "level": _number(1, MAX_LEVEL),
     "max_in_flight": _number(1, MAX_IN_FLIGHT),

@@ -19,6 +19,7 @@ OPTIONS: Final = (
     "external_id",
     "queue_name",
     "min_age_days",
+    "max_age_days",
     "level",
     "processes",
     "log_format",

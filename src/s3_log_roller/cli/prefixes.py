@@ -72,6 +72,12 @@ def add_prefix_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="leave the last N days alone, today among them (UTC; default 1: roll up yesterday and earlier days)",
     )
+    group.add_argument(
+        "--max-age-days",
+        type=at_least(1),
+        metavar="N",
+        help="leave days alone that are more than N days old, for daily runs that keep originals (default: none)",
+    )
     group.add_argument("--since", type=day, metavar="YYYY-MM-DD", help="first day to roll up")
     group.add_argument("--until", type=day, metavar="YYYY-MM-DD", help="last day to roll up")
 
@@ -101,7 +107,13 @@ def bucket_regions(places: Iterable[Place]) -> dict[str, str]:
 
 def scans_from(args: Namespace, places: Iterable[Place], today: date) -> list[list[ScanTask]]:
     """The scan tasks for the places, those with the same role together. Raises `UsageError`."""
-    window = Window.of_days(today, min_age_days=args.min_age_days, since=args.since, until=args.until)
+    window = Window.of_days(
+        today,
+        min_age_days=args.min_age_days,
+        max_age_days=args.max_age_days,
+        since=args.since,
+        until=args.until,
+    )
     excluded = _excluded_from(args)
     return [
         [

@@ -43,18 +43,23 @@ class Window:
         return next((prefix for prefix in self.exclude if logs_prefix.startswith(prefix)), None)
 
     @classmethod
-    def of_days(cls, today: date, *, min_age_days: int, since: date | None, until: date | None) -> Window:
+    def of_days(
+        cls, today: date, *, min_age_days: int, since: date | None, until: date | None, max_age_days: int | None = None
+    ) -> Window:
         """From `since` to `until`, both included, without the last `min_age_days` days, today among them.
 
-        Raises `UsageError` if there is no such day.
+        Days that are more than `max_age_days` old are left alone, too. Raises `UsageError` if no day is left.
         """
+        if max_age_days is not None:
+            oldest = today - timedelta(days=max_age_days)
+            since = oldest if since is None else max(since, oldest)
         cutoff = today - timedelta(days=min_age_days - 1)
         if until is not None:
             cutoff = min(cutoff, until + timedelta(days=1))
         if since is not None and since >= cutoff:
             last = cutoff - timedelta(days=1)
             raise UsageError(
-                f"no day to roll up: --since is {since}, the last day allowed is {last} (today is {today})"
+                f"no day to roll up: the first asked for is {since}, the last day allowed is {last} (today is {today})"
             )
         return cls(cutoff, since)
 

@@ -348,6 +348,21 @@ class TestPayload:
         (scan,) = parse_payload(payload | {"until": "2022-07-31", "s3_role": None}, SETTINGS, TODAY).scans
         assert scan == ScanTask("b-1", "a", Window(date(2022, 7, 8), date(2022, 7, 1)))
 
+    def test_old_days_are_left_alone_if_asked(self) -> None:
+        """`max_age_days` counts back from today; a later `since` goes before; ROLLUP_MAX_AGE_DAYS is the default."""
+        payload = {"prefixes": ["s3://b-1/"], "max_age_days": 3}
+
+        def since(payload: dict[str, Any], settings: Settings = SETTINGS) -> date | None:
+            (scan,) = parse_payload(payload, settings, TODAY).scans
+            return scan.window.since
+
+        assert since(payload) == date(2022, 7, 7)
+        assert since(payload | {"since": "2022-07-08"}) == date(2022, 7, 8)
+        assert since(payload | {"since": "2022-07-01"}) == date(2022, 7, 7)
+        assert since({"prefixes": ["s3://b-1/"]}) is None
+        assert since({"prefixes": ["s3://b-1/"]}, Settings("q", max_age_days=5)) == date(2022, 7, 5)
+        assert since(payload, Settings("q", max_age_days=5)) == date(2022, 7, 7)
+
     def test_the_expected_owner_reaches_every_request_for_the_bucket(self) -> None:
         """Scan and roll both ask S3 to refuse a bucket that somebody else registered anew."""
         store = MemoryStore("logs")
@@ -373,9 +388,11 @@ class TestPayload:
             ({"prefixes": ["b-1"]}, "b-1"),
             ({"min_age_days": 0}, "min_age_days"),
             ({"min_age_days": True}, "min_age_days"),
+            ({"max_age_days": 0}, "max_age_days"),
+            ({"max_age_days": 1, "min_age_days": 2}, "no day to roll up"),
             ({"since": "yesterday"}, "since"),
             ({"until": 20220701}, "until"),
-            ({"since": "2022-07-20"}, "since"),
+            ({"since": "2022-07-20"}, "no day to roll up: the first asked for is 2022-07-20"),
             ({"s3_role": "admin"}, "admin"),
             ({"external_id": "x1"}, "s3_role"),
             ({"delete": True}, "delete"),

@@ -28,6 +28,7 @@ def test_every_variable_is_read() -> None:
         "ROLLUP_DELETE": "TRUE",
         "ROLLUP_ALLOWED_ROLES": f"{ROLE}, arn:aws:sts::123456789012:role/other",
         "ROLLUP_MIN_AGE_DAYS": "3",
+        "ROLLUP_MAX_AGE_DAYS": "14",
         "ROLLUP_EXPECTED_BUCKET_OWNER": "111111111111",
         "ROLLUP_LEVEL": "6",
         "ROLLUP_MAX_IN_FLIGHT": "64",
@@ -36,7 +37,7 @@ def test_every_variable_is_read() -> None:
     }
     roles = frozenset({ROLE, "arn:aws:iam::123456789012:role/other"})
     settings = Settings.from_environment(environment)
-    assert settings == Settings("q", True, roles, 3, "111111111111", 6, 64, True, "DEBUG")
+    assert settings == Settings("q", True, roles, 3, 14, "111111111111", 6, 64, True, "DEBUG")
     settings.check_role(Role(ROLE, "any external id"))
 
 
@@ -53,6 +54,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("ROLLUP_ALLOWED_ROLES", "admin"),
         ("ROLLUP_MIN_AGE_DAYS", "0"),
         ("ROLLUP_EXPECTED_BUCKET_OWNER", "me"),
+        ("ROLLUP_MAX_AGE_DAYS", "0"),
         ("ROLLUP_LEVEL", "13"),
         ("ROLLUP_LEVEL", "nine"),
         ("ROLLUP_MAX_IN_FLIGHT", "-1"),

@@ -44,6 +44,9 @@ def write(folder: Path, text: str) -> Path:
         ("--until 2099-01-01", Window(TODAY)),
         ("--since 2022-06-01 --until 2022-06-01", Window(date(2022, 6, 2), date(2022, 6, 1))),
         ("--min-age-days 2 --until 2022-07-02", Window(date(2022, 7, 2))),
+        ("--max-age-days 3", Window(TODAY, date(2022, 6, 30))),
+        ("--max-age-days 3 --since 2022-07-01", Window(TODAY, date(2022, 7, 1))),
+        ("--max-age-days 3 --since 2020-01-01", Window(TODAY, date(2022, 6, 30))),
     ],
 )
 def test_the_days_asked_for(arguments: str, window: Window) -> None:
