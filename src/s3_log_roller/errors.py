@@ -27,6 +27,10 @@ class CredentialsError(RollerError):
     """Credentials are missing or have expired, or the role cannot be assumed."""
 
 
+class NoCredentials(CredentialsError):
+    """There are no credentials at all, so nothing else can succeed either."""
+
+
 class WrongRegion(RollerError):
     """The bucket is not in the worker's region."""
 
@@ -37,6 +41,10 @@ class StorageError(RollerError):
     def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+class Unreachable(StorageError):
+    """Nobody answers at the endpoint, so no other bucket there can be reached either."""
 
 
 class DayChanged(StorageError):

@@ -20,6 +20,8 @@ FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
 
 SENTENCE: Final = "sentence"
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
+_ANSWERS: Final = "s3_log_roller.aws.s3.failures"
+"""Tells S3's request ids. They cost a person's attention and a program nothing, so JSON always has them."""
 _NOISY: Final = ("boto3", "botocore", "urllib3", "concurrent")
 """Libraries that are not heard: their warnings repeat with a traceback what the program says in one line, and their
 debug lines hold signatures."""
@@ -93,6 +95,8 @@ def configure_logging(log_format: LogFormat = "text", level: int = logging.INFO)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("s3_log_roller").setLevel(level)
+    if log_format == "json":
+        logging.getLogger(_ANSWERS).setLevel(logging.DEBUG)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

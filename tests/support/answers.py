@@ -13,7 +13,7 @@ from bench.s3_server import S3Server, serving
 from tests.support.odd_api import OddApi, Quirk
 
 from s3_log_roller.aws.s3 import S3Bucket
-from s3_log_roller.aws.s3.signing import Credentials, Signer
+from s3_log_roller.aws.s3.signing import OWNER_HEADER, Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.demo.servers import REGION
@@ -35,7 +35,7 @@ class Intruder:
 
 @contextmanager
 def a_bucket(
-    max_attempts: int = 3, max_in_flight: int = 8, quirk: Quirk | None = None, **changes: Any
+    max_attempts: int = 3, max_in_flight: int = 8, quirk: Quirk | None = None, owner: str = "", **changes: Any
 ) -> Iterator[tuple[S3Bucket, Bucket, Intruder]]:
     """The client, the bucket as the server holds it, and what stands between them."""
     intruder = Intruder()
@@ -43,14 +43,15 @@ def a_bucket(
         if quirk is not None:
             server.api = OddApi(quirk)
         stored = server.api.buckets["bucket"] = Bucket()
-        with closing(_client(server, max_attempts, max_in_flight, changes)) as client:
+        with closing(_client(server, max_attempts, max_in_flight, owner, changes)) as client:
             yield client, stored, intruder
         while server.connections:
             time.sleep(0.001)
 
 
-def _client(server: S3Server, max_attempts: int, max_in_flight: int, changes: dict[str, Any]) -> S3Bucket:
-    signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None))
+def _client(server: S3Server, max_attempts: int, max_in_flight: int, owner: str, changes: dict[str, Any]) -> S3Bucket:
+    always = ((OWNER_HEADER, owner),) if owner else ()
+    signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None), always=always)
     wire = Wire(server.url, read_timeout_s=5, max_attempts=max_attempts)
     return S3Bucket("bucket", "/bucket/", Transport(wire, signer, max_in_flight, jitter=lambda: 0.01), **changes)
 

@@ -157,6 +157,18 @@ RESTORED = (
 )
 
 
+def owned_by(account: bytes) -> Quirk:
+    """The bucket belongs to that account, and requests that expect another one are refused."""
+
+    def quirk(call: Call, answer: Answer) -> bytes:
+        expected = call.header(b"x-amz-expected-bucket-owner")
+        if expected not in (b"", account):
+            return refuse(b"403 Forbidden", b"AccessDenied", b"Access Denied")
+        return answer(call)
+
+    return quirk
+
+
 def no_conditional_writes(call: Call, answer: Answer) -> bytes:
     """`If-None-Match` is refused."""
     if call.header(b"if-none-match"):

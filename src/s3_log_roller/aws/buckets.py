@@ -30,6 +30,10 @@ class Connection:
     max_in_flight: int | None = None
     expected_bucket_owner: str | None = None
     """The account that buckets have to belong to, if their tasks name no other."""
+    timeout_s: float | None = None
+    """After which a server that does not answer is given up; None for the default."""
+    etags_are_md5: bool = True
+    """Whether ETags that look like MD5s are believed to be some."""
     bucket_regions: Mapping[str, str] = field(default_factory=dict)
     """The regions of buckets that are known to be in another one than `region`, and may be worked on there."""
 
@@ -81,6 +85,8 @@ class Buckets:
             endpoint_url=self._connection.endpoint_url,
             max_in_flight=self._connection.max_in_flight,
             expected_bucket_owner=owner,
+            timeout_s=self._connection.timeout_s,
+            etags_are_md5=self._connection.etags_are_md5,
         )
 
     def _close_idle(self, keep: int) -> None:

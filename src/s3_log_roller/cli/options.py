@@ -101,6 +101,17 @@ def add_connection_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"most S3 requests at a time, all processes together (default 256 per process; up to {MAX_IN_FLIGHT})",
     )
+    group.add_argument(
+        "--timeout",
+        type=at_least(1, 3600),
+        metavar="SECONDS",
+        help="give up on a server that does not answer for so long (default 50)",
+    )
+    group.add_argument(
+        "--etags-not-md5",
+        action="store_true",
+        help="the server's ETags may look like MD5s and be none: hold logs to the MD5 of what was downloaded",
+    )
 
 
 def add_output_arguments(parser: ArgumentParser) -> None:
@@ -136,6 +147,8 @@ def connection_from(args: Namespace) -> Connection:
         args.allow_cross_region,
         args.max_in_flight,
         args.expected_bucket_owner,
+        args.timeout,
+        etags_are_md5=not args.etags_not_md5,
     )
 
 

@@ -15,7 +15,7 @@ from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.aws.sessions import Sessions
 from s3_log_roller.cli.output import print_result, wrapped
 from s3_log_roller.cli.progress import ProgressLine, show_progress
-from s3_log_roller.errors import RollerError
+from s3_log_roller.errors import NoCredentials, RollerError, Unreachable
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.producer import find_tasks
@@ -45,6 +45,8 @@ def find_all_tasks(scans: Iterable[Sequence[ScanTask]], buckets: Buckets, summar
     """Find the tasks for scans of several roles. A prefix that cannot be scanned is told of, and the others go on."""
 
     def scan_failed(what: str, error: RollerError) -> None:
+        if isinstance(error, (NoCredentials, Unreachable)) and not summary.prefixes_scanned:
+            raise error  # the others would all fail in the same way, after the same time
         sentence = f"{what} could not be scanned: {error}"
         logger.error("scan_failed", extra={"prefix": what, "why": str(error), "sentence": sentence})
         summary.scan_failed(what, error)

@@ -12,7 +12,6 @@ from s3_log_roller.aws.s3.failures import failure
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.transport import Transport
 
-_AWS_HOST: Final = re.compile(r"([a-z0-9._-]+\.)?s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
@@ -47,11 +46,6 @@ class Calls:
         if request.fault or request.status >= 300:
             raise failure(self.bucket, request)
         return request
-
-
-def is_aws_host(host: str) -> bool:
-    """Whether S3 itself answers under that name, not one of the servers like it."""
-    return _AWS_HOST.fullmatch(host) is not None
 
 
 def content_md5(body: bytes) -> str:

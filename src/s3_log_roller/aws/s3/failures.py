@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.xml import parse_fields
 from s3_log_roller.errors import (
@@ -14,8 +16,10 @@ from s3_log_roller.errors import (
     WrongRegion,
 )
 
+logger = logging.getLogger(__name__)
+
 _CREDENTIAL_CODES = {
-    "ExpiredToken": "they have expired: renew them and run again",
+    "ExpiredToken": "they have expired: renew them, then run again",
     "InvalidToken": "the session token is not valid: renew the credentials and run again",
     "InvalidAccessKeyId": "the access key does not exist here: check the profile and the endpoint",
     "SignatureDoesNotMatch": "the secret key does not fit the access key",
@@ -26,6 +30,7 @@ _CREDENTIAL_CODES = {
 def failure(bucket: str, request: Request) -> RollerError:
     """The error of a request that is done without success."""
     what = f"{request.operation} on s3://{bucket}/{request.key}"
+    _tell(bucket, request)
     if request.fault:
         tried = f"after {request.attempts} attempts" if request.attempts > 1 else "at once"
         return StorageError(f"{what} failed {tried}: {request.fault}{_network_hint(request)}", code="Network")
@@ -55,13 +60,36 @@ def failure(bucket: str, request: Request) -> RollerError:
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed") and "Region" in fields:
         return WrongRegion(f"{what}: the bucket is in {fields['Region']}")
     if code in ("AccessDenied", "AllAccessDisabled") or request.status == 403:
+        owner = request.expected_owner
+        or_else = f", or the bucket is not of the account {owner}, as --expected-bucket-owner says" if owner else ""
         return StorageError(
-            f"{what} was refused ({code}: {message}): the credentials need {request.operation} there", code=code
+            f"{what} was refused ({code}: {message}): the credentials need {request.operation} there{or_else}",
+            code=code,
         )
+    if request.status in (301, 302, 307, 308):
+        where = fields.get("Endpoint") or "another server"
+        return StorageError(f"{what} failed: it was sent on to {where}, which is not S3's and not followed", code=code)
     if request.attempts > 1:
         tried = f"{what} failed after {request.attempts} attempts"
         return StorageError(f"{tried}: {code}: {message}".rstrip(": ") + _network_hint(request), code=code)
     return StorageError(f"{what} failed: {code}: {message}".rstrip(": "), code=code)
+
+
+def _tell(bucket: str, request: Request) -> None:
+    """Log what AWS's support asks for. It is shown with --verbose and in JSON logs."""
+    if request.status in (0, 404, 412) or not logger.isEnabledFor(logging.DEBUG):
+        return
+    fields = parse_fields(request.answer)
+    details = {
+        "operation": request.operation,
+        "bucket": bucket,
+        "key": request.key,
+        "status": request.status,
+        "code": fields.get("Code", ""),
+        "request_id": fields.get("RequestId") or request.header("x-amz-request-id") or "",
+        "host_id": fields.get("HostId") or request.header("x-amz-id-2") or "",
+    }
+    logger.debug("refused_by_s3", extra=details)
 
 
 def single_failure(bucket: str, request: Request) -> StorageError:

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3_log_roller import __version__
 from s3_log_roller.aws.s3.bucket import S3Bucket
-from s3_log_roller.aws.s3.calls import is_aws_host
-from s3_log_roller.aws.s3.signing import Credentials, Signer
+from s3_log_roller.aws.s3.redirects import is_aws_host
+from s3_log_roller.aws.s3.signing import OWNER_HEADER, Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
-from s3_log_roller.errors import CredentialsError, RollerError, StorageError, WrongRegion
+from s3_log_roller.errors import CredentialsError, NoCredentials, RollerError, StorageError, Unreachable, WrongRegion
 
-OWNER_HEADER: Final = "x-amz-expected-bucket-owner"
 DEFAULT_MAX_IN_FLIGHT: Final = 256
-CONNECT_TIMEOUT_S: Final = 10
-READ_TIMEOUT_S: Final = 30
+DEFAULT_TIMEOUT_S: Final = 50.0
+"""A server that does not answer is given up after so long, all attempts together."""
+MAX_CONNECT_TIMEOUT_S: Final = 10.0
+_ATTEMPT_SHARE: Final = 0.4
+"""Of that time, what one attempt waits: there are two, and some time between them."""
+_OPENING_ATTEMPTS: Final = 4
+_OPENING_SHARE: Final = 0.2
+"""The same for opening a bucket, where boto3 makes the attempts."""
 DEFAULT_MAX_ATTEMPTS: Final = 8
 """Where AWS_MAX_ATTEMPTS and the profile say nothing: about a minute of backing off in all."""
 
@@ -38,16 +45,27 @@ def open_bucket(
     endpoint_url: str | None = None,
     max_in_flight: int | None = None,
     expected_bucket_owner: str | None = None,
+    timeout_s: float | None = None,
+    etags_are_md5: bool = True,
 ) -> S3Bucket:
     """Open a bucket that exists and is in the worker's region (or crossing regions is allowed).
 
     If an owner is expected, S3 refuses every request once the bucket belongs to another account.
 
     Endpoint, addressing style, FIPS, dual-stack, proxies, CA bundle, retries and credentials are boto3's answers for
-    this session. Costs one HeadBucket.
+    this session. Costs one HeadBucket. Raises `NoCredentials` and `Unreachable` where no other bucket could be opened
+    either. After `timeout_s` a server that does not answer is given up.
     """
     region = worker_region or session.region_name or "us-east-1"
-    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, user_agent_extra=_user_agent())
+    timeout_s = timeout_s or DEFAULT_TIMEOUT_S
+    connect_timeout_s = min(MAX_CONNECT_TIMEOUT_S, timeout_s * _OPENING_SHARE)
+    max_attempts = session._session.get_config_variable("max_attempts") or DEFAULT_MAX_ATTEMPTS
+    config = Config(
+        connect_timeout=connect_timeout_s,
+        read_timeout=timeout_s * _OPENING_SHARE,
+        user_agent_extra=_user_agent(),
+        retries={"total_max_attempts": min(_OPENING_ATTEMPTS, max_attempts)},
+    )
     credentials = _credentials(session)
     try:
         client = session.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
@@ -57,6 +75,12 @@ def open_bucket(
             url, bucket_region = _locate(client, bucket, expected_bucket_owner)
     except ClientError as error:
         raise _refused(bucket, error) from error
+    except (BotoConnectionError, HTTPClientError) as error:
+        raise Unreachable(
+            f"s3://{bucket} cannot be reached: {error}: check --endpoint-url, the region, the proxy and the network; "
+            f"--timeout (now {timeout_s:g} s) says how long to wait",
+            code="Network",
+        ) from error
     except (BotoCoreError, ValueError) as error:
         raise StorageError(f"s3://{bucket} cannot be reached: {error}") from error
     if worker_region and bucket_region and bucket_region != worker_region and not allow_cross_region:
@@ -66,13 +90,19 @@ def open_bucket(
         )
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
-    wire = _wire(session, client, f"{parts.scheme}://{host}")
+    wire = replace(
+        _wire(session, client, f"{parts.scheme}://{host}"),
+        connect_timeout_s=connect_timeout_s,
+        read_timeout_s=timeout_s * _ATTEMPT_SHARE,
+        silence_s=timeout_s,
+        max_attempts=max_attempts,
+    )
     region = bucket_region or client.meta.region_name
     always = ((OWNER_HEADER, expected_bucket_owner),) if expected_bucket_owner else ()
     signer = Signer(host, region, credentials, always=always)
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
     base_path = parts.path.rstrip("/") + "/"
-    return S3Bucket(bucket, base_path, transport, region, tells_restores=is_aws_host(host))
+    return S3Bucket(bucket, base_path, transport, region, tells_restores=is_aws_host(host), etags_are_md5=etags_are_md5)
 
 
 def _user_agent() -> str:
@@ -86,7 +116,7 @@ def _credentials(session: boto3.Session) -> Callable[[], Credentials]:
     except BotoCoreError as error:
         raise CredentialsError(f"the credentials cannot be read: {error}") from error
     if found is None:
-        raise CredentialsError("no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
+        raise NoCredentials("no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
 
     def current() -> Credentials:
         try:
@@ -108,7 +138,10 @@ def _locate(client: Any, bucket: str, owner: str | None) -> tuple[str, str | Non
         answer = error.response
         # HeadBucket names no prefix, so a policy that is bound to one refuses it, and S3 tells the region all the same.
         # What else may be wrong, the first listing will say better: this answer has no body.
-        if answer["ResponseMetadata"]["HTTPStatusCode"] != 403:
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        if status == 400:
+            client.list_objects_v2(Bucket=bucket, MaxKeys=1)  # its answer has a body, and says why
+        if status != 403:
             raise
     return urls[-1], answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
 
@@ -120,8 +153,8 @@ def _refused(bucket: str, error: ClientError) -> RollerError:
         return StorageError(f"the bucket s3://{bucket} does not exist", code="NoSuchBucket")
     if code in ("400", "ExpiredToken", "InvalidToken"):
         return CredentialsError(
-            f"s3:ListBucket on s3://{bucket}: S3 refused the credentials, or found the request malformed ({code}): run "
-            "again, and if that does not help, renew the credentials"
+            f"s3:ListBucket on s3://{bucket}: S3 refused the credentials, or found the request malformed ({code}): "
+            "renew the credentials, then run again"
         )
     return StorageError(f"s3:ListBucket on s3://{bucket} failed: {error}; nothing was touched, run again", code=code)
 
@@ -134,8 +167,5 @@ def _wire(session: boto3.Session, client: Any, origin: str) -> Wire:
         origin,
         proxy=(proxies or {}).get(urlsplit(origin).scheme) or "",
         ca_bundle=ca_bundle or get_cert_path(True),
-        connect_timeout_s=config.connect_timeout,
-        read_timeout_s=config.read_timeout,
-        max_attempts=(config.retries or {}).get("total_max_attempts", DEFAULT_MAX_ATTEMPTS),
         user_agent=_user_agent(),
     )

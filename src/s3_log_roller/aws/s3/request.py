@@ -37,6 +37,8 @@ class Request:
     fruitless: int = 0
     """Of the attempts, those since anything else went through while this request was asked to slow down."""
     first_start_s: float = 0.0
+    expected_owner: str = ""
+    """The account that the bucket has to belong to, where the request was refused."""
     watched: bool = False
     """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
     put_off: bool = False

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 Headers = tuple[tuple[str, str], ...]
 """(lower-case name, value) pairs."""
 
+OWNER_HEADER: Final = "x-amz-expected-bucket-owner"
+"""S3 refuses a request for a bucket of another account."""
 EMPTY_SHA256: Final = sha256(b"").hexdigest()
 _PAYLOAD_HEADER: Final = "x-amz-content-sha256"
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -72,8 +74,10 @@ class Signer:
         *,
         always: Headers = (),
     ) -> None:
-        self._host = ("host", host)
+        self.host = host
+        """May be changed, where the server moves."""
         self._always = always
+        self.expected_owner = dict(always).get(OWNER_HEADER, "")
         self._region = region
         self._credentials = credentials
         self._clock = clock
@@ -99,7 +103,7 @@ class Signer:
             headers = tuple(header for header in headers if header not in late)
             lines += [f"{name}: {value}" for name, value in late]
             signed_tail, canonical_tail = _tail([*second.headers, *late])
-        for name, value in sorted((self._host, *headers)):
+        for name, value in sorted((("host", self.host), *headers)):
             canonical += f"{name}:{value}\n"
             names += f"{name};"
             if name != "host":

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pycurl
 
 from s3_log_roller.aws.s3.limit import AdaptiveLimit
+from s3_log_roller.aws.s3.redirects import moved_to
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Signer
 from s3_log_roller.aws.s3.wire import Wire, new_handle, prepare
@@ -59,6 +60,8 @@ class Transport:
     ) -> None:
         self._wire = wire
         self._signer = signer
+        self._scheme = wire.origin.partition("://")[0]
+        self._host = wire.origin.partition("://")[2]
         self._cap = max(1, min(max_in_flight, MAX_IN_FLIGHT))
         self._monotonic = monotonic
         self._jitter = jitter
@@ -198,7 +201,7 @@ class Transport:
         if not is_get:
             prepare(handle, request, lines)
         query = f"?{request.query}" if request.query else ""
-        handle.setopt(pycurl.URL, f"{self._wire.origin}{request.path}{query}")
+        handle.setopt(pycurl.URL, f"{self._scheme}://{self._host}{request.path}{query}")
         handle.setopt(pycurl.HTTPHEADER, lines)
         self._in_flight[handle] = request
         self._multi.add_handle(handle)
@@ -247,8 +250,20 @@ class Transport:
                 self._retry_or_give_up(request, fault)
         elif status in _RETRIED_STATUS or (status == 400 and b"<Code>RequestTimeout</Code>" in request.answer):
             self._retry_or_give_up(request, "")
+        elif status == 307 and self._moves(request):
+            self._waiting.appendleft(request)
         else:
+            request.expected_owner = self._signer.expected_owner
             request.done = True
+
+    def _moves(self, request: Request) -> bool:
+        """Whether S3 says that another of its own names answers for the bucket; all requests go there from then on."""
+        host = moved_to(self._host, request.answer)
+        if not host or request.attempts >= self._wire.max_attempts:
+            return False
+        logger.debug("moved", extra={"from": self._host, "to": host})
+        self._host = self._signer.host = host
+        return True
 
     def _succeed(self, request: Request) -> None:
         request.done = True
@@ -274,7 +289,9 @@ class Transport:
         now = self._monotonic()
         others_go_on = request.status in (429, 503) and request.successes != self._successes
         request.fruitless = 1 if others_go_on else request.fruitless + 1
-        too_long = others_go_on and now - request.first_start_s > MAX_SLOWED_DOWN_S
+        waited_s = now - request.first_start_s
+        silent = not request.status and waited_s + self._wire.read_timeout_s > self._wire.silence_s
+        too_long = silent or (others_go_on and waited_s > MAX_SLOWED_DOWN_S)
         if too_long or request.fruitless >= self._wire.max_attempts:
             request.done = True
             return

@@ -16,6 +16,11 @@ LOW_SPEED_BYTES: Final = 100
 SLOWEST_BYTES_PER_S: Final = 50_000
 
 
+_DNS_SHUFFLE_ADDRESSES: Final = 275
+"""CURLOPT_DNS_SHUFFLE_ADDRESSES, for which pycurl has no name. S3's names stand for several addresses, and libcurl
+takes the first for all connections; AWS's own clients spread over them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How to reach the server, as boto3 works it out."""
@@ -28,12 +33,16 @@ class Wire:
     connect_timeout_s: float = 60
     read_timeout_s: float = 60
     max_attempts: int = 8
+    silence_s: float = 120
+    """A server from which nothing at all came for so long is given up, whatever attempts are left."""
     user_agent: str = "s3-log-roller"
 
 
 def new_handle(wire: Wire, *, with_headers: bool) -> Any:
     """A libcurl handle for GETs. Answers come as its list `chunks`, their header lines as its list `header_lines`."""
     handle = pycurl.Curl()
+    handle.setopt(_DNS_SHUFFLE_ADDRESSES, 1)
+    handle.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)  # each new connection looks the name up, and so is shuffled anew
     handle.chunks = []
     handle.header_lines = []
     if with_headers:

@@ -174,7 +174,7 @@ def test_a_delete_that_fails_raises_and_leaves_the_client_usable() -> None:
     with a_bucket(max_attempts=1) as (client, stored, intruder):
         pairs = fill(stored, 4500)
         intruder.change = lambda call, answer: None if is_delete(call) else answer
-        with pytest.raises(StorageError, match=r"s3:DeleteObject on s3://bucket/00000 failed"):
+        with pytest.raises(StorageError, match=r"s3:DeleteObject on s3://bucket/0[0-9]000 failed"):
             client.delete(pairs)
         intruder.change = None
         remaining = len(stored)

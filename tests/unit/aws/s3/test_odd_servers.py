@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from hashlib import md5
 
@@ -153,6 +154,44 @@ def test_where_the_listing_does_not_tell_of_restores_the_get_decides() -> None:
             else:
                 with pytest.raises(ObjectArchived):
                     next(bodies)
+
+
+@pytest.mark.parametrize(("owner", "right"), [("111122223333", True), ("444455556666", False)])
+def test_an_expected_owner_is_named_with_every_request(owner: str, right: bool) -> None:
+    """A bucket that somebody else registered anew is neither read nor written; the error says what may be wrong."""
+    with a_bucket(quirk=odd_api.owned_by(b"111122223333"), owner=owner) as (client, stored, intruder):
+        pairs = fill(stored, 2)
+        upload = client.upload("key", 1)
+        upload.write(b"body")
+        calls: list[Callable[[], object]] = [
+            lambda: client.list_page(""),
+            lambda: list(client.fetch([ByteRange(*pairs[0], 0, 1, whole=True)])),
+            upload.finish,
+            lambda: client.delete(pairs),
+        ]
+        for call in calls:
+            if right:
+                call()
+            else:
+                with pytest.raises(StorageError, match="is not of the account 444455556666, as --expected"):
+                    call()
+        assert {call.header(b"x-amz-expected-bucket-owner") for call in intruder.calls} == {owner.encode()}
+        assert len(stored) == (1 if right else 2)
+
+
+def test_what_support_asks_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """S3's ids of a refused request are in the verbose log, and nothing of the credentials."""
+    caplog.set_level("DEBUG")
+    error = b"<Error><Code>AccessDenied</Code><RequestId>4442587FB7D0A2F9</RequestId><HostId>host</HostId></Error>"
+
+    def refuse(call: Call, answer: Answer) -> bytes:
+        return odd_api.reply(error, b"403 Forbidden")
+
+    with a_bucket(quirk=refuse) as (client, _, _), pytest.raises(StorageError):
+        client.list_page("p/")
+    (record,) = [record.__dict__ for record in caplog.records if record.message == "refused_by_s3"]
+    assert (record["request_id"], record["host_id"], record["key"]) == ("4442587FB7D0A2F9", "host", "p/")
+    assert "ignature" not in caplog.text
 
 
 def test_a_weak_etag_of_an_upload_is_taken_without_its_mark() -> None:

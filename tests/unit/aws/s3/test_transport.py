@@ -281,3 +281,14 @@ def test_a_certificate_for_another_name_is_not_trusted(name: str, trusted: bool,
         server.shutdown()
         thread.join()
     assert (request.status, request.tls_fault) == ((200, False) if trusted else (0, True))
+
+
+def test_a_server_that_falls_silent_is_given_up_in_the_time_allowed(server: Server) -> None:
+    """Whatever attempts are left; each waits for some of that time only."""
+    server.delay_s = 30
+    driver = transport(server.origin, max_attempts=99, read_timeout_s=1, connect_timeout_s=1, silence_s=2.5)
+    started = time.monotonic()
+    (request,) = get_all(driver, 1)
+    assert request.attempts == 2
+    assert "timed out" in request.fault.lower() or "too slow" in request.fault
+    assert time.monotonic() - started < 6
