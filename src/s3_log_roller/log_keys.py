@@ -28,6 +28,7 @@ LOG_SUFFIX: Final = re.compile(
 _ROLLUP_SUFFIX: Final = re.compile(r"rollup-([0-9]{4}-[0-9]{2}-[0-9]{2})-([0-9a-f]{8})\.tgz")
 _ROLLUP_SUFFIX_CHARS: Final = len("rollup-YYYY-MM-DD-hhhhhhhh.tgz")
 
+_LIKE_A_LOG: Final = re.compile(r"[0-9]{4}(-[0-9]{2}){5}-[0-9A-Za-z]+")
 _ABOVE_DIGITS: Final = ":"
 """Sorts right after `9`, so `D-:` sorts after every log key of the day D and before every later day of that prefix."""
 
@@ -114,6 +115,11 @@ def parse_rollup_key(key: str) -> RollupKey | None:
         return None
     day = _parse_date(match[1])
     return None if day is None else RollupKey(key[:-_ROLLUP_SUFFIX_CHARS], day, match[2])
+
+
+def looks_like_log(key: str) -> bool:
+    """Whether the key, which is not a log's, is one but for the unique string. Ceph ends its logs' names otherwise."""
+    return _LIKE_A_LOG.search(key.rpartition("/")[2]) is not None
 
 
 def after_day(key: str) -> str:

@@ -43,6 +43,11 @@ def check_bucket_name(bucket: str) -> str:
     return bucket
 
 
+def is_utf8(text: str) -> bool:
+    """Whether the text is one at all: bytes of a command line that are not UTF-8 come as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 @dataclass(frozen=True, slots=True)
 class S3Uri:
     """`s3://bucket/prefix`. The prefix may be empty and need not end in a slash."""
@@ -59,6 +64,8 @@ class S3Uri:
         scheme, separator, rest = text.partition("://")
         if not separator or scheme != "s3":
             raise UsageError(f"{text!r} is not an S3 URI: write {_probable_uri(text)}")
+        if not is_utf8(rest):
+            raise UsageError(f"{text!r} is not valid UTF-8: keys in S3 are; check how the prefix was typed or stored")
         if _SEVERAL.search(rest):
             raise UsageError(f"{text!r} holds several URIs: separate them by spaces")
         bucket, _, prefix = rest.partition("/")

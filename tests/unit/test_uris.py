@@ -64,3 +64,9 @@ def test_other_ways_to_name_a_place_are_answered_with_the_uri(text: str, words: 
     """ARNs and console URLs are what people have at hand."""
     with pytest.raises(UsageError, match=f"is not an S3 URI: {words}$"):
         S3Uri.parse(text)
+
+
+def test_a_prefix_that_is_not_text_is_refused() -> None:
+    """Bytes of a command line that are not UTF-8 come as lone surrogates; S3 has no such key."""
+    with pytest.raises(UsageError, match="is not valid UTF-8"):
+        S3Uri.parse("s3://bucket/logs-\udcff/")

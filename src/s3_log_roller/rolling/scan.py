@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from typing import NamedTuple
 
-from s3_log_roller.log_keys import DayGroup, LogKey, after_day, parse_log_key
+from s3_log_roller.log_keys import DayGroup, LogKey, after_day, looks_like_log, parse_log_key
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.store import Pager, ReadStore, list_pages
@@ -54,7 +54,8 @@ def scan(
     uri = S3Uri(store.bucket, task.prefix)
     pager = Pager(store.bucket, task.prefix, task.start_after)
     last_key = task.start_after
-    requests = found = logs = keys = 0
+    requests = found = logs = keys = alike = 0
+    first_alike = ""
     in_order = True
     warned = False
     open_groups: list[DayGroup] = []
@@ -67,6 +68,9 @@ def scan(
             before, last_key = last_key, key
             keys += 1
             log = parse_log_key(key)
+            if log is None and looks_like_log(key):
+                alike += 1
+                first_alike = first_alike or key
             if log is None or not task.window.has_day(log.day):
                 continue
             if (exclusion := task.window.exclusion_of(log)) is not None:
@@ -97,9 +101,19 @@ def scan(
         # Behind an empty page no key says where to go on: then the time has to do.
         if not pager.ended and not pager.continuation_token and time_left_s() < reserve_s:
             return ScanOutcome(found, requests, pager.start_after, _counts(excluded))
+    if alike > logs:
+        _tell_alike(uri, alike, first_alike)
     if not last_key:
         logger.warning("nothing_under_prefix", extra={"prefix": str(uri), "sentence": describe_empty(uri)})
     return ScanOutcome(found, requests, excluded=_counts(excluded))
+
+
+def _tell_alike(uri: S3Uri, keys: int, first: str) -> None:
+    sentence = (
+        f"{keys:,} keys under {uri} look like access logs, but their names do not end with S3's 16 hexadecimal digits "
+        f"(the first is {first}); they were left alone: they are not S3's logs, or were renamed"
+    )
+    logger.warning("keys_like_logs", extra={"prefix": str(uri), "keys": keys, "first": first, "sentence": sentence})
 
 
 def _counts(excluded: Mapping[str, set[LogKey]]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from s3_log_roller.errors import MalformedTask, UsageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.uris import Role, check_account, check_bucket_name
+from s3_log_roller.uris import Role, check_account, check_bucket_name, is_utf8
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024
@@ -133,6 +133,8 @@ def decode_task(body: str) -> Task:
         raise MalformedTask(f"the message is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise MalformedTask("the message is not a JSON object")
+    if not all(is_utf8(value) for value in fields.values() if isinstance(value, str)):
+        raise MalformedTask("the message holds a lone surrogate: no key in S3 does")
     if fields.pop("v", None) != VERSION:
         raise MalformedTask(f"the message is not a task of version {VERSION}")
     try:

@@ -169,3 +169,18 @@ def test_a_server_that_never_gets_further_is_refused() -> None:
 
     with pytest.raises(StorageError, match="nothing more"):
         run(Stuck([]))
+
+
+def test_keys_that_are_logs_but_for_the_unique_string_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Ceph's own names, and logs that somebody renamed: not "no logs" without a word. A few among many are no news."""
+    ceph = [f"logs/2022-07-01-00-00-{second:02}-0000000001ABCDEF" for second in range(9)]
+    odd = [f"logs/2022-07-01-00-00-{second:02}-0123456789ghijkl" for second in range(9)]
+    renamed = [f"x/2022-07-01-00-00-{second:02}-0123456789ABCDEF.gz" for second in range(9)]
+    groups, _ = run(Listing(sorted([*odd, *renamed])))
+    assert groups == []
+    (record,) = [record for record in caplog.records if record.message == "keys_like_logs"]
+    assert "18 keys under s3://bucket/ look like access logs" in record.__dict__["sentence"]
+    assert "(the first is logs/2022-07-01-00-00-00-0123456789ghijkl)" in record.__dict__["sentence"]
+    caplog.clear()
+    run(Listing(sorted([*ceph, *logs("logs/", "2022-07-02", 20), *odd[:3]])))
+    assert "keys_like_logs" not in [record.message for record in caplog.records]

@@ -123,3 +123,10 @@ def test_a_message_of_more_than_16_kib_is_no_task() -> None:
     assert decode_task(body.ljust(16 * 1024)) == decode_task(body)
     with pytest.raises(MalformedTask, match="has 16385 characters, a task at most 16384"):
         decode_task(body.ljust(16 * 1024 + 1))
+
+
+def test_a_message_with_a_lone_surrogate_is_malformed() -> None:
+    """JSON may hold one; no key in S3 can, so nothing is asked of S3 with it."""
+    task = encode_task(RollTask(DayGroup("bucket", "p-", date(2022, 7, 1)), Window(date(2022, 8, 1))))
+    with pytest.raises(MalformedTask, match="lone surrogate"):
+        decode_task(task.replace("p-", "p\\ud800-"))

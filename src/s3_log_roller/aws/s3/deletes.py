@@ -60,7 +60,7 @@ class _Deleting:
         """The server does not know DeleteObjects."""
         self._fruitless = 0
         """Rounds of calls since anything was deleted."""
-        self._progress_at = time.monotonic()
+        self._began_at = self._progress_at = time.monotonic()
         self._not_before = 0.0
         self._report = DeleteReport()
 
@@ -76,10 +76,21 @@ class _Deleting:
                     self._transport.step(min(1.0, pause_s) if pause_s > 0 else 1.0)
                 elif pause_s > 0:
                     time.sleep(pause_s)
+            self._tell_end()
             return self._report
         finally:
             for batch in self._under_way:
                 self._transport.cancel(batch.request)
+
+    def _tell_end(self) -> None:
+        fields = {
+            "bucket": self._calls.bucket,
+            "deleted": self._report.deleted,
+            "failed": len(self._report.failures),
+            "seconds": round(time.monotonic() - self._began_at, 3),
+            "keys_in_flight": int(self._limit.value),
+        }
+        logger.debug("deletes_done", extra=fields)
 
     def _submit(self) -> None:
         """Start as many calls as the limit has room for."""

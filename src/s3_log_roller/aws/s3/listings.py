@@ -113,4 +113,5 @@ class _PageCall:
             if not entry.key.startswith(request.key):
                 return f"unreadable listing: {entry.key!r} is not under the prefix that was asked for"
         self._page = page
+        logger.debug("listed", extra={"prefix": request.key, "keys": len(page.objects), "more": page.truncated})
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,8 @@ from s3_log_roller.aws.s3.signing import OWNER_HEADER, Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.errors import CredentialsError, NoCredentials, RollerError, StorageError, Unreachable, WrongRegion
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_IN_FLIGHT: Final = 256
 DEFAULT_TIMEOUT_S: Final = 50.0
@@ -101,6 +104,7 @@ def open_bucket(
     always = ((OWNER_HEADER, expected_bucket_owner),) if expected_bucket_owner else ()
     signer = Signer(host, region, credentials, always=always)
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
+    logger.debug("opened", extra={"bucket": bucket, "host": host, "region": region, "proxy": bool(wire.proxy)})
     base_path = parts.path.rstrip("/") + "/"
     return S3Bucket(bucket, base_path, transport, region, tells_restores=is_aws_host(host), etags_are_md5=etags_are_md5)
 
