@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import textwrap
+import time
 from typing import Final
 
 from s3_log_roller.errors import StorageError
@@ -15,6 +16,7 @@ from s3_log_roller.log_output import printable
 
 OUTPUT_BYTES: Final = 1 << 18
 """Output is collected up to this size before it is written."""
+SHOW_EVERY_S: Final = 0.1
 
 
 class Output:
@@ -25,6 +27,7 @@ class Output:
         self._kind = _kind_of_stdout()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
+        self._shown_at = 0.0
 
     def __enter__(self) -> Output:
         return self
@@ -69,6 +72,13 @@ class Output:
             poll.register(self.pipe, 0)
             if poll.poll(0):
                 raise BrokenPipeError
+
+    def show_soon(self) -> None:
+        """As `show`, for what comes by the hundred: only if the last time was a moment ago."""
+        now = time.monotonic()
+        if now - self._shown_at >= SHOW_EVERY_S:
+            self._shown_at = now
+            self.show()
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system. Raises `StorageError` if it cannot be written."""

@@ -1,24 +1,27 @@
-"""Whole contents, many at a time: of small rollups, and of loose logs."""
+"""Contents, many at a time: of small rollups and the ends of large ones, and of loose logs."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import takewhile
 
 from s3_log_roller.errors import RollerError
 from s3_log_roller.reading.groups import Stores
-from s3_log_roller.reading.shares import Share
-from s3_log_roller.rollup.stored import READ_BYTES, PackedFile
-from s3_log_roller.store import ListedObject, ReadStore, whole_or_split
+from s3_log_roller.rollup.stored import READ_BYTES, TAIL_BYTES, PackedFile
+from s3_log_roller.store import ByteRange, ListedObject, ReadStore, whole_or_split
 
 
-class Contents:
-    """Small rollups, fetched whole: many at once, handed out in order."""
+class Tails:
+    """The last bytes of files, of small ones all: fetched many at a time, handed out in order."""
 
-    def __init__(self, stores: Stores, shares: list[Share]) -> None:
-        self._files = deque(PackedFile(stores(share.bucket), share.packed[0].listed) for share in shares)
+    def __init__(
+        self, stores: Stores, files: Iterable[tuple[str, ListedObject]], tail_bytes: Callable[[int], int]
+    ) -> None:
+        self._files = deque(PackedFile(stores(bucket), listed) for bucket, listed in files)
+        self._tail_bytes = tail_bytes
+        """For a file of that size."""
         self._store: ReadStore | None = None
         self._bodies: Generator[tuple[bytes, bytes], None, None] | None = None
 
@@ -29,8 +32,10 @@ class Contents:
             self.close()
             self._store = file.store
             same = takewhile(lambda other: other.store is file.store, list(self._files))
-            self._bodies = file.store.fetch(other.whole_range() for other in same)
+            self._bodies = file.store.fetch(self._tail(other.listed) for other in same if other.listed.size)
         self._files.popleft()
+        if not file.listed.size:
+            return file
         try:
             return file.with_tail(next(self._bodies)[0])
         except RollerError:
@@ -42,6 +47,15 @@ class Contents:
         if self._bodies is not None:
             self._bodies.close()
             self._bodies = None
+
+    def _tail(self, listed: ListedObject) -> ByteRange:
+        start = max(0, listed.size - self._tail_bytes(listed.size))
+        return ByteRange.part(listed.key, listed.etag, range(start, listed.size))
+
+
+def whole_if_small(size: int) -> int:
+    """All of files that one request fetches; of others what an index needs as a rule."""
+    return size if size <= READ_BYTES else TAIL_BYTES
 
 
 def fetch_logs(store: ReadStore, logs: tuple[ListedObject, ...]) -> Iterator[tuple[ListedObject, bytes, bool]]:

@@ -44,7 +44,12 @@ class Group:
     day_group: DayGroup | None
     selection: Selection
     has_loose: bool = False
+    """Loose logs were seen."""
+    loose_unseen: bool = True
+    """Nobody looked for loose logs: a rollup was named."""
     rollups: list[ListedObject] = field(default_factory=list)
+    loose: Originals | None = None
+    """The loose logs wanted, if they were listed, and the rollups after them."""
 
 
 def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection, failed: OnFailure) -> Iterator[Group]:
@@ -56,7 +61,7 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
     sources = list(sources)
     for source in sources:
         try:
-            for group in _groups_of(stores, source, selection):
+            for group in _groups_of(stores, source, selection, failed):
                 found += 1
                 yield group
         except RollerError as error:
@@ -69,7 +74,7 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
         raise StorageError(f"there are no logs and no rollups in {named}, or none of this time")
 
 
-def _groups_of(stores: Stores, source: Source, selection: Selection) -> Iterable[Group]:
+def _groups_of(stores: Stores, source: Source, selection: Selection, failed: OnFailure) -> Iterable[Group]:
     if isinstance(source, str):
         listed = LocalFiles().find(source)
         return [Group(LOCAL, source, None, selection, rollups=[listed])]
@@ -78,17 +83,34 @@ def _groups_of(stores: Stores, source: Source, selection: Selection) -> Iterable
     only: list[Group] = []
     if part is not None:
         # What is asked for is logs by their names, wherever they are by now.
-        narrowed = selection.narrowed(part[2], part[2] + ABOVE)
-        prefixes = (f"{part[1]}{part[2][:_DAY_CHARS]}", f"{part[1]}rollup-{part[2][:_DAY_CHARS]}")
-        groups = _list_groups(store, prefixes, narrowed)
-        only = [group for group in groups if group.day_group and group.day_group.target_prefix == part[1]]
+        only = _named_logs(store, part[1], part[2], selection.narrowed(part[2], part[2] + ABOVE), failed)
     if not only:
         only = _list_groups(store, (source.prefix,), selection)
     if not only and source.prefix.endswith(_TARBALL_ENDINGS):
         only = _foreign_tarball(store, source.prefix, selection)
     for group in only:
         group.root = source.prefix[: source.prefix.rfind("/") + 1]
+        group.loose_unseen = group.day_group is None or not group.day_group.logs_prefix.startswith(source.prefix)
     return only
+
+
+def _named_logs(
+    store: ReadStore, target_prefix: str, start: str, selection: Selection, failed: OnFailure
+) -> list[Group]:
+    """The groups of logs whose names begin so."""
+    log = parse_log_key(f"{target_prefix}{start[:_DAY_CHARS]}-00-00-00-{0:016X}")
+    if log is None:
+        prefixes = (f"{target_prefix}{start}", f"{target_prefix}rollup-{start}")
+        groups = _list_groups(store, prefixes, selection)
+        return [group for group in groups if group.day_group and group.day_group.target_prefix == target_prefix]
+    day_group = DayGroup(store.bucket, target_prefix, log.day)
+    if not selection.has_day(log.day):
+        return []
+    loose = Originals(day_group)
+    list_loose(store, day_group, selection, loose, failed)
+    group = Group(store.bucket, "", day_group, selection, bool(loose), loose=loose)
+    group.rollups = list_rollups(store, day_group)
+    return [group] if loose or group.rollups else []
 
 
 def _list_groups(store: ReadStore, prefixes: tuple[str, ...], selection: Selection) -> list[Group]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import parse_rollup_key
+from s3_log_roller.reading.contents import Tails
 from s3_log_roller.reading.groups import Group, OnFailure, Stores
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of, read_through
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import Member
-from s3_log_roller.rollup import MAX_FOOTER_BYTES, Footer, NoIndex, read_footer
-from s3_log_roller.rollup.stored import PackedFile, open_packed, read_index
-from s3_log_roller.store import ByteRange, ListedObject
+from s3_log_roller.rollup import MAX_FOOTER_BYTES, NoIndex, read_footer
+from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, SMALL_BYTES, TAIL_BYTES, PackedFile, read_index
+from s3_log_roller.store import ListedObject
 
 ROLLUPS_AT_A_TIME = 1_000
 
@@ -35,60 +36,57 @@ class Listing:
 
 def list_rollups(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[Listing]:
     """The rollups of the groups. Their footers are fetched many at a time."""
-    rollups = ((group.bucket, rollup) for group in groups for rollup in group.rollups)
-    while batch := list(islice(rollups, ROLLUPS_AT_A_TIME)):
-        for bucket in dict.fromkeys(bucket for bucket, _ in batch):
-            yield from _list_batch(stores, bucket, [rollup for name, rollup in batch if name == bucket], failed)
-
-
-def _list_batch(stores: Stores, bucket: str, rollups: list[ListedObject], failed: OnFailure) -> Iterator[Listing]:
-    store = stores(bucket)
-    waiting = [rollup for rollup in rollups if rollup.size and not rollup.archived]
-    footers = store.fetch(map(_footer_range, waiting))
-    with closing(footers):
-        for rollup in rollups:
-            where = location(bucket, rollup.key)
-            key = parse_rollup_key(rollup.key)
-            footer: Footer | None = None
-            if rollup.archived:
-                failed(f"{where} is in an archive tier: restore it to see what is inside")
-            elif rollup.size:
-                try:
-                    footer = read_footer(next(footers)[0], rollup.size)
-                except NewerFormat:
-                    pass
-                except NoIndex as error:
-                    if key is not None:
-                        failed(f"{where} is damaged: {error}: it is cut off, or another program made it")
-                except DamagedRollup as error:
-                    failed(f"{where} is damaged: {error}")
-            else:
+    for group, rollup, file in _open_all(stores, groups, lambda size: MAX_FOOTER_BYTES, failed):
+        where = location(group.bucket, rollup.key)
+        key = parse_rollup_key(rollup.key)
+        listing = Listing(where, rollup.size, key.day if key else None)
+        footer = None
+        try:
+            if file is not None and rollup.size:
+                footer = read_footer(file.tail, rollup.size)
+            elif not rollup.size:
                 failed(f"{where} is damaged: it is empty")
-            day = key.day if key else None
-            if footer is None:
-                yield Listing(where, rollup.size, day)
-            else:
-                yield Listing(where, rollup.size, day, footer.members, footer.original_bytes)
-
-
-def _footer_range(rollup: ListedObject) -> ByteRange:
-    size = min(MAX_FOOTER_BYTES, rollup.size)
-    return ByteRange.part(rollup.key, rollup.etag, range(rollup.size - size, rollup.size))
+        except NewerFormat:
+            pass
+        except NoIndex as error:
+            if key is not None:
+                failed(f"{where} is damaged: {error}: it is cut off, or another program made it")
+        except DamagedRollup as error:
+            failed(f"{where} is damaged: {error}")
+        yield replace(listing, members=footer.members, original_bytes=footer.original_bytes) if footer else listing
 
 
 def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[tuple[str, Member]]:
-    """(where the rollup is, the member) for all members wanted."""
-    for group in groups:
-        for rollup in group.rollups:
-            where = location(group.bucket, rollup.key)
-            try:
-                file = open_packed(stores(group.bucket), rollup)
-                for member in _members(file, group.selection, failed):
-                    yield where, member
-            except DamagedRollup as error:
-                failed(f"{where} is damaged: {error}")
-            except RollerError as error:
-                failed(str(error))
+    """(where the rollup is, the member) for all members wanted. Indexes are fetched many at a time."""
+    for group, rollup, file in _open_all(stores, groups, _index_bytes, failed):
+        where = location(group.bucket, rollup.key)
+        try:
+            for member in _members(file, group.selection, failed) if file else ():
+                yield where, member
+        except DamagedRollup as error:
+            failed(f"{where} is damaged: {error}")
+        except RollerError as error:
+            failed(str(error))
+
+
+def _open_all(
+    stores: Stores, groups: Iterable[Group], tail_bytes: Callable[[int], int], failed: OnFailure
+) -> Iterator[tuple[Group, ListedObject, PackedFile | None]]:
+    """All rollups with that many of their last bytes; None if a rollup cannot be read."""
+    rollups = ((group, rollup) for group in groups for rollup in group.rollups)
+    while batch := list(islice(rollups, ROLLUPS_AT_A_TIME)):
+        with closing(Tails(stores, [(group.bucket, rollup) for group, rollup in batch], tail_bytes)) as tails:
+            for group, rollup in batch:
+                file = None
+                try:
+                    file = tails.take()
+                except RollerError as error:
+                    failed(str(error))
+                yield group, rollup, file
+
+
+def _index_bytes(size: int) -> int:
+    return size if size <= SMALL_BYTES else min(TAIL_BYTES + size // 16, MAX_TAIL_BYTES)
 
 
 def _members(file: PackedFile, selection: Selection, failed: OnFailure) -> Iterator[Member]:

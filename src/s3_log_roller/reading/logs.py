@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.contents import Contents, fetch_logs
+from s3_log_roller.reading.contents import Tails, fetch_logs, whole_if_small
 from s3_log_roller.reading.groups import OnFailure, Stores
 from s3_log_roller.reading.overlaps import Unlike, compared, rescue
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, MayMatch, loss_of, read_selected, read_through
@@ -71,8 +71,8 @@ class Reader:
     def read(self, shares: Iterable[Share]) -> Iterator[LogPart]:
         """The logs of the shares, one share after the other; small rollups of all shares are fetched at once."""
         shares = list(shares)
-        contents = Contents(self._stores, [share for share in shares if share.is_one_request])
-        with closing(contents):
+        small = [(share.bucket, share.packed[0].listed) for share in shares if share.is_one_request]
+        with closing(Tails(self._stores, small, whole_if_small)) as contents:
             for share in shares:
                 with reporting(self._failed):
                     if share.is_one_request:

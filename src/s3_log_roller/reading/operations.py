@@ -58,6 +58,11 @@ class Prove(Operation):
 
     open_stores: OpenStores
 
+    @property
+    def inline_batches(self) -> int:
+        """Proving 8 MiB takes a quarter of a second."""
+        return 4
+
     def start(self, stores: Stores, emit: Emit) -> Performer:
         return _Prover(stores, emit)
 
@@ -68,9 +73,8 @@ class _Prover(Performer):
         self._emit = emit
 
     def run(self, shares: Shares) -> None:
-        for share in shares:
-            for proof in prove(self._stores, share):
-                self._emit(proof)
+        for proof in prove(self._stores, shares):
+            self._emit(proof)
 
 
 @dataclass(frozen=True, slots=True)

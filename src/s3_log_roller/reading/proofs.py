@@ -6,7 +6,7 @@ members are damaged, and what can be said of tarballs without an index.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,19 +14,20 @@ from hashlib import md5
 from typing import Final, Literal
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
-from s3_log_roller.local_files import LOCAL, LocalFiles, location
-from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.local_files import LOCAL, location
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.contents import Tails, whole_if_small
 from s3_log_roller.reading.groups import Group, Stores
 from s3_log_roller.reading.overlaps import Packed
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, read_through
-from s3_log_roller.reading.shares import Share
+from s3_log_roller.reading.shares import Share, Shares
 from s3_log_roller.reading.tarball import Member, read_tar
 from s3_log_roller.rollup import Block, Originals, inflate_block
 from s3_log_roller.rollup.footer import LostIndex
 from s3_log_roller.rollup.matching import match
-from s3_log_roller.rollup.stored import Index, PackedFile, extent, open_packed, read_index
-from s3_log_roller.rollup.verify import verify
-from s3_log_roller.store import ByteRange, ListedObject, ReadStore, list_objects, split_range
+from s3_log_roller.rollup.stored import Index, PackedFile, extent, read_index
+from s3_log_roller.rollup.verify import verify_index
+from s3_log_roller.store import ByteRange, ReadStore, list_objects, split_range
 
 RANGE_BYTES: Final = 4 << 20
 
@@ -49,46 +50,45 @@ def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:
     """A share of work for every rollup of the groups."""
     for group in groups:
         for rollup in group.rollups:
-            yield Share(group.bucket, group.root, group.day_group, group.selection, (Packed(rollup),))
+            share = Share(group.bucket, group.root, group.day_group, group.selection, (Packed(rollup),))
+            yield replace(share, may_have_loose=group.has_loose or group.loose_unseen)
 
 
-def prove(stores: Stores, share: Share) -> Iterator[Proof]:
-    """Read the share's rollups whole and prove all of them."""
-    store = stores(share.bucket)
-    for packed in share.packed:
-        where = location(store.bucket, packed.listed.key)
-        try:
-            yield _prove(store, packed.listed, share.group, where)
-        except DamagedRollup as error:
-            reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
-            yield Proof(where, "damaged", reason=str(reason))
-        except RollerError as error:
-            yield Proof(where, "unreadable", reason=str(error))
+def prove(stores: Stores, shares: Shares) -> Iterator[Proof]:
+    """Read the shares' rollups whole and prove all of them; small ones are fetched many at once."""
+    rollups = [(share, packed.listed) for share in shares for packed in share.packed]
+    with closing(Tails(stores, [(share.bucket, listed) for share, listed in rollups], whole_if_small)) as files:
+        for share, listed in rollups:
+            where = location(share.bucket, listed.key)
+            try:
+                yield _prove(files.take(), share, where)
+            except DamagedRollup as error:
+                reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
+                yield Proof(where, "damaged", reason=str(reason))
+            except RollerError as error:
+                yield Proof(where, "unreadable", reason=str(error))
 
 
-def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where: str) -> Proof:
-    file = open_packed(store, listed)
+def _prove(file: PackedFile, share: Share, where: str) -> Proof:
+    store, group = file.store, share.group
     try:
         index = read_index(file)
     except LostIndex as error:
-        read = _prove_through(file, _list_originals(store, group), where)
+        read = _prove_through(file, _list_originals(store, group, share), where)
         return replace(read, verdict="damaged", reason=f"{error}{read.reason and '; '}{read.reason}")
     except NO_INDEX_TO_READ as error:
-        read = _prove_through(file, _list_originals(store, group), where)
+        read = _prove_through(file, _list_originals(store, group, share), where)
         return replace(read, reason=str(error)) if isinstance(error, NewerFormat) and not read.reason else read
     group = group or DayGroup(store.bucket, index.directory.target_prefix, index.directory.day)
-    originals = _list_originals(store, group)
+    originals = _list_originals(store, group, share)
     held = bytearray(len(originals))
     not_md5 = bytearray(len(originals))
     for row, _, member in match(originals, index.members(), lambda member: member.suffix):
         held[row] = 1
         not_md5[row] = member.etag is not None
     md5s = _read_md5s(store, originals.select(not_md5))
-    if store.bucket == LOCAL and parse_rollup_key(listed.key) is None:
-        store = _Alias(listed.key)
-        listed = listed._replace(key=group.rollup_key(index.directory.first_suffix))
     try:
-        verified = verify(store, group, listed, originals, md5s)
+        verified = verify_index(index, originals, md5s)
     except DamagedRollup as error:
         names = tuple(_find_damage(index))
         reason = str(error.__cause__ or error)
@@ -102,20 +102,9 @@ def _prove(store: ReadStore, listed: ListedObject, group: DayGroup | None, where
     return Proof(where, "ok", index.footer.members, len(right))
 
 
-class _Alias(LocalFiles):
-    """A renamed copy of a rollup under the name that its content gives it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
-        """See `ReadStore.fetch`."""
-        yield from super().fetch(wanted._replace(key=self._path) for wanted in ranges)
-
-
-def _list_originals(store: ReadStore, group: DayGroup | None) -> Originals:
+def _list_originals(store: ReadStore, group: DayGroup | None, share: Share) -> Originals:
     originals = Originals(group or DayGroup(LOCAL, "", date.min))
-    if group is not None and store.bucket != LOCAL:
+    if group is not None and store.bucket != LOCAL and share.may_have_loose:
         for entry in list_objects(store, group.logs_prefix):
             originals.append(entry.key[len(group.target_prefix) :], entry.etag, entry.size, entry.mtime)
     return originals

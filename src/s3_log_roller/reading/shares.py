@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, RollerError
+from s3_log_roller.errors import DamagedRollup, ObjectArchived, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import Group, OnFailure, Stores, list_loose, list_rollups
@@ -37,6 +37,8 @@ class Share:
     loose: tuple[ListedObject, ...] = ()
     through: tuple[ListedObject, ...] = ()
     """Tarballs without an index."""
+    may_have_loose: bool = True
+    """Originals of the packed logs may lie there."""
 
     def with_loose_from(self, suffix: str) -> Share:
         """What is left from that suffix on, with logs that are loose and packed read loose."""
@@ -82,15 +84,12 @@ def find_shares(stores: Stores, groups: Iterable[Group], failed: OnFailure, *, s
 
 def _shares_of(store: ReadStore, group: Group, failed: OnFailure, *, split: bool) -> Iterator[Share]:
     day_group = group.day_group
-    loose = Originals(day_group) if group.has_loose and day_group else None
-    rollups = group.rollups
-    if loose is not None and day_group is not None:
+    loose, rollups = group.loose, group.rollups
+    if loose is None and group.has_loose and day_group is not None:
+        loose = Originals(day_group)
         list_loose(store, day_group, group.selection, loose, failed)
         rollups = list_rollups(store, day_group)
-    readable = [rollup for rollup in rollups if not rollup.archived]
-    for rollup in rollups:
-        if rollup.archived:
-            failed(f"{location(store.bucket, rollup.key)} is in an archive tier: restore it, then run again")
+    readable = [rollup for rollup in rollups if _is_readable(store, rollup, failed)]
     share = Share(group.bucket, group.root, day_group, group.selection)
     if not loose and len(readable) == 1:
         yield from _shares_of_one(store, share, readable[0], split=split)
@@ -116,6 +115,20 @@ def _shares_of(store: ReadStore, group: Group, failed: OnFailure, *, split: bool
                 batch = []
         if batch:
             yield Share(share.bucket, share.root, day_group, share.selection, loose=tuple(batch))
+
+
+def _is_readable(store: ReadStore, rollup: ListedObject, failed: OnFailure) -> bool:
+    """Whether it need not be restored first. One that was restored may list as archived all the same."""
+    if not rollup.archived:
+        return True
+    try:
+        read_index(open_packed(store, rollup))
+    except ObjectArchived as error:
+        failed(str(error))
+        return False
+    except DamagedRollup:
+        pass  # told of where it is read
+    return True
 
 
 def _shares_of_one(store: ReadStore, share: Share, rollup: ListedObject, *, split: bool) -> Iterator[Share]:

@@ -26,16 +26,18 @@ from tests.support.tarballs import a_tarball
 from s3_log_roller.errors import RollerError, StorageError, UsageError
 from s3_log_roller.local_files import LOCAL, LocalFiles
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.groups import find_groups
+from s3_log_roller.reading.groups import Group, find_groups
 from s3_log_roller.reading.lines import LineReader, Query
+from s3_log_roller.reading.listing import list_members
 from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.patterns import Pattern, Syntax
+from s3_log_roller.reading.proofs import find_rollups, prove
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import SHARE_BYTES, find_shares
 from s3_log_roller.rollup import Originals, RollupWriter, read_footer
 from s3_log_roller.rollup.stored import TAIL_BYTES
-from s3_log_roller.store import ByteRange, ListedObject, ReadStore, Store
+from s3_log_roller.store import ByteRange, ListedObject, Page, ReadStore, Store
 from s3_log_roller.uris import S3Uri
 
 
@@ -362,6 +364,21 @@ def test_a_log_is_found_by_the_uri_it_had(large: tuple[CountingStore, str, list[
         assert [name for name, _ in Reading(store, f"s3://bucket/{PREFIX}{begin}").logs] == wanted
 
 
+@pytest.mark.parametrize("rolled_up", [False, True])
+def test_one_log_costs_two_listings_and_no_more(rolled_up: bool) -> None:
+    """One of loose logs called so, then one of rollups of its day; then the log, or the rollup, is read."""
+    store = CountingStore()
+    bodies = put_logs(store, range(3))
+    if rolled_up:
+        roll(store)
+    listed: list[str] = []
+    store.before = lambda step, key: listed.append(key) if step == "list" else None
+    store.fetched.clear()
+    assert Reading(store, f"s3://bucket/{log_key(1)}").logs == expected({log_key(1): bodies[log_key(1)]})
+    assert listed == [log_key(1), f"{PREFIX}rollup-{DAY}-"]
+    assert len(store.fetched) == 1
+
+
 def test_one_hour_costs_its_blocks_alone(large: tuple[CountingStore, str, list[str]]) -> None:
     """A 24th of the rollup and two blocks more at most."""
     store, key, names = large
@@ -640,3 +657,41 @@ def test_local_files_can_be_listed_as_they_are(tmp_path: Path) -> None:
     path.write_bytes(b"123456")
     with pytest.raises(StorageError, match="changed"):
         list(files.fetch([ByteRange(str(path), listed.etag, 0, 5, whole=False)]))
+
+
+def test_small_rollups_are_verified_and_listed_with_one_request_each() -> None:
+    """No listing of logs for each, if the first listing showed that there are none."""
+    store = CountingStore()
+    for number in range(5):
+        put_logs(store, range(9), day=DAY + timedelta(number))
+        roll(store, day=DAY + timedelta(number))
+    listings: list[str] = []
+    store.before = lambda step, key: listings.append(key) if step == "list" else None
+
+    def groups() -> list[Group]:
+        return list(find_groups(lambda bucket: store, [S3Uri("bucket", PREFIX)], Selection(), pytest.fail))
+
+    store.fetched.clear()
+    proofs = list(prove(lambda bucket: store, tuple(find_rollups(groups()))))
+    assert [(proof.verdict, proof.members) for proof in proofs] == [("ok", 9)] * 5
+    assert (len(store.fetched), listings) == (5, [PREFIX])
+    store.fetched.clear()
+    assert len(list(list_members(lambda bucket: store, groups(), pytest.fail))) == 45
+    assert (len(store.fetched), listings) == (5, [PREFIX] * 2)
+
+
+def test_an_archived_rollup_that_was_restored_is_read() -> None:
+    """It may list as archived all the same: the answer to a request decides. One that was not is named."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(3))
+    key = roll(store)
+    listed = store.list_page
+    store.list_page = lambda *a, **k: Page(  # type: ignore[method-assign]
+        [entry._replace(archived=True) for entry in listed(*a, **k).objects], truncated=False
+    )
+    reading = Reading(store)
+    assert (reading.logs, reading.failures) == (expected(bodies), [])
+    store.archive(key)
+    reading = Reading(store)
+    assert not reading.logs
+    assert any(key in failure for failure in reading.failures)

@@ -74,7 +74,7 @@ def run(args: Namespace) -> int:
             else:
                 right += 1
                 output.line(_praise(output.name(proof.where), proof))
-                output.show()
+                output.show_soon()
 
         def figures() -> list[str]:
             return [f"{count(rollups, 'rollup')} verified", count(members, "log")]
