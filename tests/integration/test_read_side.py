@@ -79,7 +79,7 @@ def test_reading_searching_and_listing(logs: dict[str, bytes], bucket: str, seaw
     assert [line.split()[:2] for line in listing.decode().splitlines()[1:]] == [
         [str(day), str(LOGS)] for day in DAYS[:2]
     ]
-    assert "3 days have logs that are not rolled up, or not deleted" in note
+    assert "3 days have logs that are not rolled up or not deleted" in note
 
 
 def test_verifying_and_restoring(
@@ -130,7 +130,7 @@ def test_errors_are_one_line_each(bucket: str, seaweedfs: SeaweedFS, tmp_path: P
     for command in ("cat", "ls", "verify"):
         _, err = run(seaweedfs, command, "s3://absent-bucket/", check=1)
         assert err.startswith("s3-log-roller: the bucket s3://absent-bucket does not exist")
-    assert "no log and no rollup" in run(seaweedfs, "cat", f"s3://{bucket}/x/", check=1)[1]
+    assert "no logs and no rollups" in run(seaweedfs, "cat", f"s3://{bucket}/x/", check=1)[1]
     assert "absent-bucket" in run(seaweedfs, "cat", f"s3://{bucket}/x/", "s3://absent-bucket/", check=3)[1]
     assert "absent-bucket" in run(seaweedfs, "grep", "x", "s3://absent-bucket/", check=2)[1]
     assert os.listdir(tmp_path) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import re
@@ -39,6 +40,36 @@ def test_every_field_of_the_summary_is_documented() -> None:
     """`docs/reference/json.md` has the fields that `--json` prints, in their order, with their types."""
     section = (REFERENCE / "json.md").read_text().split("## roll, producer, worker")[1].split("\n## ")[0]
     assert FIELD.findall(section) == [(name, type_of(value)) for name, value in to_json(Summary()).items()]
+
+
+@pytest.mark.parametrize(
+    ("heading", "modules"),
+    [
+        ("## discover", ["cli/commands/discover.py"]),
+        ("## plan, roll --dry-run", ["planning/document.py", "planning/saved.py"]),
+    ],
+)
+def test_every_field_of_plans_is_documented(heading: str, modules: list[str]) -> None:
+    """Every key that the modules put into their JSON is in that section, and every field of its tables is a key."""
+    section = (REFERENCE / "json.md").read_text().split(f"{heading}\n")[1].split("\n## ")[0]
+    sources = [(ROOT / "src" / "s3_log_roller" / module).read_text() for module in modules]
+    keys = {key for source in sources for key in keys_of_dicts(source)}
+    assert keys
+    assert sorted(key for key in keys if f"`{key}`" not in section) == []
+    cells = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
+    fields = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert sorted(fields - keys) == []
+
+
+def keys_of_dicts(source: str) -> set[str]:
+    """The names that stand as keys in a module's dictionaries."""
+    return {
+        key.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
 
 
 def test_the_variables_are_documented() -> None:
