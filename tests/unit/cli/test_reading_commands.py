@@ -29,6 +29,7 @@ from tests.support.memory_day import (
     roll,
 )
 from tests.support.memory_store import MemoryStore
+from tests.support.packing import decode_index
 from tests.support.tarballs import a_tarball
 
 from s3_log_roller.aws.buckets import Buckets
@@ -614,6 +615,40 @@ def with_members_of(one: bytes, two: bytes) -> bytes:
 
 def everything(path: Path) -> set[Path]:
     return set(path.rglob("*")) | {path} - {path} if path.exists() else set()
+
+
+COMMANDS = {
+    "ls": ["ls"],
+    "ls --members": ["ls", "--members"],
+    "cat": ["cat"],
+    "grep": ["grep", "record"],
+    "verify": ["verify"],
+    "restore": ["restore", "--to", "TARGET"],
+}
+
+
+@pytest.mark.parametrize("where", ["behind the first block", "behind the data", "before the footer"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_rollup_that_is_cut_off_is_told_of(
+    command: str, where: str, store: MemoryStore, run: Run, tmp_path: Path
+) -> None:
+    """Wherever the cut is, with exit code 3 (2 of grep), though no original is left to compare it with."""
+    put_logs(store, range(9))
+    store.put(log_key(10), Random(1).randbytes(1_300_000))
+    key = roll(store)
+    content = store.objects[key].body
+    footer, directory, _ = decode_index(content)
+    length = {
+        "behind the first block": directory.blocks[1].offset,
+        "behind the data": footer.data_bytes,
+        "before the footer": footer.start,
+    }[where]
+    store.put(key, content[:length])
+    words = [str(tmp_path / "out") if word == "TARGET" else word for word in COMMANDS[command]]
+    for source in (f"s3://bucket/{key}", "s3://bucket/"):
+        code, _, err = run(*words, source)
+        assert code == (2 if command == "grep" else 3)
+        assert f"s3://bucket/{key} is damaged: the file does not end with the index of a rollup: it is cut off" in err
 
 
 @pytest.mark.parametrize("command", ["ls", "cat", "grep", "verify", "restore"])

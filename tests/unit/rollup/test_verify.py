@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import date
 from hashlib import md5
+from random import Random
 
 import pytest
 from tests.support.logs import DAY, PREFIX, log_key
@@ -12,14 +14,14 @@ from tests.support.memory_day import (
     TASK,
 )
 from tests.support.memory_store import MemoryStore
-from tests.support.packing import pack_day
+from tests.support.packing import decode_index, pack_day
 
 from s3_log_roller.errors import (
     DamagedRollup,
 )
 from s3_log_roller.rollup import Originals, read_footer
 from s3_log_roller.rollup.verify import verify
-from s3_log_roller.store import ListedObject
+from s3_log_roller.store import ByteRange, ListedObject
 
 
 def test_verify_takes_every_member_on_its_own() -> None:
@@ -78,3 +80,49 @@ def test_verify_is_not_done_before_the_content_digest_is_proven() -> None:
     rollup = ListedObject(key, store.objects[key].etag, len(body), 0, archived=False)
     with pytest.raises(DamagedRollup, match="do not have the content digest in the footer"):
         verify(store, TASK.group, rollup, Originals(TASK.group), {})
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[str, bytes]:
+    """(key, content) of a rollup of four blocks, one log across two of them, and three chunks."""
+    bodies = {log_key(number): b"record %d\n" % number for number in range(9000)}
+    bodies[log_key(9000)] = Random(1).randbytes(1_500_000)
+    bodies[log_key(9001)] = Random(2).randbytes(900_000)
+    return pack_day(bodies)
+
+
+def test_a_truncated_rollup_never_passes(large: tuple[str, bytes]) -> None:
+    """Cut off at every border there is, a byte beside each, and at many places between."""
+    key, content = large
+    footer, directory, _ = decode_index(content)
+    borders = [block.offset for block in directory.blocks] + [directory.blocks.stop, footer.data_bytes]
+    borders += [chunk.offset + chunk.length for chunk in directory.chunks] + [footer.start]
+    assert len(directory.blocks) > 4
+    assert len(directory.chunks) == 3
+    near = {border + step for border in borders for step in (-1, 0, 1)}
+    for length in sorted(near | set(range(0, len(content), len(content) // 150)) | {len(content) - 1}):
+        store = MemoryStore()
+        store.put(key, content[:length])
+        rollup = ListedObject(key, store.objects[key].etag, length, 0, archived=False)
+        with pytest.raises(DamagedRollup, match="is damaged"):
+            verify(store, TASK.group, rollup, Originals(TASK.group), {})
+
+
+def test_a_verified_rollup_is_read_once(large: tuple[str, bytes]) -> None:
+    """The header and trailer of its gzip member come with its blocks: no request of their own."""
+    key, content = large
+    store = MemoryStore()
+    store.put(key, content)
+    requests: list[ByteRange] = []
+    real = store.fetch
+
+    def fetch(pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        wanted = list(pieces)
+        requests.extend(wanted)
+        return real(wanted)
+
+    store.fetch = fetch  # type: ignore[method-assign]
+    rollup = ListedObject(key, store.objects[key].etag, len(content), 0, archived=False)
+    verify(store, TASK.group, rollup, Originals(TASK.group), {})
+    assert len(requests) == 2  # the tail with all of the index, and the data
+    assert sum(wanted.length for wanted in requests) < len(content) + 300_000
