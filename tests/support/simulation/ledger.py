@@ -30,9 +30,9 @@ class Ledger:
     def members(self, key: str, etag: str, content: bytes) -> dict[str, bytes]:
         """The members of a rollup by log key, read by an ordinary tool."""
         if (key, etag) not in self._held:
-            prefix = key[: key.rindex("rollup-")]
+            folder = key[: key.rfind("/") + 1]
             with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-                held = {prefix + member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+                held = {folder + member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
             self._held[key, etag] = held
         return self._held[key, etag]
 

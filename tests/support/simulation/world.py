@@ -31,7 +31,7 @@ from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import Worker
 from s3_log_roller.uris import Role
 
-PREFIX = "p/"
+PREFIXES = ("a-", "a/")
 DAYS = (DAY, DAY + timedelta(1), DAY + timedelta(2))
 WINDOW = Window(TODAY)
 YOUNG = 1_657_400_000
@@ -72,9 +72,10 @@ class World:
     def run(self) -> Played:
         """Play the schedule, then let one worker finish in peace; raises `Broken` if a promise was broken."""
         rng = self.rng
-        for day in DAYS[: rng.choice((1, 2, 3))]:
-            for number in rng.sample(range(1, 40), rng.randint(1, 6)):
-                self._deliver(number, day)
+        for prefix in PREFIXES[: rng.choice((1, 1, 2))]:
+            for day in DAYS[: rng.choice((1, 2, 3))]:
+                for number in rng.sample(range(1, 40), rng.randint(1, 6)):
+                    self._deliver(number, prefix, day)
         for number in range(rng.choice((1, 2, 2, 3))):
             self.queue.senders.append(self.schedule.add(f"producer {number}", self._produce))
         for _ in range(rng.choice((0, 0, 1, 2))):
@@ -88,9 +89,9 @@ class World:
         self._finish_in_peace()
         return self._outcome()
 
-    def _deliver(self, number: int, day: date) -> str:
-        key = log_key(number, PREFIX, day)
-        body = f"log {number} of {day}\n".encode()
+    def _deliver(self, number: int, prefix: str, day: date) -> str:
+        key = log_key(number, prefix, day)
+        body = f"log {number} of {prefix} {day}\n".encode()
         self.ledger.delivered[key] = body
         self.bucket.put(key, body, OLD)
         return key
@@ -100,9 +101,10 @@ class World:
         for _ in range(int(self.rng.random() * 60)):
             self.schedule.pause()
         number = self.rng.choice((0, self.rng.randrange(40), self.rng.randrange(40, 60)))
-        if log_key(number, PREFIX) not in self.ledger.delivered:
-            self.schedule.note(f"delivers log {number}")
-            self.ledger.late.add(self._deliver(number, DAYS[0]))
+        prefix = self.rng.choice(PREFIXES)
+        if log_key(number, prefix, DAYS[0]) not in self.ledger.delivered:
+            self.schedule.note(f"delivers log {number} of {prefix}")
+            self.ledger.late.add(self._deliver(number, prefix, DAYS[0]))
 
     def _expire(self) -> None:
         """A lifecycle rule deletes originals, rolled up or not; the first of the day, most likely."""
@@ -116,7 +118,7 @@ class World:
 
     def _produce(self) -> None:
         connection = self._connect(self.odds)
-        scans = [ScanTask(self.bucket.name, PREFIX, WINDOW)]
+        scans = [ScanTask(self.bucket.name, "", WINDOW)]
         try:
             tasks = find_tasks(
                 scans, _opener(connection), scanned=lambda outcome: None, failed=lambda what, error: None
@@ -157,9 +159,9 @@ class World:
         self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
         connection = self._connect(CALM)
         options = RollOptions(delete=True, level=1)
-        for day in sorted({log.day for log in map(parse_log_key, self.bucket.logs()) if log}):
+        for log in sorted({log for log in map(parse_log_key, self.bucket.logs()) if log}):
             connection.begin_task()
-            task = RollTask(DayGroup(self.bucket.name, PREFIX, day), WINDOW)
+            task = RollTask(DayGroup(self.bucket.name, log.target_prefix, log.day), WINDOW)
             outcome = reconcile(connection, task, options, today=TODAY)
             if outcome.remaining:
                 raise Broken(f"{outcome.remaining} originals remain after a run in peace")
