@@ -98,7 +98,7 @@ def render_text(summary: Summary, *, finished: bool = True) -> str:
         lines.append(_nothing_to_do(summary))
     lines += [*_warnings(summary), *_failure_lines(summary)]
     if summary.interrupted:
-        lines.append("Interrupted: unfinished day groups were left as they were; run again to go on.")
+        lines.append("Interrupted: unfinished day groups are not counted here; nothing is lost, run again to go on.")
     return "".join(f"{line}\n" for line in lines if line)
 
 
@@ -196,7 +196,9 @@ def _nothing_to_do(summary: Summary) -> str:
         idle = summary.day_groups_done and not (figures.packed or figures.deleted or summary.archived)
         return "Nothing to do: every log of these days is in a rollup already." if idle else ""
     if summary.prefixes_scanned:
-        return "" if summary.day_groups_found else "Nothing to do: no logs of the days asked for under these prefixes."
+        return (
+            "" if summary.day_groups_found else "Nothing to do: there are no logs of these days under these prefixes."
+        )
     return "Nothing to do: the queue is empty."
 
 

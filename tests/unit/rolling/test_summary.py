@@ -70,7 +70,7 @@ def test_empty_prefixes_and_empty_queues_say_so() -> None:
     summary.scanned(ScanOutcome(0, 1))
     assert render_text(summary) == (
         "1 prefix scanned with 1 request: 0 day groups found.\n"
-        "Nothing to do: no logs of the days asked for under these prefixes.\n"
+        "Nothing to do: there are no logs of these days under these prefixes.\n"
     )
 
 
@@ -85,7 +85,7 @@ def test_a_producer_says_what_it_sent() -> None:
 def test_an_interrupted_run_says_so() -> None:
     """Nothing that reads like success where work was cut off."""
     assert render_text(Summary(interrupted=True)) == (
-        "Interrupted: unfinished day groups were left as they were; run again to go on.\n"
+        "Interrupted: unfinished day groups are not counted here; nothing is lost, run again to go on.\n"
     )
 
 
