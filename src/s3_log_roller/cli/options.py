@@ -110,7 +110,7 @@ def add_connection_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--etags-not-md5",
         action="store_true",
-        help="the server's ETags may look like MD5s and be none: hold logs to the MD5 of what was downloaded",
+        help="the server's ETags can look like MD5s without being MD5s: compare logs with what was downloaded",
     )
 
 
