@@ -57,6 +57,7 @@ class Prove(Operation):
     """Emits a `Proof` for every rollup."""
 
     open_stores: OpenStores
+    with_sha256: bool = False
 
     @property
     def inline_batches(self) -> int:
@@ -64,16 +65,17 @@ class Prove(Operation):
         return 4
 
     def start(self, stores: Stores, emit: Emit) -> Performer:
-        return _Prover(stores, emit)
+        return _Prover(stores, emit, with_sha256=self.with_sha256)
 
 
 class _Prover(Performer):
-    def __init__(self, stores: Stores, emit: Emit) -> None:
+    def __init__(self, stores: Stores, emit: Emit, *, with_sha256: bool) -> None:
         self._stores = stores
         self._emit = emit
+        self._with_sha256 = with_sha256
 
     def run(self, shares: Shares) -> None:
-        for proof in prove(self._stores, shares):
+        for proof in prove(self._stores, shares, with_sha256=self._with_sha256):
             self._emit(proof)
 
 

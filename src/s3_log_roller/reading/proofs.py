@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
-from hashlib import md5
+from hashlib import md5, sha256
 from typing import Final, Literal
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
@@ -44,6 +44,8 @@ class Proof:
     reason: str = ""
     damaged: tuple[str, ...] = ()
     """Names of members."""
+    sha256: str = ""
+    """Of the rollup's bytes, if it was asked for."""
 
 
 def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:
@@ -54,14 +56,19 @@ def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:
             yield replace(share, may_have_loose=group.has_loose or group.loose_unseen)
 
 
-def prove(stores: Stores, shares: Shares) -> Iterator[Proof]:
-    """Read the shares' rollups whole and prove all of them; small ones are fetched many at once."""
+def prove(stores: Stores, shares: Shares, *, with_sha256: bool = False) -> Iterator[Proof]:
+    """Read the shares' rollups whole and prove all of them; small ones are fetched many at once.
+
+    For the SHA-256 those that are not small are read once more.
+    """
     rollups = [(share, packed.listed) for share in shares for packed in share.packed]
     with closing(Tails(stores, [(share.bucket, listed) for share, listed in rollups], whole_if_small)) as files:
         for share, listed in rollups:
             where = location(share.bucket, listed.key)
             try:
-                yield _prove(files.take(), share, where)
+                file = files.take()
+                proof = _prove(file, share, where)
+                yield replace(proof, sha256=_sha256(file)) if with_sha256 else proof
             except DamagedRollup as error:
                 reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
                 yield Proof(where, "damaged", reason=str(reason))
@@ -100,6 +107,13 @@ def _prove(file: PackedFile, share: Share, where: str) -> Proof:
         reason = "it holds other bytes than the originals of the same names"
         return Proof(where, "damaged", index.footer.members, len(right), reason, names)
     return Proof(where, "ok", index.footer.members, len(right))
+
+
+def _sha256(file: PackedFile) -> str:
+    digest = sha256()
+    for part in file.read_all() if len(file.tail) < file.listed.size else [file.tail]:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _list_originals(store: ReadStore, group: DayGroup | None, share: Share) -> Originals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -35,6 +36,7 @@ from tests.support.tarballs import a_tarball
 from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli
 from s3_log_roller.demo.sample_logs import sample_day, sample_log
+from s3_log_roller.log_keys import parse_rollup_key
 from s3_log_roller.reading.formats import COLUMNS
 from s3_log_roller.rollup import read_footer
 from s3_log_roller.uris import Role
@@ -387,6 +389,120 @@ class TestVerify:
         code, _, err = run("verify", str(wrong))
         assert code == 3
         assert "its name does not follow from its first member" in err
+
+
+def json_of(out: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+class TestCompleteness:
+    """That nothing is missing can be proven, and what is missing is named."""
+
+    def days(self, store: MemoryStore, *numbers: int, prefix: str = PREFIX) -> list[str]:
+        keys = []
+        for number in numbers:
+            put_logs(store, range(3), prefix, DAY + timedelta(number))
+            keys.append(roll(store, prefix, DAY + timedelta(number)))
+        return keys
+
+    def test_nothing_to_verify_is_an_error(self, store: MemoryStore, run: Run) -> None:
+        """Neither an empty place nor one with loose logs alone is right."""
+        assert run("verify", "s3://bucket/")[0] == 1
+        put_logs(store, range(3))
+        code, out, err = run("verify", "s3://bucket/")
+        assert (code, out) == (1, "")
+        assert "nothing to verify" in err
+
+    def test_days_without_logs_and_rollups_are_named(self, store: MemoryStore, run: Run) -> None:
+        """From the first to the last day, or as asked for; a day with loose logs is there."""
+        self.days(store, 0, 1, 5, 6)
+        put_logs(store, range(3), day=DAY + timedelta(3))
+        assert run("verify", "s3://bucket/")[0] == 0
+        code, _, err = run("verify", "--complete", "s3://bucket/")
+        assert code == 3
+        assert "s3://bucket/example.com/ has neither logs nor rollups of 2022-07-03\n" in err
+        assert "s3://bucket/example.com/ has neither logs nor rollups of 2022-07-05\n" in err
+        code, _, err = run("verify", "--complete", "s3://bucket/", "--since", "2022-06-30", "--until", "2022-07-02")
+        assert "of 2022-06-30\n" in err
+        code, _, err = run("verify", "--complete", "s3://bucket/", "--since", "2022-07-06", "--until", "2022-07-09")
+        assert "of 2022-07-08 to 2022-07-09 (2 days)" in err
+        assert run("verify", "--complete", "s3://bucket/", "--since", "2022-07-06", "--until", "2022-07-07")[0] == 0
+
+    def test_a_target_prefix_of_dates_is_one_place(self, store: MemoryStore, run: Run) -> None:
+        """With date-partitioned keys each day has a target prefix of its own."""
+        for number in (0, 2):
+            day = DAY + timedelta(number)
+            self.days(store, number, prefix=f"1111/us-east-1/b/{day:%Y/%m/%d}/")
+        code, _, err = run("verify", "--complete", "s3://bucket/")
+        assert code == 3
+        assert "s3://bucket/1111/us-east-1/b/ has neither logs nor rollups of 2022-07-02\n" in err
+
+    def manifest(self, store: MemoryStore, path: Path, keys: list[str]) -> str:
+        lines = []
+        for key in keys:
+            body = store.objects[key].body
+            entry = {"bucket": "bucket", "key": key, "day": parse_rollup_key(key).day.isoformat()}  # type: ignore[union-attr]
+            lines.append(json.dumps({**entry, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}))
+        path.write_text("\n".join(lines) + "\n")
+        return str(path)
+
+    def test_a_manifest_is_held_to_what_is_there(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """A rollup that is gone, or that was replaced by another sound one, is named; other places do not matter."""
+        keys = self.days(store, 0, 1, 2)
+        elsewhere = self.days(store, 0, prefix="other/")
+        path = self.manifest(store, tmp_path / "manifest", keys + elsewhere)
+        assert run("verify", "--manifest", path, "s3://bucket/example.com/")[0] == 0
+        del store.objects[keys[0]]
+        other = MemoryStore()
+        other.put(log_key(0, day=DAY + timedelta(1)), b"other\n")
+        store.put(keys[1], other.objects[roll(other, day=DAY + timedelta(1))].body)
+        del store.objects[elsewhere[0]]
+        assert run("verify", "s3://bucket/example.com/")[0] == 0
+        code, _, err = run("verify", "--manifest", path, "s3://bucket/example.com/")
+        assert code == 3
+        assert f"s3://bucket/{keys[0]} is in the manifest, but not there any more" in err
+        assert f"s3://bucket/{keys[1]} is damaged: its SHA-256 is" in err
+        assert err.count("\n") == 3
+        window = ["--since", "2022-07-03"]
+        assert run("verify", "--manifest", path, "s3://bucket/example.com/", *window)[0] == 0
+
+    @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"bucket": "b", "key": "k", "day": "x", "sha256": ""}'])
+    def test_what_is_not_a_manifest_is_refused(self, store: MemoryStore, run: Run, tmp_path: Path, text: str) -> None:
+        """Exit code 2: an empty one would prove nothing."""
+        self.days(store, 0)
+        (tmp_path / "manifest").write_text(text)
+        code, _, err = run("verify", "--manifest", str(tmp_path / "manifest"), "s3://bucket/")
+        assert (code, "--manifest" in err) == (2, True)
+        assert run("verify", "--manifest", str(tmp_path / "absent"), "s3://bucket/")[0] == 2
+
+    def test_json(self, store: MemoryStore, run: Run) -> None:
+        """One object with everything that is said in words, and a line each for `ls`."""
+        good, bad = self.days(store, 0, 2)
+        body = bytearray(store.objects[bad].body)
+        body[60] ^= 1
+        store.put(bad, bytes(body))
+        code, out, _ = run("verify", "--json", "--complete", "s3://bucket/")
+        report = json_of(out)
+        assert code == 3
+        assert (report["rollups"], report["rollups_right"], report["members"]) == (2, 1, 6)
+        assert report["gaps"] == [
+            {"where": "s3://bucket/example.com/", "first": "2022-07-02", "last": "2022-07-02", "days": 1}
+        ]
+        assert [result["verdict"] for result in report["results"]] == ["ok", "damaged"]
+        assert len(report["results"][1]["damaged_members"]) == 3
+        rows = [json_of(line) for line in run("ls", "--json", "s3://bucket/")[1].splitlines()]
+        assert [(row["rollup"], row["day"], row["members"]) for row in rows] == [
+            (f"s3://bucket/{good}", "2022-07-01", 3),
+            (f"s3://bucket/{bad}", "2022-07-03", 3),
+        ]
+        rows = [json_of(line) for line in run("ls", "--json", "--members", f"s3://bucket/{good}")[1].splitlines()]
+        assert rows[1] == {
+            "rollup": f"s3://bucket/{good}",
+            "member": log_key(1)[len(PREFIX) :],
+            "bytes": 18,
+            "time": "2022-07-01T05:15:43Z",
+        }
 
 
 class TestRestore:

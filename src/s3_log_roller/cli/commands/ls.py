@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -44,6 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("uris", nargs="+", metavar="URI", help=WHERE_FROM)
     parser.add_argument("--members", action="store_true", help="list the logs in the rollups")
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line instead of columns")
     add_selection_arguments(parser)
     add_reading_arguments(parser)
 
@@ -58,17 +60,28 @@ def run(args: Namespace) -> int:
         groups = list(find_groups(session.stores, sources, selection, session.failed))
         with Output() as output:
             if args.members or args.member:
-                _list_members(session, groups, output)
+                _list_members(session, groups, output, as_json=args.json)
             else:
-                _list_rollups(session, groups, output)
+                _list_rollups(session, groups, output, as_json=args.json)
         return session.exit_code
 
 
-def _list_rollups(session: Session, groups: list[Group], output: Output) -> None:
+def _list_rollups(session: Session, groups: list[Group], output: Output, *, as_json: bool) -> None:
     from s3_log_roller.reading.listing import list_rollups
 
-    output.line(f"{'DAY':10} {'MEMBERS':>9} {'ORIGINAL BYTES':>15} {'PACKED BYTES':>14}  ROLLUP")
+    if not as_json:
+        output.line(f"{'DAY':10} {'MEMBERS':>9} {'ORIGINAL BYTES':>15} {'PACKED BYTES':>14}  ROLLUP")
     for found in list_rollups(session.stores, groups, session.failed):
+        if as_json:
+            listed = {
+                "rollup": found.where,
+                "day": found.day and str(found.day),
+                "members": found.members,
+                "original_bytes": found.original_bytes,
+                "packed_bytes": found.packed_bytes,
+            }
+            output.line(json.dumps(listed))
+            continue
         members = "no index" if found.members is None else str(found.members)
         original = "-" if found.original_bytes is None else str(found.original_bytes)
         day = str(found.day or "-")
@@ -80,10 +93,14 @@ def _list_rollups(session: Session, groups: list[Group], output: Output) -> None
         note(f"{days} logs that are not rolled up or not deleted; the first is {loose[0].day_group}")
 
 
-def _list_members(session: Session, groups: list[Group], output: Output) -> None:
+def _list_members(session: Session, groups: list[Group], output: Output, *, as_json: bool) -> None:
     from s3_log_roller.reading.listing import list_members
 
     for where, member in list_members(session.stores, groups, session.failed):
+        if as_json:
+            listed = {"rollup": where, "member": member.name, "bytes": member.size, "time": _time(member.mtime)}
+            output.line(json.dumps(listed))
+            continue
         name = output.name(f"{where}:{member.name}")
         output.line(f"{_time(member.mtime)} {member.size:>9}  {name}")
 

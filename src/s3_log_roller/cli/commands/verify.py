@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.cli.output import Output, note
@@ -14,9 +17,11 @@ from s3_log_roller.cli.reading import (
     selection_from,
     sources_from,
 )
+from s3_log_roller.errors import StorageError
 from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
+    from s3_log_roller.reading.completeness import Gap, ManifestEntry
     from s3_log_roller.reading.proofs import Proof
 
 DESCRIPTION: Final = (
@@ -27,12 +32,14 @@ EXAMPLES: Final = """\
 examples:
   s3-log-roller verify s3://my-logs/
   s3-log-roller verify s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
+  s3-log-roller verify --complete s3://my-logs/ --since 2022-01-01 --until 2022-12-31
+  s3-log-roller verify --manifest rollups.jsonl s3://my-logs/
   s3-log-roller verify rollup-2022-07-01-b33e1e0a.tgz
 """
 EXIT_CODES: Final = {
     0: "every rollup is right",
-    1: "nothing could be verified; the message says why",
-    3: "a rollup is damaged or could not be read; all others were verified",
+    1: "there is nothing to verify, or nothing could be verified; the message says why",
+    3: "a rollup is damaged, missing or could not be read, or days are missing; all others were verified",
 }
 IF_INTERRUPTED: Final = "only the rollups named above were verified"
 NAMED_MEMBERS: Final = 5
@@ -44,13 +51,26 @@ def add_arguments(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("which rollups")
     group.add_argument("--since", metavar="DAY", help="first day")
     group.add_argument("--until", metavar="DAY", help="last day")
+    group.add_argument(
+        "--complete",
+        action="store_true",
+        help="also name every day, from --since or the first to --until or the last, of which a target prefix has "
+        "neither logs nor rollups",
+    )
+    group.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="also check that every rollup named in this file is there and has the bytes whose SHA-256 is in the file",
+    )
     parser.set_defaults(member=None)
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end instead of lines")
     add_processes_argument(parser)
     add_reading_arguments(parser)
 
 
 def run(args: Namespace) -> int:
     """Print a line for every rollup. Return an exit code that says whether all are right."""
+    from s3_log_roller.reading.completeness import Calendar, read_manifest
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.operations import Prove
     from s3_log_roller.reading.parallel import Failure, batches, run_all
@@ -58,33 +78,107 @@ def run(args: Namespace) -> int:
 
     selection = selection_from(args)
     sources = sources_from(args.uris)
+    manifest = read_manifest(args.manifest, map(str, sources), selection) if args.manifest else {}
+    report = _Report(args.json, manifest)
+    calendar = Calendar()
     with open_session(args) as session:
-        shares = find_rollups(find_groups(session.stores, sources, selection, session.failed))
-        rollups = right = members = 0
+        groups = find_groups(session.stores, sources, selection, session.failed)
+        shares = find_rollups(calendar.watch(groups))
 
         def take(proof: Proof | Failure) -> None:
-            nonlocal rollups, right, members
             if isinstance(proof, Failure):
                 session.failed(proof.message)
                 return
-            rollups += 1
-            members += proof.members
+            proof = report.take(proof)
             if proof.verdict in ("damaged", "unreadable"):
                 session.failed(_complaint(proof))
-            else:
-                right += 1
+            elif not args.json:
                 output.line(_praise(output.name(proof.where), proof))
                 output.show_soon()
 
         def figures() -> list[str]:
-            return [f"{count(rollups, 'rollup')} verified", count(members, "log")]
+            return [f"{count(report.rollups, 'rollup')} verified", count(report.members, "log")]
 
         with Output() as output, session.progress(figures):
-            prove = Prove(session.open_stores)
+            prove = Prove(session.open_stores, with_sha256=bool(manifest))
             run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
+            for where in report.missing:
+                session.failed(f"{where} is in the manifest, but not there any more")
+            if args.complete:
+                report.gaps = list(calendar.gaps(_day(args.since), _day(args.until)))
+            for gap in report.gaps:
+                days = str(gap.first) if gap.days == 1 else f"{gap.first} to {gap.last} ({gap.days} days)"
+                session.failed(f"{gap.where} has neither logs nor rollups of {days}")
+            if args.json:
+                output.line(json.dumps(report.to_json()))
+        if not report.rollups and not session.failures:
+            raise StorageError(
+                f"there is nothing to verify: no rollup is in {', '.join(args.uris)}, or none of this time"
+            )
         if not args.quiet:
-            note(f"{right} of {rollups} rollups are right, {members} members were read")
+            note(f"{report.right} of {report.rollups} rollups are right, {report.members} members were read")
         return session.exit_code
+
+
+class _Report:
+    """What was seen."""
+
+    def __init__(self, with_results: bool, manifest: dict[str, ManifestEntry]) -> None:
+        self.rollups = self.right = self.members = 0
+        self.gaps: list[Gap] = []
+        self._results: list[Proof] | None = [] if with_results else None
+        self._manifest = manifest
+        self._seen: set[str] = set()
+
+    def take(self, proof: Proof) -> Proof:
+        """Count a rollup in; what became of it, the manifest considered."""
+        entry = self._manifest.get(proof.where)
+        if entry is not None:
+            self._seen.add(proof.where)
+            if proof.sha256 and proof.sha256 != entry.sha256:
+                reason = f"its SHA-256 is {proof.sha256}, not {entry.sha256} as in the manifest"
+                proof = replace(
+                    proof, verdict="damaged", reason=f"{proof.reason}; {reason}" if proof.reason else reason
+                )
+        self.rollups += 1
+        self.members += proof.members
+        self.right += proof.verdict in ("ok", "no-index")
+        if self._results is not None:
+            self._results.append(proof)
+        return proof
+
+    @property
+    def missing(self) -> list[str]:
+        """Rollups of the manifest that were not found."""
+        return sorted(self._manifest.keys() - self._seen)
+
+    def to_json(self) -> dict[str, object]:
+        """The object that `--json` prints."""
+        return {
+            "rollups": self.rollups,
+            "rollups_right": self.right,
+            "members": self.members,
+            "missing": self.missing,
+            "gaps": [
+                {"where": gap.where, "first": str(gap.first), "last": str(gap.last), "days": gap.days}
+                for gap in self.gaps
+            ],
+            "results": [
+                {
+                    "rollup": proof.where,
+                    "verdict": proof.verdict,
+                    "members": proof.members,
+                    "originals_same": proof.originals,
+                    "reason": proof.reason or None,
+                    "damaged_members": list(proof.damaged),
+                }
+                for proof in self._results or ()
+            ],
+        }
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text[:10]) if text else None
 
 
 def _praise(where: str, proof: Proof) -> str:

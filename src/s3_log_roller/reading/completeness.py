@@ -1,0 +1,100 @@
+"""What is missing: days that have neither logs nor rollups, and rollups that a manifest names.
+
+A manifest is a file that its owner keeps elsewhere, one JSON object a line for each rollup: `bucket`, `key`, `day`,
+`members`, `bytes`, `content_digest`, `sha256` (of the object's bytes, hexadecimal), `etag`, `time`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from s3_log_roller.errors import UsageError
+from s3_log_roller.local_files import location
+from s3_log_roller.reading.groups import Group
+from s3_log_roller.reading.selection import Selection
+
+_DATE_FOLDERS: Final = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/$")
+"""The end of a target prefix with date-partitioned keys: one for each day."""
+_DAY: Final = timedelta(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Days in a row of which a target prefix has neither logs nor rollups."""
+
+    where: str
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many."""
+        return (self.last - self.first).days + 1
+
+
+class Calendar:
+    """The days seen of each target prefix."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, set[date]] = {}
+
+    def watch(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """Hand the groups on."""
+        for group in groups:
+            if group.day_group is not None and (group.has_loose or group.rollups):
+                place = location(group.bucket, _DATE_FOLDERS.sub("", group.day_group.target_prefix))
+                self._days.setdefault(place, set()).add(group.day_group.day)
+            yield group
+
+    def gaps(self, since: date | None, until: date | None) -> Iterator[Gap]:
+        """The days missing from the first to the last, as asked for or as seen."""
+        for place, days in sorted(self._days.items()):
+            day, last = since or min(days), until or max(days)
+            while day <= last:
+                first = day
+                while day <= last and day not in days:
+                    day += _DAY
+                if day > first:
+                    yield Gap(place, first, day - _DAY)
+                day += _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """What a manifest says of a rollup."""
+
+    where: str
+    sha256: str
+
+
+def read_manifest(path: str, sources: Iterable[str], selection: Selection) -> dict[str, ManifestEntry]:
+    """The rollups that the manifest names in those places and of that time, by their URIs.
+
+    Of several lines for one rollup the last counts. Raises `UsageError`.
+    """
+    places = tuple(sources)
+    entries: dict[str, ManifestEntry] = {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    fields = json.loads(line)
+                    where = location(fields["bucket"], fields["key"])
+                    day = date.fromisoformat(fields["day"])
+                    sha256 = fields["sha256"]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UsageError(f"--manifest {path}: line {number} is not a manifest's: {error!r}") from error
+                if where.startswith(places) and selection.has_day(day):
+                    entries[where] = ManifestEntry(where, str(sha256).lower())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--manifest {path} cannot be read: {error}") from error
+    if not entries:
+        raise UsageError(f"--manifest {path} names no rollup in {', '.join(places)}, or none of this time")
+    return entries
