@@ -72,3 +72,9 @@ def reseal(
         ),
     )
     return data + section + encoded + forged.encode()
+
+
+def newer(rollup: bytes) -> bytes:
+    """The rollup as a later version of the program might write it, one that this one cannot read."""
+    footer = read_footer(rollup, len(rollup))
+    return rollup[: footer.start] + replace(footer, needs_version=2, created_by="s3-log-roller 9.0").encode()

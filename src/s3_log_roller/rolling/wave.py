@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, DayChanged, RollerError, StorageError
+from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.figures import Figures
@@ -37,6 +37,10 @@ MAX_ROLLUPS: Final = 4
 
 class NotForAPass(StorageError):
     """Nothing is wrong with the day group, but it must run alone."""
+
+
+_OF_ONE_DAY: Final = (StorageError, DamagedRollup, NewerFormat)
+"""Errors that stop one day group and let the others go on."""
 
 
 @dataclass(slots=True)
@@ -130,7 +134,7 @@ class Wave:
                 read = [next(answers) for _ in day.rollups]
                 try:
                     self._split(day, [self._read_index(day, file, answer) for file, answer in read])
-                except (StorageError, DamagedRollup) as error:
+                except _OF_ONE_DAY as error:
                     day.stop(error)
 
     def _read_index(self, day: Day, file: PackedFile, answer: tuple[bytes, bytes] | StorageError) -> Index:
@@ -228,13 +232,13 @@ class Wave:
                 try:
                     index = self._read_index(day, file, answer)
                     self._take_proof(day, verify_index(index, day.loose, day.md5s))
-                except (StorageError, DamagedRollup) as error:
+                except _OF_ONE_DAY as error:
                     day.stop(error)
         for day, rollup in published:
             if rollup.size > READ_BYTES:
                 try:
                     self._take_proof(day, verify(self._store, day.group, rollup, day.loose, day.md5s))
-                except (StorageError, DamagedRollup) as error:
+                except _OF_ONE_DAY as error:
                     day.stop(error)
 
     def _take_proof(self, day: Day, verified: Verified) -> None:

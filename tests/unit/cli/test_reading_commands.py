@@ -23,7 +23,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.support.forging import chunk_payloads, reseal
+from tests.support.forging import chunk_payloads, newer, reseal
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import (
     put_logs,
@@ -765,6 +765,22 @@ def test_a_rollup_that_is_cut_off_is_told_of(
         code, _, err = run(*words, source)
         assert code == (2 if command == "grep" else 3)
         assert f"s3://bucket/{key} is damaged: the file does not end with the index of a rollup: it is cut off" in err
+
+
+def test_a_newer_rollup_is_read_as_a_tarball(store: MemoryStore, run: Run, tmp_path: Path) -> None:
+    """It is not called damaged; what needs its index says so, and the exit code is 0."""
+    bodies = put_logs(store, range(9))
+    key = roll(store)
+    store.put(key, newer(store.objects[key].body))
+    assert run("cat", "s3://bucket/") == (0, b"".join(bodies.values()).decode(), "")
+    assert run("grep", "-c", "record 3", "s3://bucket/")[0] == 0
+    code, out, _ = run("verify", "s3://bucket/")
+    assert code == 0
+    assert "9 members can be read (written in version 1" in out
+    assert "update it" in out
+    assert run("ls", "--members", "s3://bucket/")[1].count("\n") == 9
+    assert run("restore", "s3://bucket/", "--to", str(tmp_path / "out"))[0] == 0
+    assert len([path for path in everything(tmp_path / "out") if path.is_file()]) == 9
 
 
 @pytest.mark.parametrize("command", ["ls", "cat", "grep", "verify", "restore"])

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.forging import flipped, reseal, sections
+from tests.support.forging import flipped, newer, reseal, sections
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import (
     TASK,
@@ -30,6 +30,7 @@ from tests.support.packing import decode_index, pack_day
 
 from s3_log_roller.errors import (
     DamagedRollup,
+    NewerFormat,
     RollerError,
 )
 from s3_log_roller.log_keys import parse_log_key
@@ -369,3 +370,19 @@ def test_a_rollup_read_back_with_other_bytes_of_a_log_is_no_success() -> None:
     with pytest.raises(DamagedRollup, match="read back with 8 of 9 members right"):
         run(store, delete=True)
     assert set(bodies) <= set(store.objects)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_the_day_of_a_newer_rollup_is_left_alone(delete: bool) -> None:
+    """Nothing is packed beside it and nothing deleted; it is not called damaged, and nobody is told to move it away."""
+    store, bodies = a_day()
+    run(store)
+    (key,) = rollups(store)
+    store.put(key, newer(store.objects[key].body))
+    late = log_key(80_000)
+    store.put(late, b"late\n")
+    before = dict(store.objects)
+    with pytest.raises(NewerFormat, match=f"s3://bucket/{key} was written in .*: update it; its day was left alone"):
+        run(store, delete=delete)
+    assert store.objects == before
+    assert set(bodies) < set(before)

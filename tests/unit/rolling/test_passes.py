@@ -12,11 +12,12 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.forging import newer
 from tests.support.logs import DAY, TODAY, log_key
 from tests.support.memory_day import Killed, assert_exactly_once, assert_nothing_lost, put_logs, rollups
 from tests.support.memory_store import MemoryStore, no_step
 
-from s3_log_roller.errors import ObjectArchived, RollerError, StorageError
+from s3_log_roller.errors import NewerFormat, ObjectArchived, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling import passes, range_listing
 from s3_log_roller.rolling.fetching import PIECE_BYTES
@@ -450,3 +451,15 @@ def test_outcomes_cross_processes() -> None:
     store, _ = many_days(days=1)
     outcome = run(store)
     assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+def test_a_newer_rollup_stops_its_own_day_only() -> None:
+    """The others of the pass are done; that day is left alone with an error, whatever runs it."""
+    store, bodies = many_days()
+    run(store, delete=False)
+    key = next(key for key in rollups(store) if key.startswith(BAD.rollups_prefix))
+    store.put(key, newer(store.objects[key].body))
+    outcome = run(store)
+    assert alone(outcome) == {BAD}
+    assert [type(error) for error in finish(store, outcome)] == [NewerFormat]
+    assert set(logs_in(store)) == of_group(BAD, bodies)
