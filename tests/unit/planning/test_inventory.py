@@ -104,3 +104,14 @@ def test_the_pages_of_a_scan_are_foreseen_exactly(page_size: int, logs: int, mon
     runs = take_inventory(store, "", WINDOW).runs
     assert [(one.group, one.logs, one.keys) for one in sightings(runs, WINDOW)] == seen
     assert cut(runs, ScanTask(store.bucket, "", WINDOW)).lists == counted.lists
+
+
+def test_what_is_excluded_is_not_planned() -> None:
+    """`plan --exclude` tells of the same day groups that `roll --exclude` works on."""
+    store = MemoryStore()
+    put_logs(store, range(3), "a/", DAY)
+    put_logs(store, range(4), "b/", DAY)
+    put_logs(store, range(5), "b/c/", DAY)
+    found = take_inventory(store, "", Window(date(2022, 7, 10), exclude=("b/",)))
+    assert figures(found) == [("a/", "2022-07-01", 3, 0, 0, 0)]
+    assert found.outside == 9
