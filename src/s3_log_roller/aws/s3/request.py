@@ -37,6 +37,9 @@ class Request:
     fruitless: int = 0
     """Of the attempts, those since anything else went through while this request was asked to slow down."""
     first_start_s: float = 0.0
+    """When the first attempt began, on the transport's clock. Known once one failed."""
+    took_s: float = 0.0
+    """The last attempt, if it failed on the wire."""
     expected_owner: str = ""
     """The account that the bucket has to belong to, where the request was refused."""
     watched: bool = False

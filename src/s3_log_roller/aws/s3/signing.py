@@ -98,8 +98,8 @@ class Signer:
         canonical = f"{method}\n{path}\n{query}\n"
         names = ""
         signed_tail, canonical_tail = second.tail
-        late = [header for header in headers if header[0] > _PAYLOAD_HEADER]
-        if late:  # few requests have one; for the others the tail stays the same for a second
+        if headers and max(headers)[0] > _PAYLOAD_HEADER:  # in few requests; for the others the tail stays the same
+            late = [header for header in headers if header[0] > _PAYLOAD_HEADER]
             headers = tuple(header for header in headers if header not in late)
             lines += [f"{name}: {value}" for name, value in late]
             signed_tail, canonical_tail = _tail([*second.headers, *late])

@@ -29,6 +29,8 @@ FIRST_IN_FLIGHT: Final = 32
 MIN_IN_FLIGHT: Final = 4
 BACKOFF_BASE_S: Final = 0.1
 BACKOFF_CAP_S: Final = 20.0
+_SILENCE_SHARE: Final = 0.75
+"""Of the time allowed for a silent server; behind it another attempt could not end in time."""
 MAX_SLOWED_DOWN_S: Final = 300.0
 """So long a single request may be asked to slow down while others go through."""
 
@@ -184,11 +186,11 @@ class Transport:
                 self._start(request)
 
     def _start(self, request: Request) -> None:
+        if request.attempts:
+            request.fault = ""
         request.attempts += 1
-        request.fault = ""
         request.epoch = self._limit.epoch
         request.successes = self._successes
-        request.first_start_s = request.first_start_s or self._monotonic()
         self.requests_sent += 1
         is_get = request.method == "GET"
         idle = self._idle[request.wants_headers]
@@ -224,6 +226,7 @@ class Transport:
                 self._finish(request, handle)
             for handle, code, message in failed:
                 request = self._release(handle)
+                request.took_s = handle.getinfo(pycurl.TOTAL_TIME)
                 handle.close()
                 self._fail(request, f"{message or 'the transfer failed'} (curl error {code})", code)
             finished += len(succeeded) + len(failed)
@@ -235,8 +238,9 @@ class Transport:
         return self._in_flight.pop(handle)
 
     def _finish(self, request: Request, handle: Any) -> None:
-        request.header_lines = handle.header_lines.copy()
-        handle.header_lines.clear()
+        if handle.header_lines:
+            request.header_lines = handle.header_lines.copy()
+            handle.header_lines.clear()
         if request.method == "GET":
             self._idle[request.wants_headers].append(handle)
         else:
@@ -287,10 +291,11 @@ class Transport:
         request.digest = b""
         request.fault = fault
         now = self._monotonic()
+        request.first_start_s = request.first_start_s or now - request.took_s
         others_go_on = request.status in (429, 503) and request.successes != self._successes
         request.fruitless = 1 if others_go_on else request.fruitless + 1
         waited_s = now - request.first_start_s
-        silent = not request.status and waited_s + self._wire.read_timeout_s > self._wire.silence_s
+        silent = not request.status and waited_s > _SILENCE_SHARE * self._wire.silence_s
         too_long = silent or (others_go_on and waited_s > MAX_SLOWED_DOWN_S)
         if too_long or request.fruitless >= self._wire.max_attempts:
             request.done = True
