@@ -47,17 +47,30 @@ class RangeListing:
 
 def list_range(store: Store, task: RangeTask) -> RangeListing:
     """List the day groups in the task's range of keys. Raises `StorageError` if that fails."""
-    reader = _Reader(store.bucket, task)
-    while pagers := reader.pagers():
-        for pager, page in zip(pagers, store.next_pages(pagers), strict=True):
+    parts = task.parts()
+    readers = [_Reader(store.bucket, part, len(parts)) for part in parts]
+    while wanted := [(reader, pager) for reader in readers for pager in reader.pagers()]:
+        pages = store.next_pages([pager for _, pager in wanted])
+        for (reader, pager), page in zip(wanted, pages, strict=True):
             reader.take(pager, page)
-    return reader.listing()
+    listing = RangeListing()
+    for reader in readers:
+        part_of_it = reader.listing()
+        listing.days += part_of_it.days
+        listing.alone += part_of_it.alone
+        listing.go_on_after = part_of_it.go_on_after
+        if listing.go_on_after is not None:
+            break
+    return listing
 
 
 class _Reader:
     """Reads a range of keys page by page, and beside it the rest of days that are longer than a page."""
 
-    def __init__(self, bucket: str, task: RangeTask) -> None:
+    def __init__(self, bucket: str, task: RangeTask, readers: int) -> None:
+        """It is one of so many that share the memory there is."""
+        self._max_logs = MAX_LOGS // readers
+        self._max_days = max(1, MAX_DAYS // readers)
         self._bucket = bucket
         self._task = task
         self._range = Pager(bucket, task.prefix, task.start_after)
@@ -104,7 +117,9 @@ class _Reader:
         for entry in page.objects:
             if self._task.end and entry.key > self._task.end:
                 # In no order, what belongs to the range may follow; then everything goes alone anyway.
-                self._ended = self._ended or self._in_order
+                if self._in_order and not self._ended:
+                    self._ended = True
+                    self._last_key = self._task.end
                 continue
             self._in_order = self._in_order and entry.key > self._last_key
             if self._ended:
@@ -161,7 +176,9 @@ class _Reader:
             self._open.pop()
         group = DayGroup(self._bucket, log.target_prefix, log.day)
         if group not in self._open:
-            if not self._open and (self._logs >= MAX_LOGS or len(self._tables) + len(self._alone) >= MAX_DAYS):
+            if not self._open and (
+                self._logs >= self._max_logs or len(self._tables) + len(self._alone) >= self._max_days
+            ):
                 self._go_on_after = group.logs_prefix
                 self._ended = True
                 return
@@ -169,6 +186,9 @@ class _Reader:
                 self._alone[group] = None
             self._open.append(group)
         self._take_log(group, entry)
+
+    def _is_full(self) -> bool:
+        return self._logs >= self._max_logs or len(self._tables) + len(self._alone) >= self._max_days
 
     def _take_log(self, group: DayGroup, entry: ListedObject) -> bool:
         """Add an entry to the day group's table, if it is one of its logs. False if it is not."""

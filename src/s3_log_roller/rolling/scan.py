@@ -84,7 +84,8 @@ def scan(
                 continue
             group = DayGroup(store.bucket, log.target_prefix, log.day)
             behind = after_day(before)
-            behind = behind if behind < key else before
+            # Late by preference: what is yet to come behind the day groups before, rollups most of all, is theirs.
+            behind = max(behind if behind < key else before, group.logs_prefix)
             yield Sighting(group, key, behind, logs - 1, keys - 1, nested=bool(open_groups), in_order=in_order)
             open_groups.append(group)
             found += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,8 +19,12 @@ SPAN_LOGS: Final = 5_000
 SPAN_GROUPS: Final = 500
 MAX_GROUPS: Final = 2 * SPAN_GROUPS
 """Where day groups lie inside each other, no key divides them: more than this go one by one."""
-SPAN_KEYS: Final = 10_000
+SPAN_KEYS: Final = 30_000
 """Keys of any kind, so that rollups and today's logs do not make a span long to list."""
+PART_KEYS: Final = 1_000
+"""About so many keys lie between the borders at which a span's listing is divided: a page."""
+_MAX_BORDERS_CHARS: Final = 6_000
+"""Of a message, all borders together."""
 FIRST_MIX: Final = 10
 LARGEST_MIX: Final = 1_000
 """Spans mixed at a time: few at first, so that work starts soon; then more, so that it spreads widely."""
@@ -37,6 +42,20 @@ class Span:
     """The last key; empty where the span goes on to the end of the prefix."""
     in_order: bool = True
     """Whether all keys came in key order: else no range of keys is known to hold these day groups."""
+    borders: list[str] = field(default_factory=list)
+    _keys_at_border: int = 0
+    _borders_chars: int = 0
+
+    def add(self, sighting: Sighting) -> None:
+        """Take in the next day group, and divide the span before it where a page's worth of keys lies behind."""
+        far = sighting.keys - max(self._keys_at_border, self.first.keys) >= PART_KEYS
+        if far and not sighting.nested and self.groups:
+            self._keys_at_border = sighting.keys
+            self._borders_chars += len(json.dumps(sighting.behind))
+            if self._borders_chars <= _MAX_BORDERS_CHARS:
+                self.borders.append(sighting.behind)
+        self.groups.append(sighting.group)
+        self.in_order = self.in_order and sighting.in_order
 
     def is_full(self, following: Sighting) -> bool:
         """Whether that day group is better left to another span."""
@@ -46,7 +65,10 @@ class Span:
     def tasks(self) -> list[WorkTask]:
         """One task for the range of keys, or one for each day group."""
         scan = self.scan
-        whole = RangeTask(scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end, scan.owner)
+        borders = tuple(self.borders)
+        whole = RangeTask(
+            scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end, scan.owner, borders
+        )
         if self.in_order and 1 < len(self.groups) <= MAX_GROUPS:
             return [whole]
         return [whole.for_group(group) for group in self.groups]
@@ -75,8 +97,7 @@ def cut_spans(sightings: Generator[Sighting, None, ScanOutcome], scan: ScanTask)
             span.end = sighting.behind
             yield span
             span = Span(scan, span.end, sighting)
-        span.groups.append(sighting.group)
-        span.in_order = span.in_order and sighting.in_order
+        span.add(sighting)
     if span is not None:
         span.end = outcome.start_after or ""
         yield span

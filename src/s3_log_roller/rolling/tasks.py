@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from typing import Any, Final
 
 from s3_log_roller.errors import MalformedTask, UsageError
@@ -72,6 +73,18 @@ class RangeTask:
     """The last key of the range; empty where it ends with the prefix."""
     owner: str | None = None
     """The account that the bucket must belong to."""
+    borders: tuple[str, ...] = ()
+    """Keys inside the range, in order, that no day group lies across: its parts can be listed beside each other."""
+
+    def parts(self) -> list[RangeTask]:
+        """The same request for each of the ranges between the borders."""
+        starts, ends = (self.start_after, *self.borders), (*self.borders, self.end)
+        return [replace(self, start_after=start, end=end, borders=()) for start, end in zip(starts, ends, strict=True)]
+
+    def rest(self, start_after: str) -> RangeTask:
+        """The same request for what lies behind that key."""
+        borders = tuple(border for border in self.borders if border > start_after)
+        return replace(self, start_after=start_after, borders=borders)
 
     def __str__(self) -> str:
         start = f" behind {self.start_after!r}" if self.start_after else ""
@@ -105,8 +118,9 @@ def encode_task(task: Task) -> str:
         body = {"task": kind, "bucket": task.bucket, "prefix": task.prefix}
         if task.start_after:
             body["start_after"] = task.start_after
-        if isinstance(task, RangeTask) and task.end:
-            body["end"] = task.end
+        if isinstance(task, RangeTask):
+            common |= {"end": task.end} if task.end else {}
+            common |= {"borders": list(task.borders)} if task.borders else {}
     else:
         body = {
             "task": "roll",
@@ -150,7 +164,7 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
     kind = fields.pop("task", None)
     bucket = check_bucket_name(_text(fields, "bucket"))
     since = _day(fields, "since") if "since" in fields else None
-    window = Window(_day(fields, "cutoff"), since, _exclusions(fields))
+    window = Window(_day(fields, "cutoff"), since, _texts(fields, "exclude"))
     role = None
     if "role" in fields:
         external_id = _text(fields, "external_id") if "external_id" in fields else None
@@ -160,9 +174,10 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         return ScanTask(bucket, _text(fields, "prefix"), window, role, _text(fields, "start_after", ""), owner)
     if kind == "range":
         start_after, end = _text(fields, "start_after", ""), _text(fields, "end", "")
-        if end and end <= start_after:
-            raise MalformedTask("the task's range of keys ends before it begins")
-        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end, owner)
+        borders = _texts(fields, "borders")
+        if any(one >= other for one, other in pairwise((start_after, *borders, *([end] if end else [])))):
+            raise MalformedTask("the keys of the task's range are not in order")
+        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end, owner, borders)
     if kind == "roll":
         group = DayGroup(bucket, _text(fields, "target_prefix"), _day(fields, "day"))
         if group not in window:
@@ -183,11 +198,11 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     return value
 
 
-def _exclusions(fields: dict[str, Any]) -> tuple[str, ...]:
-    texts = fields.pop("exclude", [])
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise MalformedTask("the task's 'exclude' is not a list of texts")
-    return tuple(texts)
+def _texts(fields: dict[str, Any], name: str) -> tuple[str, ...]:
+    texts = fields.pop(name, [])
+    if not isinstance(texts, list):
+        raise MalformedTask(f"the task's {name!r} is not a list of texts")
+    return tuple(_text({name: text}, name) for text in texts)
 
 
 def _day(fields: dict[str, Any], name: str) -> date:

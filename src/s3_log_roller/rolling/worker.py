@@ -219,7 +219,7 @@ def _rest_of_pass(task: WorkTask, result: PassOutcome) -> list[Task]:
     """The tasks for day groups that must be reconciled alone, and for the rest of the range."""
     tasks: list[Task] = [task.for_group(outcome.group) for outcome in result.outcomes if outcome.remaining]
     if result.start_after is not None and isinstance(task, RangeTask):
-        tasks.append(replace(task, start_after=result.start_after))
+        tasks.append(task.rest(result.start_after))
     return tasks
 
 

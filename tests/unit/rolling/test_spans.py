@@ -19,7 +19,7 @@ from s3_log_roller.rolling.producer import tasks_in_range
 from s3_log_roller.rolling.range_listing import list_range
 from s3_log_roller.rolling.scan import Sighting, scan
 from s3_log_roller.rolling.spans import Span, cut_spans, interleave
-from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 
 CUTOFF = date(2022, 8, 1)
@@ -69,8 +69,9 @@ def test_the_spans_of_a_scan_hold_every_day_group_once_and_whole(
 ) -> None:
     """Each range, listed on its own, shows its day groups with all their logs, or sends them alone, and no others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spans, "SPAN_GROUPS", 3)
-        patch.setattr(spans, "SPAN_LOGS", 20)
+        patch.setattr(spans, "SPAN_GROUPS", 5)
+        patch.setattr(spans, "SPAN_LOGS", 40)
+        patch.setattr(spans, "PART_KEYS", 7)
         store = MemoryStore(page_size=page_size)
         logs: dict[DayGroup, int] = {}
         for (prefix, day_number), count in days.items():
@@ -155,3 +156,44 @@ def test_late_logs_of_a_ranges_last_day_still_belong_to_it(small_spans: None) ->
     listed = list_range(store, task).days[-1].originals
     assert [f"a/{one.suffix}" for one in listed][-1] == late
     assert parse_log_key(late) is not None
+
+
+def test_a_long_span_is_listed_in_parts_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scan saw where day groups begin: ten pages take one round of requests, and show all of them."""
+    monkeypatch.setattr(spans, "PART_KEYS", 10)
+    store = MemoryStore(page_size=20)
+    for number in range(20):
+        for second in range(5):
+            store.put(log_key(second, f"{number:02}/", FIRST), b"x")
+        for rollup in range(5):
+            store.put(f"{number:02}/rollup-2022-06-0{rollup + 1}-00000000.tgz", b"r")
+    (span,) = cut(store)
+    (task,) = span.tasks()
+    assert isinstance(task, RangeTask)
+    assert len(task.borders) == 19
+    assert decode_task(encode_task(task)) == task
+    rounds = 0
+    next_pages = store.next_pages
+
+    def count(pagers):  # type: ignore[no-untyped-def]
+        nonlocal rounds
+        rounds += 1
+        return next_pages(pagers)
+
+    store.next_pages = count  # type: ignore[method-assign]
+    listing = list_range(store, task)
+    assert [day.originals.group.target_prefix for day in listing.days] == [f"{number:02}/" for number in range(20)]
+    assert all(len(day.originals) == 5 and day.rollups == [] for day in listing.days)
+    assert rounds <= 2
+
+
+def test_the_borders_of_a_span_do_not_outgrow_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of 900 characters: some borders are left out, and the message stays far below its limit."""
+    monkeypatch.setattr(spans, "PART_KEYS", 1)
+    store = MemoryStore()
+    for number in range(50):
+        store.put(log_key(1, f"{'é' * 400}{number:02}/", FIRST), b"x")
+    ((task,),) = (span.tasks() for span in cut(store))
+    assert isinstance(task, RangeTask)
+    assert len(encode_task(task)) < 10_000
+    assert len(list_range(store, task).days) == 50
