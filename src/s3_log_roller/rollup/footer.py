@@ -190,7 +190,7 @@ def _check(footer: Footer, file_size: int, start: int) -> None:
         damaged("the rollup's footer names not exactly one section of each kind")
     offset = footer.data_bytes
     for section in footer.sections:
-        if section.offset != offset or not section.length:
+        if section.offset != offset:
             damaged("the sections of the index do not follow each other")
         offset += section.length
     if offset != start:
@@ -200,7 +200,6 @@ def _check(footer: Footer, file_size: int, start: int) -> None:
     possible = (
         footer.members > 0
         and footer.blocks > 0
-        and footer.tar_bytes % RECORD_BYTES == 0
         and least_tar_bytes <= footer.tar_bytes <= deflated_bytes * MAX_DEFLATE_RATIO
         and footer.tar_bytes <= footer.blocks * BLOCK_BYTES + len(END_OF_ARCHIVE)
     )
