@@ -262,31 +262,6 @@ run "the_owner_of_the_buckets_reaches_policy_payload_and_settings" {
   }
 }
 
-run "many_buckets_take_several_policies" {
-  command = plan
-  variables {
-    delete = true
-    schedules = {
-      all = { prefixes = [for number in range(40) : "s3://acme-prod-team-${number}-access-logs-us-east-1-111111111111/"] }
-    }
-  }
-  assert {
-    condition     = length(aws_iam_policy.s3) > 3 && length(aws_iam_policy.s3) <= 10
-    error_message = "Forty buckets do not fit three policies, but they fit a role."
-  }
-}
-
-run "more_than_a_role_can_hold_is_refused" {
-  command = plan
-  variables {
-    delete = true
-    schedules = {
-      all = { prefixes = [for number in range(150) : "s3://acme-prod-team-${number}-access-logs-us-east-1-111111111111/team-${number}/"] }
-    }
-  }
-  expect_failures = [aws_iam_role_policy_attachment.s3]
-}
-
 run "one_role_name_in_all_accounts_needs_one_line" {
   variables {
     allowed_roles = ["arn:aws:iam::*:role/access"]
@@ -303,22 +278,6 @@ run "a_role_that_is_not_allowed_is_refused" {
     allowed_roles = ["arn:aws:iam::*:role/other"]
   }
   expect_failures = [aws_scheduler_schedule.payload["shop"]]
-}
-
-run "more_roles_than_the_environment_holds_are_refused" {
-  command = plan
-  variables {
-    allowed_roles = concat(["arn:aws:iam::222222222222:role/access"], [for number in range(80) : "arn:aws:iam::${100000000000 + number}:role/s3-log-roller-bucket-access"])
-  }
-  expect_failures = [aws_lambda_function.roller]
-}
-
-run "more_statements_than_a_role_holds_are_refused" {
-  command = plan
-  variables {
-    extra_policy_statements = [for number in range(200) : { Effect = "Allow", Action = "sns:Publish", Resource = "arn:aws:sns:us-west-2:111111111111:topic-${number}" }]
-  }
-  expect_failures = [aws_iam_role_policy.function]
 }
 
 run "the_function_runs_in_a_vpc" {
