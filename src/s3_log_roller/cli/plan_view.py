@@ -136,6 +136,8 @@ def _notes(plan: Plan) -> Iterator[str]:
     if plan.total.rollups:
         basis = f"measured on {count(measured, 'log')}" if measured else "by a model; --measure reads some logs for it"
         yield f"Sizes of rollups: {basis}."
+    if plan.total.logs_plus_minus:
+        yield f"Large days were sampled: {plan.total.logs:,} logs, give or take {plan.total.logs_plus_minus:,}."
     own = plan.own_requests
     yield f"Planning took {own.list:,} LIST and {own.get:,} GET; nothing was changed."
     for day in plan.days:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -36,6 +37,8 @@ DEFAULT_MEMORY_MB: Final = 1_769
 """The memory of the function that deploy/ deploys."""
 
 
+SEED: Final = 7
+"""Of samples, so that the same bucket gives the same plan."""
 WIDTH: Final = 80
 """Columns, where standard output is not a terminal."""
 MAX_WIDTH: Final = 120
@@ -52,6 +55,11 @@ def add_plan_arguments(parser: ArgumentParser, title: str = "the plan") -> None:
     """Add the options that say what the plan reckons with."""
     group = parser.add_argument_group(title)
     group.add_argument("--measure", action="store_true", help="read some logs to learn how well they compress")
+    group.add_argument(
+        "--sample",
+        action="store_true",
+        help="estimate days of more than a page instead of counting them; for buckets of hundreds of millions of logs",
+    )
     group.add_argument(
         "--keep-days",
         type=options.at_least(1, 36_500),
@@ -76,6 +84,8 @@ def plan_from(args: Namespace) -> Plan:
     from s3_log_roller.aws.buckets import Buckets
     from s3_log_roller.planning.plan import Terms, make_plan
 
+    if args.sample and args.save:
+        raise UsageError("--save needs every log counted: leave --sample out")
     if args.html:
         import_page()  # before anything is listed
     places = prefixes.places_from(args)
@@ -97,7 +107,11 @@ def plan_from(args: Namespace) -> Plan:
     with closing(Buckets(connection)) as buckets:
         for scan in scans:
             try:
-                inventories.append(take(buckets, scan, with_digests=bool(args.save), level=args.level * args.measure))
+                inventories.append(
+                    take(
+                        buckets, scan, with_digests=bool(args.save), sample=args.sample, level=args.level * args.measure
+                    )
+                )
             except RollerError as error:
                 what = f"s3://{scan.bucket}/{scan.prefix}"
                 logger.error("plan_failed", extra={"prefix": what, "why": str(error)})
@@ -162,12 +176,13 @@ def screen() -> Screen:
     return Screen(width=min(MAX_WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH, colours=colours)
 
 
-def take(buckets: Buckets, scan: ScanTask, *, with_digests: bool, level: int = 0) -> Inventory:
+def take(buckets: Buckets, scan: ScanTask, *, with_digests: bool, sample: bool = False, level: int = 0) -> Inventory:
     """The inventory of a scan's prefix; some logs are measured at a compression level, unless that is 0."""
-    from s3_log_roller.planning.inventory import measure, take_inventory
+    from s3_log_roller.planning.stocktaking import measure, take_inventory
 
+    sampling = Random(SEED) if sample else None  # noqa: S311 - nothing is a secret here
     with buckets.lease(scan.bucket, scan.role, scan.owner) as store:
-        found = take_inventory(store, scan.prefix, scan.window, with_digests=with_digests)
+        found = take_inventory(store, scan.prefix, scan.window, with_digests=with_digests, sampling=sampling)
         found.region = store.region
         if level:
             measure(store, found, level)

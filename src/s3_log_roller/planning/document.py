@@ -66,6 +66,7 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "to_pack": figures.to_pack,
         "rollups": figures.rollups,
         "rollup_bytes": figures.rollup_bytes,
+        "logs_plus_minus": figures.logs_plus_minus,
     }
 
 

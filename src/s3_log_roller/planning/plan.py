@@ -14,6 +14,7 @@ from s3_log_roller.planning.inventory import MIN_BILLED_BYTES, Day, Inventory
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.prices import STANDARD, Prices
 from s3_log_roller.planning.requests import Requests
+from s3_log_roller.planning.sampling import plus_minus
 from s3_log_roller.planning.sizes import Measured, model_bytes, sum_measured
 from s3_log_roller.rolling.window import Window
 
@@ -47,6 +48,8 @@ class Figures:
     """New ones."""
     rollup_bytes: int
     """The estimated bytes of the new rollups."""
+    logs_plus_minus: int
+    """What the number of logs may be off by; 0 where all were counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ def sum_figures(days: Sequence[PlannedDay]) -> Figures:
         to_pack=sum(day.to_pack for day in found),
         rollups=sum(day.rollup_bytes > 0 for day in days),
         rollup_bytes=sum(day.rollup_bytes for day in days),
+        logs_plus_minus=plus_minus(sum(day.variance for day in found)),
     )
 
 

@@ -8,7 +8,8 @@ from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.planning.course import cut, sightings
-from s3_log_roller.planning.inventory import CountedStore, Inventory, take_inventory
+from s3_log_roller.planning.inventory import Inventory
+from s3_log_roller.planning.stocktaking import CountedStore, take_inventory
 from s3_log_roller.rolling.scan import scan
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window
