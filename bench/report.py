@@ -64,7 +64,7 @@ def render(results: dict[str, Any], docs: Path) -> None:
     parts = [
         INTRODUCTION.format(kb=mean_kb(LogSet()), server=_server(rows["cpu"]["samples"]) if "cpu" in rows else ""),
         _machines({**rows, **results.get("tools", {})}),
-        "## What was to be reached, and what is\n\n" + _rows(rows),
+        "## Targets, and what was measured\n\n" + _rows(rows),
     ]
     if tools:
         equal_logs = min(tool["logs"] for tool in tools)
