@@ -637,6 +637,7 @@ class TestRestore:
         assert everything(tmp_path / "target") == {tmp_path / "target/link", tmp_path / "target/link/x"}
 
     @pytest.mark.parametrize("command", ["restore", "grep", "cat"])
+    @pytest.mark.heavy
     def test_millions_of_links_are_a_few_lines(self, run: Run, tmp_path: Path, command: str) -> None:
         """The first ones by name, the others by their number."""
         link = tarfile.TarInfo("link")

@@ -37,6 +37,7 @@ def test_without_credentials_there_is_one_message(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("kind", ["refused", "silent"])
+@pytest.mark.heavy
 def test_an_endpoint_where_nobody_answers_is_given_up_once(
     kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -353,6 +353,7 @@ def test_one_member_of_a_100_mb_rollup_costs_two_small_requests(large: tuple[Cou
         assert not any(piece.whole for piece in store.fetched)
 
 
+@pytest.mark.heavy
 def test_a_log_is_found_by_the_uri_it_had(large: tuple[CountingStore, str, list[str]]) -> None:
     """Links to a log go on working once it is rolled up; so do the beginnings of its name."""
     store, _, names = large
@@ -379,6 +380,7 @@ def test_one_log_costs_two_listings_and_no_more(rolled_up: bool) -> None:
     assert len(store.fetched) == 1
 
 
+@pytest.mark.heavy
 def test_one_hour_costs_its_blocks_alone(large: tuple[CountingStore, str, list[str]]) -> None:
     """A 24th of the rollup and two blocks more at most."""
     store, key, names = large
@@ -389,6 +391,7 @@ def test_one_hour_costs_its_blocks_alone(large: tuple[CountingStore, str, list[s
     assert sum(piece.length for piece in store.fetched) < len(store.objects[key].body) / 24 + 2_200_000
 
 
+@pytest.mark.heavy
 def test_a_large_rollup_is_cut_into_shares(large: tuple[CountingStore, str, list[str]]) -> None:
     """For several processes: no member twice or missing, hardly a block fetched twice."""
     store, key, names = large
@@ -423,6 +426,7 @@ def test_a_small_rollup_costs_one_request() -> None:
     assert len(store.fetched) == 1
 
 
+@pytest.mark.heavy
 def test_a_damaged_block_costs_its_own_members_only(large: tuple[CountingStore, str, list[str]]) -> None:
     """The rollup is named, everything before and behind comes out."""
     store, key, names = large
@@ -508,6 +512,7 @@ def test_a_tarball_of_any_name_is_read_where_it_is_named(tmp_path: Path) -> None
         assert not Reading(store, source, selection=Selection.parse("2022-07-02", None, None)).logs
 
 
+@pytest.mark.heavy
 def test_local_files_are_read_like_rollups_in_a_bucket(
     tmp_path: Path, large: tuple[CountingStore, str, list[str]]
 ) -> None:
@@ -532,6 +537,7 @@ def test_nothing_there_is_an_error() -> None:
         Reading(store, selection=Selection.parse("2023-01-01", None, None))
 
 
+@pytest.mark.heavy
 def test_huge_logs_stream() -> None:
     """Loose or packed, a log of many blocks comes in pieces, and what is around it comes, too."""
     store = CountingStore()
@@ -623,6 +629,7 @@ def test_a_table_of_more_blocks_than_there_can_be_is_not_decoded() -> None:
 
 @settings(max_examples=150)
 @given(at=st.integers(0, 10_000), value=st.integers(1, 255), prove=st.booleans())
+@pytest.mark.heavy
 def test_a_flipped_byte_never_passes_unseen(at: int, value: int, prove: bool) -> None:
     """Anywhere in the file: what comes out is right, and what does not is told of; proving finds the index's, too."""
     store = MemoryStore()

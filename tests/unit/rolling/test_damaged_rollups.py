@@ -247,6 +247,7 @@ def test_a_foreign_giant_of_a_rollups_name_is_refused_without_reading_much_of_it
     assert store.read <= MAX_TAIL_BYTES
 
 
+@pytest.mark.heavy
 def test_a_long_index_is_read_whole() -> None:
     """One that does not fit the first guess takes a second request, and holds the same."""
     rng = Random(1)
@@ -261,6 +262,7 @@ def test_a_long_index_is_read_whole() -> None:
     assert (outcome.figures.leftovers, outcome.figures.deleted) == (14_000, 14_000)
 
 
+@pytest.mark.heavy
 def test_a_large_rollup_is_read_back_in_pieces_that_are_all_of_it() -> None:
     """Larger than what is fetched at a time: every piece is inside the file, none too large, together all of it."""
 

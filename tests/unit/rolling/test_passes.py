@@ -267,6 +267,7 @@ def test_killed_anywhere_and_run_again_nothing_is_lost_and_nothing_is_twice(dele
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
+@pytest.mark.heavy
 def test_two_passes_at_once_lose_nothing_and_pack_nothing_twice(data: st.DataObject) -> None:
     """A second pass, or a reconcile of one day group, runs in whole at any step of the first one."""
     first_deletes, second_deletes = data.draw(st.booleans()), data.draw(st.booleans())

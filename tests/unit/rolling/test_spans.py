@@ -64,6 +64,7 @@ PREFIXES = ["", "a/", "a/2022-07-03-0/", "b-", "b/c/"]
     st.dictionaries(st.tuples(st.sampled_from(PREFIXES), st.integers(0, 40)), st.integers(1, 30), max_size=20),
     st.sampled_from([3, 10, 1000]),
 )
+@pytest.mark.heavy
 def test_the_spans_of_a_scan_hold_every_day_group_once_and_whole(
     days: dict[tuple[str, int], int], page_size: int
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_message_that_is_no_task_is_refused(change: dict[str, object]) -> None
         json.dumps
     )
 )
+@pytest.mark.heavy
 def test_any_text_decodes_or_is_malformed(body: str) -> None:
     """Whatever is in a message, nothing but `MalformedTask` comes of it."""
     with contextlib.suppress(MalformedTask):

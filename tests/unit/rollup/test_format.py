@@ -95,6 +95,7 @@ quick = settings(max_examples=30, deadline=None)
 
 @quick
 @given(LOGS, TARGET_PREFIXES, st.sampled_from([0, 512, 7000, 100_001, 5 * MIB]))
+@pytest.mark.heavy
 def test_what_is_packed_is_verified_and_indexed(logs: list[Log], target_prefix: str, piece: int) -> None:
     """Every member comes back with its name, size, time and MD5, however the tar is cut while it is checked."""
     rollup = rollup_of(logs, target_prefix)
@@ -172,6 +173,7 @@ def test_a_block_is_filled_to_its_last_byte(last_size: int, expected: list[int])
 
 @quick
 @given(LOGS, st.data())
+@pytest.mark.heavy
 def test_one_member_is_found_in_the_blocks_the_table_names(logs: list[Log], data: st.DataObject) -> None:
     """And nowhere else: its header and whole body are in those blocks, which are as few as its size allows."""
     rollup = rollup_of(logs)
@@ -201,6 +203,7 @@ def test_a_time_range_is_found_in_the_blocks_the_table_names(logs: list[Log], da
             assert block in chosen
 
 
+@pytest.mark.heavy
 def test_a_day_of_many_chunks_and_carriers_round_trips() -> None:
     """The index of 20,000 members has five chunks and many gzip members, none above what all tools read."""
     rng = random.Random(1)

@@ -75,6 +75,7 @@ def test_a_planted_block_table_is_refused_before_it_is_decoded(tmp_path: Path) -
         tracemalloc.stop()
 
 
+@pytest.mark.heavy
 def test_the_largest_block_table_that_a_planted_file_can_have_stays_small(tmp_path: Path) -> None:
     """A file of 64 MB that claims zeros packed as tightly as deflate can: its table is less than the file."""
     rollup = pack(GROUP, [ONE])[1]

@@ -112,6 +112,7 @@ def test_a_consumer_that_stops_leaves_nothing_under_way() -> None:
 
 
 @pytest.mark.parametrize("size", [3 << 20, 1])
+@pytest.mark.heavy
 def test_what_is_fetched_ahead_is_bounded(size: int) -> None:
     """In bytes and in number, whatever the objects' sizes."""
     taken = 0

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from unittest import mock
 
+import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
@@ -109,6 +110,7 @@ def call_everything(store: S3Bucket, key: str, start_after: str, body: bytes) ->
     region=st.sampled_from(["us-west-2", "us-east-1", "us-gov-west-1", "cn-north-1"]),
     place=PLACES,
 )
+@pytest.mark.heavy
 def test_every_request_of_a_bucket_is_signed_as_botocore_signs_it(
     key: str, start_after: str, body: bytes, token: str | None, region: str, place: tuple[str, str]
 ) -> None:
