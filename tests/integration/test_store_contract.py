@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from tests.support import odd_api
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.aws.s3 import open_bucket
@@ -34,18 +35,35 @@ def session_for(server: LocalServer, **changes: Any) -> boto3.Session:
     return boto3.Session(**(keys | changes))
 
 
-@pytest.fixture(params=["memory", "seaweedfs", "ministack", "bench"])
+OWN = {"bench": None} | {
+    f"bench, {quirk.__name__}": quirk
+    for quirk in (
+        odd_api.keys_as_they_are,
+        odd_api.version_1_without_a_word,
+        odd_api.version_1_and_says_so,
+        odd_api.weak_etags_everywhere,
+        odd_api.no_delete_objects,
+    )
+}
+"""The benchmark's server, and with what other servers do otherwise: none of it makes a difference to the use cases.
+What does is refused with a clear error, see tests/unit/aws/s3/test_odd_servers.py."""
+
+
+@pytest.fixture(params=["memory", "seaweedfs", "ministack", *OWN])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty bucket behind the port, in one of four ways."""
+    """An empty bucket behind the port, in memory or on one of the servers."""
     if request.param == "memory":
         yield MemoryStore()
         return
-    if request.param == "bench":
+    if request.param in OWN:
         from bench.buckets import Bucket
         from bench.s3_server import serving
 
         session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION)
+        quirk = OWN[request.param]
         with serving() as own_server:
+            if quirk is not None:
+                own_server.api = odd_api.OddApi(quirk)
             own_server.api.buckets["bucket"] = Bucket()
             with closing(open_bucket(session, "bucket", endpoint_url=own_server.url)) as opened:
                 yield opened

@@ -57,7 +57,7 @@ SLOW_FAULTS: dict[str, Fault] = {
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little of it: three attempts of a second each."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
-    monkeypatch.setattr(opening, "DEFAULT_TIMEOUT_S", 5.0)
+    monkeypatch.setattr(opening, "DEFAULT_TIMEOUT_S", 8.0)
     monkeypatch.setattr(uploads, "PART_BYTES", 5 << 20)  # the smallest that S3 takes
 
 

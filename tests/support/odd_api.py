@@ -128,6 +128,12 @@ def empty_pages_between(call: Call, answer: Answer) -> bytes:
 weak_etags = in_listings(lambda text: text.replace(b"<ETag>&quot;", b"<ETag>W/&quot;"))
 """A proxy that compresses makes every ETag a weak one."""
 
+
+def weak_etags_everywhere(call: Call, answer: Answer) -> bytes:
+    """The same in headers, too."""
+    return weak_etags(call, answer) if is_list(call) else answer(call).replace(b'ETag: "', b'ETag: W/"')
+
+
 empty_etags = in_listings(lambda text: re.sub(rb"<ETag>[^<]*</ETag>", b"<ETag></ETag>", text))
 
 doubled_entries = in_listings(lambda text: re.sub(rb"(<Contents>.*?</Contents>)", rb"\1\1", text))
