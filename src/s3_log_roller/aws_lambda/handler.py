@@ -122,7 +122,7 @@ def _run(invocation: Invocation, event: Any, pace: Pace) -> dict[str, Any]:
         records = event.get("Records")
         if isinstance(records, list) and records and all(map(_is_sqs_record, records)):
             return work(invocation, records, pace)
-    raise UsageError(f"an event is a schedule's payload with 'prefixes' or an SQS event; this one is {_shape(event)}")
+    raise UsageError(f"an event must be a payload with 'prefixes' or come from SQS, but this one is {_shape(event)}")
 
 
 def _write_metrics(invocation: Invocation, request_id: str) -> None:

@@ -288,6 +288,25 @@ class TestEvents:
         figures = {name: metrics[name] for name in ("DayGroupsDone", "Logs", "Failures", "OldestUnrolledDayAge")}
         assert figures == {"DayGroupsDone": 1, "Logs": 3, "Failures": 2, "OldestUnrolledDayAge": 39}
 
+    @pytest.mark.parametrize("batch", [1, 10])
+    def test_one_bad_day_among_small_ones_fails_alone(self, batch: int) -> None:
+        """Neighbouring days are one message, yet the dead-letter queue names just the one that is damaged."""
+        store = MemoryStore("logs")
+        days = [date(2022, 7, 1) + timedelta(days=number) for number in range(5)]
+        made = {day: fill(store, "a/", day, 3) for day in days}
+        store.put("a/rollup-2022-07-03-00000000.tgz", b"not a rollup")
+        machine = Machine(store, settings=Settings("q", delete=True))
+        assert machine.invoke({"prefixes": ["s3://logs/"]})["tasks_sent"] == 1
+        machine.queue.put("{}")
+        machine.work_off(batch)
+        left = sorted(filter(parse_log_key, store.objects))
+        assert left == sorted(made[date(2022, 7, 3)])
+        junk, bad = sorted(machine.queue.dead, key=len)
+        assert junk == "{}"
+        task = decode_task(bad)
+        assert isinstance(task, RollTask)
+        assert task.group == DayGroup("logs", "a/", date(2022, 7, 3))
+
     def test_it_deletes_only_when_set_to(self) -> None:
         """What decides is the function's setting, not the task."""
         for delete in (False, True):
