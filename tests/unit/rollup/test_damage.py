@@ -230,7 +230,7 @@ def test_every_number_of_the_footer_is_in_the_table_above() -> None:
     assert set(SECTION_NUMBERS) | {"id", "flags"} == set(Section._fields)
 
 
-@pytest.mark.parametrize("wrong", ["missing", "twice", "cut off"])
+@pytest.mark.parametrize("wrong", ["missing", "twice", "cut off", "miscounted"])
 def test_a_footer_with_other_sections_is_found(wrong: str) -> None:
     """Each kind is there once, and the table is as long as it says."""
     rollup = rollup_of(ENTRIES)
@@ -243,10 +243,13 @@ def test_a_footer_with_other_sections_is_found(wrong: str) -> None:
         return
     footer = read_footer(rollup, len(rollup))
     payload = rollup[footer.start + 16 : -10]
-    body = payload[:-12][:-1]
+    body = payload[:-13]
+    if wrong == "miscounted":
+        count = len(payload) - 12 - 2 * 24 - 1
+        body = payload[:count] + b"\3" + payload[count + 1 : -12]
     ending = (len(body) + 12).to_bytes(2, "little") + payload[-6:]
     forged = rollup[: footer.start] + encode_carrier(body + crc32(body + ending).to_bytes(4, "little") + ending)
-    with pytest.raises(DamagedRollup, match="footer is not as it should be"):
+    with pytest.raises(DamagedRollup, match=r"footer (is not as it should be|has 2 instead of 3 sections)"):
         prove(forged)
 
 
@@ -321,6 +324,19 @@ def test_a_wrong_table_of_chunks_is_found_though_its_checksum_is_right(suffix: s
     """A chunk that does not begin with the member that the directory says."""
     with pytest.raises(DamagedRollup):
         prove(reseal(rollup_of(ENTRIES), first_suffixes=[suffix]))
+
+
+def test_a_later_chunk_that_begins_with_another_member_is_found() -> None:
+    """A member below its first would be looked for in the chunk before, and not be found."""
+    rollup = rollup_of(
+        [(f"2022-07-01-{n // 3600:02}-{n // 60 % 60:02}-{n % 60:02}-{n:016X}", b"", n) for n in range(4100)]
+    )
+    first, second = (chunk.suffix for chunk in decode_index(rollup)[1].chunks)
+    assert len(prove(reseal(rollup, first_suffixes=[first, second]))) == 4100
+    for other in (second[:-1] + "1", second[:-1] + "F"):
+        assert other != second
+        with pytest.raises(DamagedRollup, match="the directory says that"):
+            prove(reseal(rollup, first_suffixes=[first, other]))
 
 
 def test_a_newer_file_is_not_called_damaged() -> None:
