@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from s3_log_roller.log_output import printable
+from s3_log_roller.reading.excerpts import PLAIN, Excerpt, ExcerptWriter
 from s3_log_roller.reading.formats import CsvRows, JsonLines
 from s3_log_roller.reading.logs import LogPart, Origin
 from s3_log_roller.reading.patterns import Pattern
@@ -35,6 +36,9 @@ class Query:
     with_names: bool = False
     on_terminal: bool = False
     """Names are shown on one line, without anything a terminal might act on."""
+    excerpt: Excerpt = PLAIN
+    max_count: int | None = None
+    """So many lines are wanted in all."""
 
     def may_match(self, tar: bytes) -> bool:
         """Whether a line of the logs in that piece of tar can be wanted."""
@@ -49,7 +53,9 @@ class Query:
 
     def has_enough(self, findings: Findings) -> bool:
         """Nothing more needs to be read."""
-        return self.show == "nothing" and findings.matched > 0
+        if self.show == "nothing" and findings.matched:
+            return True
+        return self.max_count is not None and findings.matched >= self.max_count
 
     @property
     def skips_pieces(self) -> bool:
@@ -78,13 +84,17 @@ class Findings:
 class LineReader:
     """Runs a query over logs that come in pieces, and writes what it finds with `write`, in pieces."""
 
-    def __init__(self, query: Query, write: Callable[[bytes], None]) -> None:
+    def __init__(self, query: Query, write: Callable[[bytes], None], left: int | None = None) -> None:
         self.query = query
+        self.left = left
+        """So many lines are still wanted, if there is a limit."""
         self.findings = Findings()
         self._write = write
         self._out = bytearray()
         self._formatter = {"json": JsonLines, "csv": CsvRows}[query.output]() if query.output != "text" else None
         self._matcher = Matcher(query.where) if query.where else None
+        marked = None if query.invert else query.pattern
+        self._excerpts = ExcerptWriter(query.excerpt, marked, on_terminal=query.on_terminal)
         self._counted: Origin | None = None
         self._counted_name = ""
         self._unwritten = bytearray()
@@ -99,6 +109,7 @@ class LineReader:
         for origin, member, piece, last in pieces:
             if held and holder is not None and holder[1] is not member:
                 self._take(*holder, held)  # that log was cut off, and the failure was told
+                self._excerpts.start_log()
                 held, skip = b"", False
             if not skip:
                 data = held + piece if held else piece
@@ -114,9 +125,10 @@ class LineReader:
                 matched = self._take(origin, member, data)
                 skip = names_only and matched
             if last:
+                self._excerpts.start_log()
                 self.findings.logs += 1
                 held, skip = b"", False
-            if self.query.has_enough(self.findings):
+            if self.left == 0 or self.query.has_enough(self.findings):
                 break
         if held and holder is not None:
             self._take(*holder, held)
@@ -137,6 +149,8 @@ class LineReader:
         show = self.query.show
         if show == "lines" and self._formatter is not None:
             return self._take_formatted(data, self._name(origin, member) if self.query.with_names else "")
+        if show == "lines" and not self.query.excerpt.is_plain:
+            return self._take_excerpts(origin, member, data)
         lines = self._wanted(data)
         self.findings.matched += len(lines)
         if show == "count":
@@ -151,6 +165,29 @@ class LineReader:
         if len(self._out) >= OUT_BYTES:
             self.drain()
         return bool(lines)
+
+    def _take_excerpts(self, origin: Origin, member: Member, data: bytes) -> bool:
+        """Look at whole lines one by one."""
+        matched = 0
+
+        def is_wanted(line: bytes) -> bool:
+            nonlocal matched
+            pattern = self.query.pattern
+            if pattern is not None and (pattern.regex.search(line) is not None) == self.query.invert:
+                return False
+            if self._matcher is not None and not self._matcher.pick(line + b"\n"):
+                return False
+            matched += 1
+            return True
+
+        name = self._name(origin, member) if self.query.with_names else ""
+        self._out += self._excerpts.write(_lines(data), is_wanted, name, self.left)
+        self.findings.matched += matched
+        if self.left is not None:
+            self.left -= matched
+        if len(self._out) >= OUT_BYTES:
+            self.drain()
+        return matched > 0
 
     def _count(self, origin: Origin, member: Member, lines: int) -> None:
         if origin is not self._counted:
@@ -191,10 +228,13 @@ class LineReader:
 
     def _wanted(self, data: bytes) -> list[bytes]:
         """The lines that match, without their ends."""
-        matching = self._matching(data)
-        if self._matcher is None:
-            return matching
-        return self._matcher.pick(b"\n".join(matching) + b"\n") if matching else []
+        lines = self._matching(data)
+        if self._matcher is not None and lines:
+            lines = self._matcher.pick(b"\n".join(lines) + b"\n")
+        if self.left is not None:
+            lines = lines[: self.left]
+            self.left -= len(lines)
+        return lines
 
     def _matching(self, data: bytes) -> list[bytes]:
         """The lines that match the pattern, or do not if inverted, and may match the terms."""

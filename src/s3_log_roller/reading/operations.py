@@ -35,12 +35,12 @@ class _Searcher(Performer):
     def __init__(self, stores: Stores, query: Query, emit: Emit) -> None:
         self._query = query
         self._emit = emit
-        self._lines = LineReader(query, emit)
+        self._lines = LineReader(query, emit, query.max_count)
         may_match = query.may_match if query.skips_pieces else None
         self._reader = Reader(watched(stores, self._drain), self._failed, may_match=may_match)
 
     def run(self, shares: Shares) -> None:
-        self._lines = LineReader(self._query, self._emit)
+        self._lines = LineReader(self._query, self._emit, self._lines.left)
         self._lines.run(self._reader.read(shares))
         self._emit(self._lines.findings)
 

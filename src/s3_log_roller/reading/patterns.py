@@ -76,6 +76,8 @@ class Pattern:
     syntax: Syntax
     ignore_case: bool
     regex: Regex
+    exact: Regex
+    """Finds the same lines, and in them just what the pattern means; `regex` may take a character more."""
     literal: bytes | None
     """Found by every match and enough for one, if the pattern is as simple as that."""
     is_local: bool
@@ -94,7 +96,19 @@ class Pattern:
         if plain is not None and not (ignore_case and any(char.isalpha() for char in plain)):
             literal = plain.encode("utf-8", "surrogateescape")
         regex = _compile(text, translation, ignore_case=ignore_case)
-        return cls(text, syntax, ignore_case, regex, literal, translation.is_local)
+        exact = regex if not translation.takes_more else _compile_exactly(text, translation, ignore_case=ignore_case)
+        return cls(text, syntax, ignore_case, regex, exact, literal, translation.is_local)
+
+    def spans(self, line: bytes) -> list[tuple[int, int]]:
+        """Where the pattern matches in a line, one match behind the other; empty ones are left out."""
+        spans = []
+        position = 0
+        while position <= len(line) and (match := self.exact.search(line, position)):
+            start, end = match.start(), match.end()
+            if end > start:
+                spans.append((start, end))
+            position = max(end, position + 1)
+        return spans
 
     def __reduce__(self) -> tuple[object, ...]:
         # Compiled expressions can't go to child processes.
@@ -108,11 +122,7 @@ def _compile(text: str, translation: _Translation, *, ignore_case: bool) -> Rege
     """
     source = translation.without_lookarounds()
     if source is None or translation.has_back_reference or (ignore_case and not source.isascii()):
-        flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
-        try:
-            return re.compile("".join(translation.out).encode("utf-8", "surrogateescape"), flags)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise UsageError(f"{text!r} is not a regular expression: {error}") from error
+        return _compile_exactly(text, translation, ignore_case=ignore_case)
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # a byte is a character
     options.log_errors = False
@@ -123,6 +133,15 @@ def _compile(text: str, translation: _Translation, *, ignore_case: bool) -> Rege
         reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 does not take it"
         raise UsageError(f"{text!r} is not a regular expression: {reason}") from error
     return regex
+
+
+def _compile_exactly(text: str, translation: _Translation, *, ignore_case: bool) -> Regex:
+    """Compile with Python's engine, which knows all that grep's patterns can say."""
+    flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
+    try:
+        return re.compile("".join(translation.out).encode("utf-8", "surrogateescape"), flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"{text!r} is not a regular expression: {error}") from error
 
 
 class _Translation:
@@ -136,6 +155,8 @@ class _Translation:
         """The pattern's text, as long as nothing in it is special."""
         self.out: list[str] = []
         self.has_back_reference = False
+        self.takes_more = False
+        """Without looking ahead and back a match may begin or end with a character that the pattern does not mean."""
         self._depth = 0
         position = 0
         while position < len(text):
@@ -157,8 +178,10 @@ class _Translation:
         if self._is_one_branch():
             if out[1] == _WORD_START:
                 out[1] = r"(?:^|[^\w\n])\b"
+                self.takes_more = True
             if out[-3] == _WORD_END:
                 out[-3] = r"\b(?:$|[^\w\n])"
+                self.takes_more = True
         return None if {_WORD_START, _WORD_END} & set(out) else "".join(out)
 
     def _is_one_branch(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from s3_log_roller.errors import UsageError
@@ -14,6 +14,8 @@ from s3_log_roller.rollup import Block, Directory
 ABOVE: Final = ":"
 """Sorts behind digits and `-`, so `2022-07-01-05` and this are above every log of that hour."""
 EVER: Final = "~"
+DELIVERY_DAYS: Final = 2
+"""Nearly all logs are delivered by then: one large user saw under 0.001 % come later (Yelp, 2025)."""
 
 _TIME: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([01][0-9]|2[0-3])(?::?([0-5][0-9])(?::?([0-5][0-9]))?)?Z?)?"
@@ -30,6 +32,12 @@ def parse_time(text: str) -> str:
     except ValueError:
         raise UsageError(f"{text!r} is not a time: write 2022-07-01 or 2022-07-01T05:15 (UTC)") from None
     return "-".join(part for part in match.groups() if part is not None)
+
+
+def iso_time(text: str) -> str:
+    """The same times as records have them: `2022-07-01T05:15`. Raises `UsageError`."""
+    suffix = parse_time(text)
+    return suffix[:10] + suffix[10:].replace("-", "T", 1).replace("-", ":")
 
 
 def suffix_of(name: str) -> str | None:
@@ -53,6 +61,20 @@ class Selection:
         if low > high:
             raise UsageError(f"--since {since} is later than --until {until}")
         return cls(low, high, frozenset(name.rpartition("/")[2] for name in names) if names else None)
+
+    def delivered_for(self, since: str | None, until: str | None) -> Selection:
+        """The part of it in which requests made at those times can have been delivered.
+
+        Never before, so from the beginning of the day (keys by event time have no other time), and up to
+        `DELIVERY_DAYS` later.
+        """
+        low = parse_time(since)[:10] if since else ""
+        high = EVER
+        if until:
+            high = f"{date.fromisoformat(parse_time(until)[:10]) + timedelta(DELIVERY_DAYS)}{ABOVE}"
+        if low > high:
+            raise UsageError(f"--record-since {since} is later than --record-until {until}")
+        return self.narrowed(low, high)
 
     @property
     def is_all(self) -> bool:

@@ -250,6 +250,26 @@ def test_grep_by_field(store: MemoryStore, run: Run) -> None:
     assert "1 line is not a log record" in err
 
 
+def test_grep_by_the_time_of_requests(store: MemoryStore, run: Run) -> None:
+    """A log delivered the next day holds the evening's requests: they are found by their own time."""
+    evening = sample_log(Random(1), datetime(2022, 7, 1, 22, tzinfo=UTC), "example.com", 5)
+    night = sample_log(Random(2), datetime(2022, 7, 2, 0, 30, tzinfo=UTC), "example.com", 5)
+    store.put(log_key(22 * 3600), evening)
+    store.put(log_key(1800, day=DAY + timedelta(1)), night)
+    store.put(log_key(1800, day=DAY + timedelta(9)), b"not looked at\n")
+    roll(store, day=DAY + timedelta(1))
+    lines = (evening + night).decode().splitlines()
+    wanted = [line for line in lines if "[01/Jul/2022:23:" in line]
+    assert wanted
+    assert not any(line in evening.decode() for line in wanted)
+    window = ["--record-since", "2022-07-01T23", "--record-until", "2022-07-01T23"]
+    code, out, err = run("grep", "-h", *window, "s3://bucket/")
+    assert (code, out.splitlines(), err) == (0, wanted, "")
+    assert run("grep", "-n", "-m2", "-h", "REST", "s3://bucket/")[1].count("\n") == 2
+    assert run("grep", "-h", "--record-since", "2022-07-03", "--record-until", "2022-07-01", "s3://bucket/")[0] == 2
+    assert run("grep", "-n", "--output", "json", "REST", "s3://bucket/")[0] == 2
+
+
 class TestLs:
     def test_rollups(self, store: MemoryStore, run: Run) -> None:
         """Day, members, bytes before and after; days that are not rolled up are mentioned."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import shutil
-import subprocess
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.grep import grep, needs_grep
 
 from s3_log_roller.errors import UsageError
 from s3_log_roller.reading.lines import LineReader, Query
@@ -29,20 +28,6 @@ def ours(pattern: Pattern, text: bytes = TEXT, *, invert: bool = False) -> bytes
     LineReader(Query(pattern, invert=invert), found.append).run(iter(pieces))
     return b"".join(found)
 
-
-def grep(*arguments: str, text: bytes = TEXT) -> tuple[int, bytes]:
-    command = ["grep", "-a", *arguments]
-    done = subprocess.run(
-        command, input=text, capture_output=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
-    )
-    return done.returncode, done.stdout
-
-
-needs_grep = pytest.mark.skipif(
-    shutil.which("grep") is None
-    or b"GNU" not in subprocess.run(["grep", "-V"], capture_output=True, check=False).stdout,
-    reason="needs GNU grep",
-)
 
 PATTERNS = [
     "a+b", r"a\+b", "a*b", "*star", "^ab$", "a|b", r"aab\|abab", "(x)", r"\(ab\)\1", r"\(a\)\{2\}", "a{2}", r"a\{2\}",
@@ -64,13 +49,13 @@ PATTERNS = [
 @pytest.mark.parametrize("text", PATTERNS)
 def test_the_same_lines_as_grep(text: str, syntax: Syntax, invert: bool) -> None:
     """Basic, extended and fixed, also inverted; what grep refuses is refused."""
-    code, expected = grep(syntax.value, *(["-v"] if invert else []), "-e", text)
+    code, expected = grep(syntax.value, *(["-v"] if invert else []), "-e", text, text=TEXT)
     if code == 2:
         with pytest.raises(UsageError):
             Pattern.parse(text, syntax)
     else:
         assert ours(Pattern.parse(text, syntax), invert=invert) == expected
-        folded = grep(syntax.value, "-i", "-e", text)[1]
+        folded = grep(syntax.value, "-i", "-e", text, text=TEXT)[1]
         assert ours(Pattern.parse(text, syntax, ignore_case=True)) == folded
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from s3_log_roller.cli.options import at_least
 from s3_log_roller.cli.output import Output, note
 from s3_log_roller.cli.reading import (
     WHERE_FROM,
@@ -25,6 +27,7 @@ from s3_log_roller.log_keys import parse_log_key
 from s3_log_roller.log_output import printable
 
 if TYPE_CHECKING:
+    from s3_log_roller.reading.excerpts import Excerpt
     from s3_log_roller.reading.lines import Findings, Query, Show
 
 DESCRIPTION: Final = (
@@ -41,6 +44,10 @@ examples:
 --where takes terms like FIELD=VALUE; a record must match every term. The operators are = != < <= > >=, and ~ and !~ for
 RE2's regular expressions. The fields are those of --output json; - means that the field is empty. With --where you can
 leave the PATTERN out, or give it with -e.
+
+--since and --until look at when logs were delivered, which is minutes to hours after the requests, sometimes days: a
+delete late in the evening is in a log of the next day. --record-since and --record-until look at when requests were
+made, and also read what was delivered up to 2 days later.
 """
 EXIT_CODES: Final = {
     0: "something was found",
@@ -71,6 +78,26 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-l", "--files-with-matches", action="store_true", help="print only the names of the logs that have such lines"
     )
+    parser.add_argument(
+        "-m", "--max-count", type=at_least(1), metavar="N", help="stop after N lines, of all logs together"
+    )
+    shown = parser.add_argument_group("what is shown of a line")
+    shown.add_argument("-n", "--line-number", action="store_true", help="print its number in its log")
+    shown.add_argument("-o", "--only-matching", action="store_true", help="print only the parts that match")
+    shown.add_argument("-A", "--after-context", type=at_least(0), metavar="N", help="print N lines of its log after it")
+    shown.add_argument(
+        "-B", "--before-context", type=at_least(0), metavar="N", help="print N lines of the log before it"
+    )
+    shown.add_argument("-C", "--context", type=at_least(0), metavar="N", help="print N lines before and after it")
+    shown.add_argument(
+        "--color",
+        nargs="?",
+        metavar="WHEN",
+        choices=("auto", "always", "never"),
+        default="never",
+        const="auto",
+        help="mark what matches: always, never (default), or auto: if standard output is a terminal",
+    )
     names = parser.add_argument_group("names of logs").add_mutually_exclusive_group()
     names.add_argument(
         "-H", "--with-filename", action="store_true", help="print the name of the log in front of each line"
@@ -80,6 +107,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--where", action="append", metavar="TERMS", help="only records whose fields match all terms")
     add_selection_arguments(parser)
+    times = parser.add_argument_group("when it happened")
+    times.add_argument("--record-since", metavar="TIME", help="only records of requests from this time on")
+    times.add_argument(
+        "--record-until", metavar="TIME", help="only records of requests up to this time; all of it counts"
+    )
     add_format_arguments(parser)
     add_processes_argument(parser)
     add_reading_arguments(parser, quiet="print nothing and stop at the first match")
@@ -100,12 +132,19 @@ def _search(args: Namespace) -> int:
     query, texts = _query_from(args)
     sources = sources_from(texts)
     selection = selection_from(args)
+    if args.record_since or args.record_until:
+        selection = selection.delivered_for(args.record_since, args.record_until)
+    # What comes first in order is found by one process as soon as by many.
+    processes = 1 if args.max_count else args.processes
     with open_session(args) as session:
-        findings = run_query(session, sources, selection, query, args.processes)
+        findings = run_query(session, sources, selection, query, processes)
         if query.show == "count":
             _write_counts(findings, with_names=query.with_names)
-        where = args.where is not None
-        report_unparsable(findings, "--where cannot see their fields" if where else "passed through as they are")
+        where = query.where is not None
+        report_unparsable(findings, "their fields cannot be compared" if where else "passed through as they are")
+        by_delivery = (args.since or args.until) and not (args.record_since or args.record_until)
+        if by_delivery and not (findings.matched or args.quiet):
+            note("logs delivered at that time have no such line; --record-since/--record-until go by time of request")
         if session.failures and not (args.quiet and findings.matched):
             return 2
         return 0 if findings.matched else 1
@@ -119,13 +158,15 @@ def _query_from(args: Namespace) -> tuple[Query, list[str]]:
 
     texts = [args.pattern, *(args.uris or [])]
     text = args.regexp
-    if text is None and not (args.where and _names_a_source(texts[0])):
+    has_terms = bool(args.where or args.record_since or args.record_until)
+    if text is None and not (has_terms and _names_a_source(texts[0])):
         text = texts.pop(0)
     if not texts:
         raise UsageError("say where to search: s3-log-roller grep PATTERN URI… (see s3-log-roller grep --help)")
     syntax = Syntax.EXTENDED if args.extended_regexp else Syntax.FIXED if args.fixed_strings else Syntax.BASIC
     pattern = None if text is None else Pattern.parse(text, syntax, ignore_case=args.ignore_case)
-    where = Where.parse(args.where) if args.where else None
+    terms = [*(args.where or []), *_record_times(args)]
+    where = Where.parse(terms) if terms else None
     show: Show = "lines"
     if args.quiet:
         show = "nothing"
@@ -135,7 +176,38 @@ def _query_from(args: Namespace) -> tuple[Query, list[str]]:
         show = "count"
     with_names = args.with_filename or (args.output == "text" and not args.no_filename and not _is_one_file(texts))
     on_terminal = sys.stdout.isatty()
-    return Query(pattern, where, args.invert_match, show, args.output, with_names, on_terminal), texts
+    excerpt = _excerpt_from(args, on_terminal=on_terminal)
+    query = Query(
+        pattern, where, args.invert_match, show, args.output, with_names, on_terminal, excerpt, args.max_count
+    )
+    return query, texts
+
+
+def _excerpt_from(args: Namespace, *, on_terminal: bool) -> Excerpt:
+    from s3_log_roller.reading.excerpts import Excerpt
+
+    both = args.context or 0
+    before = both if args.before_context is None else args.before_context
+    after = both if args.after_context is None else args.after_context
+    excerpt = Excerpt(
+        args.line_number,
+        args.only_matching,
+        before,
+        after,
+        color=args.color == "always" or (args.color == "auto" and on_terminal),
+    )
+    if args.output != "text" and not replace(excerpt, color=False).is_plain:
+        raise UsageError("-n, -o, -A, -B and -C work with --output text only")
+    return excerpt
+
+
+def _record_times(args: Namespace) -> list[str]:
+    """Terms for the records' own time."""
+    from s3_log_roller.reading.selection import iso_time
+
+    since = [f"time>={iso_time(args.record_since)}"] if args.record_since else []
+    until = [f"time<={iso_time(args.record_until)}"] if args.record_until else []
+    return since + until
 
 
 def _names_a_source(text: str) -> bool:
