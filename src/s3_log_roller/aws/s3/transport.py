@@ -6,7 +6,6 @@ server or the network complains, and never exceeds the cap. Failed requests are 
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import logging
 import random
@@ -21,18 +20,13 @@ import pycurl
 from s3_log_roller.aws.s3.limit import AdaptiveLimit
 from s3_log_roller.aws.s3.redirects import moved_to
 from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.retries import Retries
 from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Signer
 from s3_log_roller.aws.s3.wire import Wire, new_handle, prepare
 from s3_log_roller.store import MAX_IN_FLIGHT
 
 FIRST_IN_FLIGHT: Final = 32
 MIN_IN_FLIGHT: Final = 4
-BACKOFF_BASE_S: Final = 0.1
-BACKOFF_CAP_S: Final = 20.0
-_SILENCE_SHARE: Final = 0.75
-"""Of the time allowed for a silent server; behind it another attempt could not end in time."""
-MAX_SLOWED_DOWN_S: Final = 300.0
-"""So long a single request may be asked to slow down while others go through."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +59,11 @@ class Transport:
         self._scheme = wire.origin.partition("://")[0]
         self._host = wire.origin.partition("://")[2]
         self._cap = max(1, min(max_in_flight, MAX_IN_FLIGHT))
-        self._monotonic = monotonic
-        self._jitter = jitter
         self._multi = self._new_multi()
         self._idle: tuple[list[Any], list[Any]] = ([], [])
         """Handles for GETs without headers, and with them."""
         self._waiting: deque[Request] = deque()
-        self._retries: list[tuple[float, int, Request]] = []
-        self._order = itertools.count()
+        self._retries = Retries(wire, monotonic, jitter)
         self._in_flight: dict[Any, Request] = {}
         self._limit = AdaptiveLimit(FIRST_IN_FLIGHT, MIN_IN_FLIGHT, self._cap)
         self._starving = False
@@ -88,6 +79,10 @@ class Transport:
     def max_attempts(self) -> int:
         """Of a request, until it has failed for good."""
         return self._wire.max_attempts
+
+    def backoff_s(self, attempts: int) -> float:
+        """How long to wait behind so many fruitless attempts."""
+        return self._retries.backoff_s(attempts)
 
     def submit(self, request: Request) -> None:
         """Queue a request; it starts when there is room."""
@@ -136,9 +131,7 @@ class Transport:
         if self._reap() or max_wait_s <= 0:
             self._starving = False
             return
-        wait_s = max_wait_s
-        if self._retries:
-            wait_s = min(wait_s, max(0.0, self._retries[0][0] - self._monotonic()))
+        wait_s = self._retries.wait_s(max_wait_s)
         if self._in_flight:
             self._starving = True
             self._multi.select(wait_s)
@@ -174,11 +167,8 @@ class Transport:
         self._multi.close()
 
     def _start_waiting(self) -> None:
-        retries = self._retries
-        if retries:
-            now = self._monotonic()
-            while retries and retries[0][0] <= now:
-                self._waiting.appendleft(heapq.heappop(retries)[2])
+        if self._retries:
+            self._waiting.extendleft(self._retries.due())
         waiting = self._waiting
         while waiting and len(self._in_flight) < self._limit.value:
             request = waiting.popleft()
@@ -290,36 +280,5 @@ class Transport:
         self._limit.complained(request.epoch)
         request.digest = b""
         request.fault = fault
-        now = self._monotonic()
-        request.first_start_s = request.first_start_s or now - request.took_s
         others_go_on = request.status in (429, 503) and request.successes != self._successes
-        request.fruitless = 1 if others_go_on else request.fruitless + 1
-        waited_s = now - request.first_start_s
-        silent = not request.status and waited_s > _SILENCE_SHARE * self._wire.silence_s
-        too_long = silent or (others_go_on and waited_s > MAX_SLOWED_DOWN_S)
-        if too_long or request.fruitless >= self._wire.max_attempts:
-            request.done = True
-            return
-        wait_s = self.backoff_s(request.fruitless)
-        self._tell_retry(request, wait_s)
-        if request.watched:
-            request.put_off = request.done = True
-            return
-        heapq.heappush(self._retries, (now + wait_s, next(self._order), request))
-
-    def backoff_s(self, attempts: int) -> float:
-        """How long to wait behind so many fruitless attempts: by chance, so that not all come back at once."""
-        return self._jitter() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**attempts)
-
-    def _tell_retry(self, request: Request, wait_s: float) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            fields = {
-                "operation": request.operation,
-                "key": request.key,
-                "attempt": request.attempts,
-                "status": request.status,
-                "why": request.fault,
-                "wait_s": round(wait_s, 3),
-                "in_flight": int(self._limit.value),
-            }
-            logger.debug("tried_again", extra=fields)
+        self._retries.take(request, others_go_on=others_go_on, in_flight=int(self._limit.value))
