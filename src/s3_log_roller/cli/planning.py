@@ -114,7 +114,8 @@ def plan_from(args: Namespace) -> Plan:
                 )
             except RollerError as error:
                 what = f"s3://{scan.bucket}/{scan.prefix}"
-                logger.error("plan_failed", extra={"prefix": what, "why": str(error)})
+                sentence = f"{what} could not be planned: {error}"
+                logger.error("plan_failed", extra={"prefix": what, "why": str(error), "sentence": sentence})
                 failures[what] = str(error)
     plan = make_plan(terms, inventories, _prices_of(inventories, prices), failures=failures)
     if args.save:
