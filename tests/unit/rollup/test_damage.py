@@ -365,7 +365,16 @@ def bomb_in_index() -> bytes:
     return reseal(rollup, chunks=[payload[: 4 + 12 * 59] + deflate(bytes(10_000_000), 8)])
 
 
-@pytest.mark.parametrize("make", [bomb_in_data, bomb_in_index])
+def bomb_in_exceptions() -> bytes:
+    """More bytes of ETags than so many members can have."""
+    rollup = rollup_of(ENTRIES)
+    (payload,) = chunk_payloads(rollup)
+    count = len(ENTRIES)
+    bomb = deflate(bytes(20 * count + 50_000_000), 8)
+    return reseal(rollup, chunks=[(50_000_000).to_bytes(4, "little") + payload[4 : 4 + 12 * count] + bomb])
+
+
+@pytest.mark.parametrize("make", [bomb_in_data, bomb_in_index, bomb_in_exceptions])
 def test_a_bomb_is_refused_before_it_blows_up(make: Callable[[], bytes]) -> None:
     """Sizes are known before inflating, and nothing beyond them is allocated."""
     rollup = make()
