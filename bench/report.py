@@ -31,7 +31,8 @@ _WRITES: Final = {
 _FREE: Final = {"DeleteObjects", "DeleteObject", "AbortMultipartUpload"}
 
 _EXPECTED: Final = {
-    *("cpu", "rate", "scan", "memory_10000", "memory_1000000", "huge", "throttled", "size", "two_cores", "start_help")
+    *("cpu", "rate", "scan", "memory_10000", "memory_1000000", "huge", "throttled", "size", "two_cores", "start_help"),
+    "throttled_deletes",
 }
 
 _BAR_PX: Final = 22

@@ -283,8 +283,29 @@ def throttled(effort: Effort) -> list[Row]:
             note=f"{refused:,.0f} requests were answered with 503 and came again, {refused / len(logs):.1%} of the "
             "logs; start-up, reading back and deleting included",
             samples=_as_json(samples),
-        )
+        ),
+        _throttled_deletes(effort, logs),
     ]
+
+
+def _throttled_deletes(effort: Effort, logs: LogSet) -> Row:
+    """Seconds for what a rate of deletes allows: each key of a DeleteObjects call counts as a write."""
+    rate = 3_500
+    with Server(delay_ms=150) as server:
+        plain = median(repeat(min(3, effort.times), _filled_roll(server, logs)), lambda sample: sample.wall_s)
+        server.control("__options", writes_above=rate, write_burst=rate / 2)
+        samples = repeat(min(3, effort.times), _filled_roll(server, logs))
+    seconds = median(samples, lambda sample: sample.wall_s)
+    allowed_s = plain + len(logs) / rate
+    return Row(
+        "throttled_deletes",
+        f"seconds to roll up and delete {len(logs):,} logs, answers delayed 150 ms, {rate:,} keys deleted a second",
+        seconds,
+        "s",
+        round(1.3 * allowed_s, 1),
+        note=f"{plain:.1f} s where nothing is put off, and {len(logs) / rate:.1f} s is what the rate allows",
+        samples=_as_json(samples),
+    )
 
 
 def size(effort: Effort) -> list[Row]:
