@@ -6,10 +6,10 @@ import hashlib
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, overload
 
-from bench.logs import Content, LogSet, contents, generate
+from bench.logs import FIRST_DAY, Content, LogSet, contents, generate
 
 
 @dataclass(slots=True)
@@ -50,6 +50,15 @@ class Bucket:
         """Add logs."""
         for key, content, mtime in generate(logs):
             self._objects[key] = StoredObject(content.body, content.etag, mtime)
+        self._forget_deleted()
+
+    def put_rollups(self, prefixes: Sequence[str], count: int) -> None:
+        """Add so many objects under the names of rollups of earlier days, for listings that have them."""
+        stored = StoredObject(b"", hashlib.md5(usedforsecurity=False).hexdigest(), 0)
+        for prefix in prefixes:
+            for number in range(count):
+                day = FIRST_DAY - timedelta(days=number + 1)
+                self._objects[f"{prefix}rollup-{day}-{number:08x}.tgz"] = stored
         self._forget_deleted()
 
     def find(self, key: str) -> StoredObject | None:

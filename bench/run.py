@@ -24,9 +24,12 @@ from typing import Any, Final
 from bench.logs import LogSet
 from bench.measure import CORES, ROOT, BenchmarkFailed, Server
 from bench.report import render
-from bench.rows import FULL, QUICK, ROWS, Effort
+from bench.rows import FULL, QUICK, Effort
+from bench.rows import ROWS as OTHER_ROWS
+from bench.small_days import SMALL_DAYS
 from bench.tools import ROLLER, S5CMD, TOOLS, ToolResult, compare
 
+ROWS: Final = OTHER_ROWS | SMALL_DAYS
 RESULTS: Final = ROOT / "bench" / "results.json"
 TOOLS_ROW: Final = "tools"
 EQUAL_LOGS: Final = 5_000

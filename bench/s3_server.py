@@ -9,6 +9,7 @@ which are not counted:
     POST /__reset                                   set those to nought
     POST /__fill?bucket=b&prefix=p&prefix=q&days=2&logs=1000&records=7&seed=7    a bucket with just these logs
     POST /__make_up?bucket=b&…                      the same, read-only and computed as it is listed: billions will do
+    POST /__put_rollups?bucket=b&prefix=p&count=365    objects under the names of rollups of earlier days
     POST /__options?delay_ms=25&slow_down_above=0   change what the command line said
 
 In a test:
@@ -136,6 +137,10 @@ class S3Server:
             gc.collect()
             gc.freeze()
             answer = {"logs": len(logs)}
+        elif call.bucket == "__put_rollups":
+            stored = self.api.buckets[fields["bucket"][0]]
+            if isinstance(stored, Bucket):
+                stored.put_rollups(fields["prefix"], int(fields["count"][0]))
         elif call.bucket == "__options":
             for option, values in fields.items():
                 setattr(self.options, option, float(values[0]))

@@ -116,7 +116,7 @@ def roll(server: Server, *options: str, cores: list[int] | None = None) -> Sampl
 
 def run_s5cmd(server: Server) -> Run:
     """`s5cmd cp`, `tar czf`, `s5cmd cp`, `s5cmd rm`."""
-    s5cmd = [_find("s5cmd"), "--endpoint-url", server.url]
+    s5cmd = [find_program("s5cmd"), "--endpoint-url", server.url]
     return _download_and_tar(
         server,
         download=lambda to: [*s5cmd, "cp", f"{WHERE}*", f"{to}/"],
@@ -127,7 +127,7 @@ def run_s5cmd(server: Server) -> Run:
 
 def run_aws(server: Server) -> Run:
     """`aws s3 cp --recursive`, `tar czf`, `aws s3 cp`, `aws s3 rm --recursive`."""
-    s3 = [_find("aws"), "--endpoint-url", server.url, "s3"]
+    s3 = [find_program("aws"), "--endpoint-url", server.url, "s3"]
     return _download_and_tar(
         server,
         download=lambda to: [*s3, "cp", "--recursive", "--only-show-errors", WHERE, str(to)],
@@ -138,7 +138,15 @@ def run_aws(server: Server) -> Run:
 
 def run_s3_tar(server: Server) -> Run:
     """The `s3-tar` package."""
-    command = [_find("s3-tar"), "--source-bucket", BUCKET, "--folder", PREFIX, "--filename", f"{PREFIX}day.tar.gz"]
+    command = [
+        find_program("s3-tar"),
+        "--source-bucket",
+        BUCKET,
+        "--folder",
+        PREFIX,
+        "--filename",
+        f"{PREFIX}day.tar.gz",
+    ]
     return {"all": run([*command, "--allow-dups", "--remove", "--cache-size", "20"], server)}
 
 
@@ -157,7 +165,7 @@ def _download_and_tar(
         }
 
 
-def _find(name: str) -> str:
+def find_program(name: str) -> str:
     """A program beside the running Python, or on the path."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
@@ -179,13 +187,13 @@ ROLLER: Final = Tool(
 )
 S5CMD: Final = Tool(
     "s5cmd + tar",
-    lambda: _first_line(_find("s5cmd"), "version"),
+    lambda: _first_line(find_program("s5cmd"), "version"),
     run_s5cmd,
     "defaults: 256 workers, 10 retries; `cp`, `tar czf` (zlib level 6), `cp`, `rm`",
 )
 AWS: Final = Tool(
     "aws s3 + tar",
-    lambda: _first_line(_find("aws"), "--version"),
+    lambda: _first_line(find_program("aws"), "--version"),
     run_aws,
     "AWS CLI version 1, the one on PyPI (version 2 is not, and was not measured), defaults: 10 requests at a time "
     "(`max_concurrent_requests`); `cp --recursive`, `tar czf`, `cp`, `rm --recursive`",

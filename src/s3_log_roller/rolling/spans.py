@@ -21,8 +21,8 @@ MAX_GROUPS: Final = 2 * SPAN_GROUPS
 """Where day groups lie inside each other, no key divides them: more than this go one by one."""
 SPAN_KEYS: Final = 30_000
 """Keys of any kind, so that rollups and today's logs do not make a span long to list."""
-PART_KEYS: Final = 1_000
-"""About so many keys lie between the borders at which a span's listing is divided: a page."""
+PART_KEYS: Final = 5_000
+"""About so many keys lie between the borders at which a span's listing is divided: each may cost a LIST more."""
 _MAX_BORDERS_CHARS: Final = 6_000
 """Of a message, all borders together."""
 FIRST_MIX: Final = 10
