@@ -459,3 +459,16 @@ def test_a_stream_that_ends_before_the_last_block_is_refused() -> None:
         prove(twin_of(deflate(one, 8) + FLUSH, deflate(two, 8)))
     with pytest.raises(DamagedRollup, match="has no end"):
         prove(twin_of(deflate_block(one, 8, last=False), deflate_block(two, 8, last=False)))
+
+
+def test_a_block_or_chunk_behind_the_end_of_the_day_is_refused() -> None:
+    """By whoever reads the directory, for readers of a part compare with what it says."""
+    suffix = "2022-07-01-24-00-00-0000000000000001"
+    first, second = decode_index(TWIN_ROLLUP)[1].blocks
+    with pytest.raises(DamagedRollup, match="behind the end of the day"):
+        decode_index(reseal(TWIN_ROLLUP, blocks=[first, second._replace(suffix=suffix)]))
+    rollup = rollup_of(
+        [(f"2022-07-01-{n // 3600:02}-{n // 60 % 60:02}-{n % 60:02}-{n:016X}", b"", n) for n in range(4100)]
+    )
+    with pytest.raises(DamagedRollup, match="behind the end of the day"):
+        decode_index(reseal(rollup, first_suffixes=[decode_index(rollup)[1].first_suffix, suffix]))
