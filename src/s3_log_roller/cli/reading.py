@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from s3_log_roller.store import ReadStore, Store
 
 WHERE_FROM: Final = (
-    "s3://BUCKET/PREFIX (searched at any depth), the URI of a rollup or a log, or the path of a local .tgz"
+    "s3://BUCKET/PREFIX (searched at any depth), the URI of a rollup or a log, or a local path: a .tgz, a log, "
+    "or a directory of them"
 )
 
 

@@ -6,6 +6,7 @@ and deletes meanwhile from hiding a log: first the loose logs, then the rollups.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -76,8 +77,7 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
 
 def _groups_of(stores: Stores, source: Source, selection: Selection, failed: OnFailure) -> Iterable[Group]:
     if isinstance(source, str):
-        listed = LocalFiles().find(source)
-        return [Group(LOCAL, source, None, selection, rollups=[listed])]
+        return [group for path in _local_files(source) if (group := _local_group(path, selection)) is not None]
     store = stores(source.bucket)
     part = _LOG_START.fullmatch(source.prefix)
     only: list[Group] = []
@@ -92,6 +92,27 @@ def _groups_of(stores: Stores, source: Source, selection: Selection, failed: OnF
         group.root = source.prefix[: source.prefix.rfind("/") + 1]
         group.loose_unseen = group.day_group is None or not group.day_group.logs_prefix.startswith(source.prefix)
     return only
+
+
+def _local_files(path: str) -> list[str]:
+    """The file, or those of a directory that are named like logs or tarballs, in order."""
+    if not os.path.isdir(path):
+        return [path]
+    names = sorted(name for name in os.listdir(path) if parse_log_key(name) or name.endswith(_TARBALL_ENDINGS))
+    return [os.path.join(path, name) for name in names]
+
+
+def _local_group(path: str, selection: Selection) -> Group | None:
+    """A tarball, or a log that was not rolled up; None for a log that is not wanted."""
+    listed = LocalFiles().find(path)
+    log = parse_log_key(path)
+    if log is None:
+        return Group(LOCAL, path, None, selection, rollups=[listed])
+    if not selection.has(os.path.basename(path), listed.mtime):
+        return None
+    loose = Originals(DayGroup(LOCAL, log.target_prefix, log.day))
+    loose.append(path[len(log.target_prefix) :], listed.etag, listed.size, listed.mtime)
+    return Group(LOCAL, path, loose.group, selection, has_loose=True, loose=loose)
 
 
 def _named_logs(

@@ -23,6 +23,7 @@ MAX_NAME_BYTES: Final = 64 << 10
 MAX_PAX_BYTES: Final = 1 << 20
 
 _ZEROS: Final = bytes(RECORD_BYTES)
+_GZIP: Final = b"\x1f\x8b"
 _GNU: Final = b"ustar  \0"
 _ADLER_MODULUS: Final = 65521
 _BODILESS: Final = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
@@ -54,6 +55,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Inflate a file of one or more gzip members, at most `PIECE_BYTES` at a time."""
     stream = isal_zlib.decompressobj(31)
     begun = False
+    is_start = True
     for chunk in chunks:
         data = chunk
         while data:
@@ -62,6 +64,9 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 if not data:
                     break
                 begun = True
+                if is_start and not _GZIP.startswith(data[: len(_GZIP)]):
+                    damaged("it is not a gzip file")
+                is_start = False
             try:
                 plain = stream.decompress(data, PIECE_BYTES)
             except isal_zlib.error as error:  # type: ignore[misc]  # isal's stub declares the class as an instance

@@ -162,6 +162,35 @@ class TestCat:
             assert process.wait(20) in (141, 0)
 
 
+class TestLocalFiles:
+    def test_a_directory_is_the_tarballs_and_logs_in_it(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """In the order of their names; other files are not looked at."""
+        (tmp_path / "a.tgz").write_bytes(a_tarball([(LOG, b"packed\n")]))
+        (tmp_path / "notes.txt").write_bytes(b"notes\n")
+        (tmp_path / LOG).write_bytes(b"loose\n")
+        assert run("cat", str(tmp_path)) == (0, "loose\npacked\n", "")
+        assert run("grep", "-h", "oo", str(tmp_path)) == (0, "loose\n", "")
+        assert run("verify", str(tmp_path))[0] == 0
+        (tmp_path / "empty").mkdir()
+        assert run("cat", str(tmp_path / "empty"))[0] == 1
+
+    def test_a_log_is_read_as_it_is(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """It is not a damaged rollup; times count for it, too."""
+        (tmp_path / LOG).write_bytes(b"loose\n")
+        assert run("cat", str(tmp_path / LOG)) == (0, "loose\n", "")
+        assert run("cat", str(tmp_path / LOG), "--since", "2022-07-02")[0] == 1
+
+    @pytest.mark.parametrize("body", [b"just text\n", b"PK\3\4", b"x"])
+    def test_a_file_of_another_kind_is_called_so(
+        self, store: MemoryStore, run: Run, tmp_path: Path, body: bytes
+    ) -> None:
+        """Not corrupt gzip data."""
+        (tmp_path / "file").write_bytes(body)
+        code, _, err = run("cat", str(tmp_path / "file"))
+        assert code == 3
+        assert "it is not a gzip file" in err
+
+
 class TestGrep:
     @pytest.fixture(autouse=True)
     def logs(self, store: MemoryStore) -> None:
