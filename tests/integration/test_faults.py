@@ -218,7 +218,7 @@ def test_names_that_stop_resolving_mid_run_are_one_clear_error(seaweedfs: Seawee
     day = RealDay(s3, bucket, "x/")
     day.fill(3)
     with opened(seaweedfs.endpoint, seaweedfs.access_key, seaweedfs.secret_key, bucket) as store:
-        store._transport._host = "no-such-host.invalid"
+        store._transport._handles._host = "no-such-host.invalid"
         with pytest.raises(StorageError, match=r"s3:ListBucket on .* failed after 3 attempts: .*nothing was lost"):
             reconcile_day(store, bucket, day.prefix, delete=True)
     run_plainly(seaweedfs, day)

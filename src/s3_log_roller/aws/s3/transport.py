@@ -6,29 +6,24 @@ server or the network complains, and never exceeds the cap. Failed requests are 
 
 from __future__ import annotations
 
-import itertools
-import logging
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from typing import Any, Final
 
 import pycurl
 
+from s3_log_roller.aws.s3.handles import Handles
 from s3_log_roller.aws.s3.limit import AdaptiveLimit
-from s3_log_roller.aws.s3.redirects import moved_to
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.retries import Retries
-from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Signer
-from s3_log_roller.aws.s3.wire import Wire, new_handle, prepare
+from s3_log_roller.aws.s3.signing import Signer
+from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.store import MAX_IN_FLIGHT
 
 FIRST_IN_FLIGHT: Final = 32
 MIN_IN_FLIGHT: Final = 4
-
-logger = logging.getLogger(__name__)
 
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 _FINAL_CURL_ERRORS: Final = frozenset(
@@ -56,12 +51,9 @@ class Transport:
     ) -> None:
         self._wire = wire
         self._signer = signer
-        self._scheme = wire.origin.partition("://")[0]
-        self._host = wire.origin.partition("://")[2]
         self._cap = max(1, min(max_in_flight, MAX_IN_FLIGHT))
         self._multi = self._new_multi()
-        self._idle: tuple[list[Any], list[Any]] = ([], [])
-        """Handles for GETs without headers, and with them."""
+        self._handles = Handles(wire, signer)
         self._waiting: deque[Request] = deque()
         self._retries = Retries(wire, monotonic, jitter)
         self._in_flight: dict[Any, Request] = {}
@@ -161,40 +153,24 @@ class Transport:
             self._multi.remove_handle(handle)
             handle.close()
         self._in_flight.clear()
-        for handle in itertools.chain(*self._idle):
-            handle.close()
-        self._idle = ([], [])
+        self._handles.close()
         self._multi.close()
 
     def _start_waiting(self) -> None:
-        if self._retries:
-            self._waiting.extendleft(self._retries.due())
         waiting = self._waiting
+        waiting.extendleft(self._retries.due())
         while waiting and len(self._in_flight) < self._limit.value:
             request = waiting.popleft()
             if not request.cancelled:
                 self._start(request)
 
     def _start(self, request: Request) -> None:
-        if request.attempts:
-            request.fault = ""
+        request.fault = ""
         request.attempts += 1
         request.epoch = self._limit.epoch
         request.successes = self._successes
         self.requests_sent += 1
-        is_get = request.method == "GET"
-        idle = self._idle[request.wants_headers]
-        if is_get and idle:
-            handle = idle.pop()
-        else:
-            handle = new_handle(self._wire, with_headers=request.wants_headers or not is_get)
-        payload_sha256 = sha256(request.body).hexdigest() if request.body else EMPTY_SHA256
-        lines = self._signer.sign(request.method, request.path, request.query, request.headers, payload_sha256)
-        if not is_get:
-            prepare(handle, request, lines)
-        query = f"?{request.query}" if request.query else ""
-        handle.setopt(pycurl.URL, f"{self._scheme}://{self._host}{request.path}{query}")
-        handle.setopt(pycurl.HTTPHEADER, lines)
+        handle = self._handles.take(request)
         self._in_flight[handle] = request
         self._multi.add_handle(handle)
 
@@ -208,14 +184,13 @@ class Transport:
         while True:
             queued, succeeded, failed = self._multi.info_read(256)
             for handle in succeeded:
-                request = self._release(handle)
-                request.status = handle.getinfo(pycurl.RESPONSE_CODE)
-                chunks = handle.chunks
-                request.answer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-                chunks.clear()
-                self._finish(request, handle)
+                self._multi.remove_handle(handle)
+                request = self._in_flight.pop(handle)
+                self._handles.give_back(handle, request)
+                self._finish(request)
             for handle, code, message in failed:
-                request = self._release(handle)
+                self._multi.remove_handle(handle)
+                request = self._in_flight.pop(handle)
                 request.took_s = handle.getinfo(pycurl.TOTAL_TIME)
                 handle.close()
                 self._fail(request, f"{message or 'the transfer failed'} (curl error {code})", code)
@@ -223,18 +198,7 @@ class Transport:
             if not queued:
                 return finished
 
-    def _release(self, handle: Any) -> Request:
-        self._multi.remove_handle(handle)
-        return self._in_flight.pop(handle)
-
-    def _finish(self, request: Request, handle: Any) -> None:
-        if handle.header_lines:
-            request.header_lines = handle.header_lines.copy()
-            handle.header_lines.clear()
-        if request.method == "GET":
-            self._idle[request.wants_headers].append(handle)
-        else:
-            handle.close()
+    def _finish(self, request: Request) -> None:
         status = request.status
         if status < 300:
             fault = None if request.check is None else request.check(request)
@@ -244,20 +208,11 @@ class Transport:
                 self._retry_or_give_up(request, fault)
         elif status in _RETRIED_STATUS or (status == 400 and b"<Code>RequestTimeout</Code>" in request.answer):
             self._retry_or_give_up(request, "")
-        elif status == 307 and self._moves(request):
+        elif status == 307 and request.attempts < self._wire.max_attempts and self._handles.move(request.answer):
             self._waiting.appendleft(request)
         else:
             request.expected_owner = self._signer.expected_owner
             request.done = True
-
-    def _moves(self, request: Request) -> bool:
-        """Whether S3 says that another of its own names answers for the bucket; all requests go there from then on."""
-        host = moved_to(self._host, request.answer)
-        if not host or request.attempts >= self._wire.max_attempts:
-            return False
-        logger.debug("moved", extra={"from": self._host, "to": host})
-        self._host = self._signer.host = host
-        return True
 
     def _succeed(self, request: Request) -> None:
         request.done = True

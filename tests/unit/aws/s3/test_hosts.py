@@ -11,7 +11,7 @@ from typing import Any
 import pycurl
 import pytest
 
-from s3_log_roller.aws.s3 import transport, wire
+from s3_log_roller.aws.s3 import handles, wire
 from s3_log_roller.aws.s3.failures import failure
 from s3_log_roller.aws.s3.redirects import is_aws_host
 from s3_log_roller.aws.s3.request import Request
@@ -145,7 +145,7 @@ def test_connections_spread_over_all_addresses_of_a_name(monkeypatch: pytest.Mon
         handle.setopt(pycurl.RESOLVE, [f"many.example:{first.server_port}:{','.join(ADDRESSES)}"])
         return handle
 
-    monkeypatch.setattr(transport, "new_handle", resolved)
+    monkeypatch.setattr(handles, "new_handle", resolved)
     for thread in threads:
         thread.start()
     origin = f"http://many.example:{first.server_port}"
