@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from s3_log_roller.cli.output import discard_stdout, flush_stdout
+from s3_log_roller.cli.output import Unwritable, discard_stdout, flush_stdout
 from s3_log_roller.cli.parser import PROGRAM, parse
 from s3_log_roller.errors import RollerError, UsageError
 from s3_log_roller.log_output import configure_logging, printable
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         return code
     except UsageError as error:
         return _complain(str(error), 2)
-    except RollerError as error:
+    except (RollerError, Unwritable) as error:
         return _complain(str(error), 1)
     except KeyboardInterrupt as interruption:
         return _interrupted(interruption, "nothing was done")

@@ -11,12 +11,15 @@ import textwrap
 import time
 from typing import Final
 
-from s3_log_roller.errors import StorageError
 from s3_log_roller.log_output import printable
 
 OUTPUT_BYTES: Final = 1 << 18
 """Output is collected up to this size before it is written."""
 SHOW_EVERY_S: Final = 0.1
+
+
+class Unwritable(Exception):
+    """Standard output cannot be written. Not a `RollerError`: what reads logs tells of those and goes on."""
 
 
 class Output:
@@ -81,12 +84,12 @@ class Output:
             self.show()
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system. Raises `StorageError` if it cannot be written."""
+        """Hand everything written so far to the operating system. Raises `Unwritable` if it cannot be written."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not waiting:
             return
         if sys.stdout is None:
-            raise StorageError("standard output is closed: nothing was written to it")
+            raise Unwritable("standard output is closed: nothing was written to it")
         try:
             sys.stdout.buffer.write(b"".join(waiting))
             sys.stdout.buffer.flush()
@@ -97,7 +100,7 @@ class Output:
 
 
 def flush_stdout() -> None:
-    """Hand what was printed to the operating system. Raises `StorageError` if it cannot be written."""
+    """Hand what was printed to the operating system. Raises `Unwritable` if it cannot be written."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -112,9 +115,9 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _unwritable(error: OSError) -> StorageError:
+def _unwritable(error: OSError) -> Unwritable:
     discard_stdout()
-    return StorageError(f"standard output cannot be written ({error.strerror}): what was written of it is incomplete")
+    return Unwritable(f"standard output cannot be written ({error.strerror}): what was written of it is incomplete")
 
 
 def _kind_of_stdout() -> int:

@@ -133,7 +133,7 @@ class Session:
 
         A command that `writes` its result to the terminal shows none beside it.
         """
-        wanted = self.wants_progress and not (writes and sys.stdout.isatty())
+        wanted = self.wants_progress and not (writes and sys.stdout is not None and sys.stdout.isatty())
         return show_progress(lambda now, columns: fit(figures(), columns), wanted=wanted)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -160,6 +161,22 @@ class TestCat:
             process.stdout.close()
             assert process.stderr.read() == b""
             assert process.wait(20) in (141, 0)
+
+
+@pytest.mark.parametrize("arguments", [["cat"], ["cat", "--output", "csv"], ["grep", "line"], ["ls", "--members"]])
+@pytest.mark.parametrize("stdout", ["/dev/full", "&-"])
+def test_output_that_cannot_be_written_is_one_error(tmp_path: Path, arguments: list[str], stdout: str) -> None:
+    """A full disk, a closed descriptor: said in one line, not as a bug, and nothing more when the program ends."""
+    if stdout == "/dev/full" and not Path(stdout).exists():
+        pytest.skip("this system has no /dev/full")
+    path = tmp_path / "x.tgz"
+    path.write_bytes(a_tarball([(LOG, b"line\n" * 100)]))
+    program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = shlex.join([sys.executable, "-c", program, *arguments, str(path)])
+    done = subprocess.run(["sh", "-c", f"{command} >{stdout}"], stderr=subprocess.PIPE, check=False)
+    assert done.returncode == (2 if arguments[0] == "grep" else 1)
+    assert done.stderr.count(b"\n") == 1
+    assert b"standard output" in done.stderr
 
 
 class TestLocalFiles:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.cli.options import at_least
-from s3_log_roller.cli.output import Output, note
+from s3_log_roller.cli.output import Output, Unwritable, note
 from s3_log_roller.cli.reading import (
     WHERE_FROM,
     add_format_arguments,
@@ -123,7 +123,7 @@ def run(args: Namespace) -> int:
         return _search(args)
     except UsageError:
         raise
-    except RollerError as error:
+    except (RollerError, Unwritable) as error:
         note(printable(str(error)))
         return 2
 
@@ -175,7 +175,7 @@ def _query_from(args: Namespace) -> tuple[Query, list[str]]:
     elif args.count:
         show = "count"
     with_names = args.with_filename or (args.output == "text" and not args.no_filename and not _is_one_file(texts))
-    on_terminal = sys.stdout.isatty()
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
     excerpt = _excerpt_from(args, on_terminal=on_terminal)
     query = Query(
         pattern, where, args.invert_match, show, args.output, with_names, on_terminal, excerpt, args.max_count
