@@ -19,7 +19,8 @@ from tests.support.simulation.world import World, play, traced
 
 from s3_log_roller.rolling import reconcile, wave
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.wave import Day, Wave
+from s3_log_roller.rolling.wave import Wave
+from s3_log_roller.rolling.wave_day import Day
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import ListedObject, list_objects
 

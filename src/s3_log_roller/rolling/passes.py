@@ -15,7 +15,8 @@ from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick
 from s3_log_roller.rolling.range_listing import SmallDay, list_range
 from s3_log_roller.rolling.tasks import RangeTask
-from s3_log_roller.rolling.wave import Day, NotForAPass, Wave
+from s3_log_roller.rolling.wave import Wave
+from s3_log_roller.rolling.wave_day import Day, NotForAPass
 from s3_log_roller.store import Store
 
 WAVE_LOGS: Final = 10_000

@@ -11,21 +11,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat, RollerError, StorageError
-from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat, ObjectArchived, StorageError
 from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import find_leftovers, is_young
 from s3_log_roller.rolling.looking import find_rollups
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.packing import Tick, Ticks, name
 from s3_log_roller.rolling.range_listing import SmallDay
-from s3_log_roller.rollup.originals import Original, Originals
+from s3_log_roller.rolling.wave_day import Day, NotForAPass
+from s3_log_roller.rollup.originals import Original
 from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, blaming, read_index
 from s3_log_roller.rollup.verify import Verified, verify, verify_index
 from s3_log_roller.rollup.writer import RollupWriter
@@ -35,55 +33,8 @@ MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
 
 
-class NotForAPass(StorageError):
-    """Nothing is wrong with the day group, but it must run alone."""
-
-
 _OF_ONE_DAY: Final = (StorageError, DamagedRollup, NewerFormat)
 """Errors that stop one day group and let the others go on."""
-
-
-@dataclass(slots=True)
-class Day:
-    """A day group on its way through the steps."""
-
-    originals: Originals
-    rollups: list[ListedObject]
-    loose: Originals
-    """Originals that no rollup has."""
-    writer: RollupWriter | None = None
-    parts: list[bytes] = field(default_factory=list)
-    """The rollup as far as it is written."""
-    md5s: dict[str, bytes] = field(default_factory=dict)
-    """By suffix, of the originals whose ETags are not MD5s."""
-    seen: Figures = field(default_factory=Figures)
-    done: Figures = field(default_factory=Figures)
-    proven: list[Verified] = field(default_factory=list)
-    """What may be deleted."""
-    written: list[str] = field(default_factory=list)
-    """Keys of the rollups that were written and proven."""
-    error: RollerError | None = None
-
-    @property
-    def group(self) -> DayGroup:
-        """Which day group it is."""
-        return self.originals.group
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it is left to reconcile."""
-        return self.error is not None
-
-    def stop(self, error: RollerError) -> None:
-        """Leave the day group to reconcile. What is packed and not published is dropped."""
-        self.error = error
-        self.writer = None
-        self.parts.clear()
-
-    def outcome(self) -> RollOutcome:
-        """Of a stopped day group only what was done counts: what was seen is seen again."""
-        figures = self.done if self.stopped else self.done + self.seen
-        return RollOutcome(self.group, figures, tuple(self.written), remaining=int(self.stopped))
 
 
 class Wave:
@@ -166,20 +117,26 @@ class Wave:
                 day, original = asked.popleft()
                 if day.stopped:
                     continue
-                if isinstance(answer, StorageError):
+                if isinstance(answer, ObjectArchived):
+                    day.archived.add(original.suffix)
+                elif isinstance(answer, StorageError):
                     day.stop(answer)
                     continue
-                body, md5 = answer
-                if day.writer is None:
-                    day.writer = RollupWriter(day.group, self._options.level)
-                if packed := day.writer.add(original, body, md5):
-                    day.parts.append(packed)
-                if md5 != original.md5:
-                    day.md5s[original.suffix] = md5
-                if day.writer.members == len(day.loose):
-                    day.parts.extend(day.writer.finish())
-                ticks.count(original.size)
+                else:
+                    self._pack_one(day, original, *answer)
+                    ticks.count(original.size)
+                day.taken += 1
+                if day.taken == len(day.loose):
+                    day.end_packing()
         ticks.flush()
+
+    def _pack_one(self, day: Day, original: Original, body: bytes, md5: bytes) -> None:
+        if day.writer is None:
+            day.writer = RollupWriter(day.group, self._options.level)
+        if packed := day.writer.add(original, body, md5):
+            day.parts.append(packed)
+        if md5 != original.md5:
+            day.md5s[original.suffix] = md5
 
     def _ranges(self, asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
         for day in self._going():

@@ -160,7 +160,6 @@ TROUBLES: dict[str, Callable[[MemoryStore], None]] = {
     "its logs may not be read": lambda store: refuse(
         store, "fetch", lambda key: StorageError("no", code="AccessDenied")
     ),
-    "its logs are archived": lambda store: refuse(store, "fetch", lambda key: ObjectArchived("cold", key=key)),
     "its rollup may not be written": lambda store: refuse(
         store, "finish", lambda key: StorageError("no", code="AccessDenied"), "b/rollup-2022-07-01"
     ),
@@ -191,6 +190,32 @@ def test_a_bad_day_group_goes_alone_and_the_others_are_done(trouble: str) -> Non
     assert finish(store, run(store)) == []
     assert_exactly_once(store, bodies)
     assert logs_in(store) == []
+
+
+@pytest.mark.parametrize("cold", [{1}, {4}, {2, 3}, {1, 2, 3, 4}])
+def test_archived_originals_are_left_out_and_asked_for_once(cold: set[int], caplog: pytest.LogCaptureFixture) -> None:
+    """They list like any other; the rest of their day group is rolled up in the pass, under its first log's name."""
+    store, bodies = many_days(days=1)
+    cold_keys = {log_key(number, "b/") for number in cold}
+    asked: list[str] = []
+
+    def before(step: str, key: str) -> None:
+        if step == "fetch" and key in cold_keys:
+            asked.append(key)
+            raise ObjectArchived("cold", key=key)
+
+    store.before = before
+    outcome = run(store)
+    assert not alone(outcome)
+    assert sorted(asked) == sorted(cold_keys) == logs_in(store)
+    assert sum(one.figures.archived for one in outcome.outcomes) == len(cold)
+    assert_exactly_once(store, {key: body for key, body in bodies.items() if key not in cold_keys})
+    assert [record.message for record in caplog.records].count("archived_originals_skipped") == 1
+    names = {key for one in outcome.outcomes for key in one.rollups}
+    assert names == set(rollups(store))
+    store.before = no_step
+    assert finish(store, run(store)) == []
+    assert_exactly_once(store, bodies)
 
 
 @pytest.mark.parametrize("delete", [False, True])

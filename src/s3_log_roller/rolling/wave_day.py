@@ -1,0 +1,78 @@
+"""A small day group on its way through the steps of a wave."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rollup.originals import Originals
+from s3_log_roller.rollup.verify import Verified
+from s3_log_roller.rollup.writer import RollupWriter
+from s3_log_roller.store import ListedObject
+
+logger = logging.getLogger(__name__)
+
+
+class NotForAPass(StorageError):
+    """Nothing is wrong with the day group, but it must run alone."""
+
+
+@dataclass(slots=True)
+class Day:
+    """A day group on its way through the steps."""
+
+    originals: Originals
+    rollups: list[ListedObject]
+    loose: Originals
+    """Originals that no rollup has."""
+    taken: int = 0
+    """Of the loose ones, so many were asked for and came, or did not."""
+    archived: set[str] = field(default_factory=set)
+    """Suffixes of loose originals that list like others, and can't be read without a restore."""
+    writer: RollupWriter | None = None
+    parts: list[bytes] = field(default_factory=list)
+    """The rollup as far as it is written."""
+    md5s: dict[str, bytes] = field(default_factory=dict)
+    """By suffix, of the originals whose ETags are not MD5s."""
+    seen: Figures = field(default_factory=Figures)
+    done: Figures = field(default_factory=Figures)
+    proven: list[Verified] = field(default_factory=list)
+    """What may be deleted."""
+    written: list[str] = field(default_factory=list)
+    """Keys of the rollups that were written and proven."""
+    error: RollerError | None = None
+
+    @property
+    def group(self) -> DayGroup:
+        """Which day group it is."""
+        return self.originals.group
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is left to reconcile."""
+        return self.error is not None
+
+    def end_packing(self) -> None:
+        """All loose originals were taken: end the rollup, if any of them could be read, and leave out the others."""
+        if self.archived:
+            self.loose = self.loose.select(bytearray(one.suffix not in self.archived for one in self.loose))
+            self.seen += Figures(archived=len(self.archived))
+            extra = {"day_group": str(self.group), "archived": len(self.archived), "first": min(self.archived)}
+            logger.warning("archived_originals_skipped", extra=extra)
+        if self.writer is not None:
+            self.parts.extend(self.writer.finish())
+
+    def stop(self, error: RollerError) -> None:
+        """Leave the day group to reconcile. What is packed and not published is dropped."""
+        self.error = error
+        self.writer = None
+        self.parts.clear()
+
+    def outcome(self) -> RollOutcome:
+        """Of a stopped day group only what was done counts: what was seen is seen again."""
+        figures = self.done if self.stopped else self.done + self.seen
+        return RollOutcome(self.group, figures, tuple(self.written), remaining=int(self.stopped))
