@@ -39,7 +39,7 @@ class Settings:
     expected_bucket_owner: str | None = None
     """The account, by its 12 digits, that buckets have to belong to unless the payload names another."""
     level: int = DEFAULT_LEVEL
-    """Compression level, from 1 (fastest) to 12 (smallest)."""
+    """Compression level, from 1 (fastest) to 9 (smallest)."""
     max_in_flight: int | None = None
     """The largest number of S3 requests that one invocation has in flight at a time."""
     allow_cross_region: bool = False

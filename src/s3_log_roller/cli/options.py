@@ -61,7 +61,7 @@ def add_rolling_arguments(parser: ArgumentParser) -> None:
         "--level",
         type=at_least(1, MAX_LEVEL),
         default=DEFAULT_LEVEL,
-        metavar="1-12",
+        metavar=f"1-{MAX_LEVEL}",
         help=f"compression level; higher is smaller and slower (default {DEFAULT_LEVEL})",
     )
     group.add_argument(

@@ -46,7 +46,8 @@ EXAMPLES: Final = """\
 examples:
   s3-log-roller roll --prefixes s3://my-logs/
   s3-log-roller roll --prefixes s3://my-logs/ --delete
-  s3-log-roller producer --queue-name s3-rollup-us-west-2 --prefixes s3://bucket1/ s3://bucket2/logs/
+  s3-log-roller producer --queue-name s3-rollup-us-west-2 \\
+      --prefixes s3://bucket1/ s3://bucket2/logs/
   s3-log-roller worker --queue-name s3-rollup-us-west-2 --delete
 """
 EXIT_CODES: Final = {

@@ -43,8 +43,8 @@ def add_prefix_arguments(parser: ArgumentParser) -> None:
         "--prefixes",
         nargs="+",
         default=[],
-        metavar="s3://BUCKET/PREFIX",
-        help="where the access logs are; searched at any depth",
+        metavar="URI",
+        help="where the access logs are: s3://BUCKET/PREFIX, searched at any depth",
     )
     group.add_argument(
         "--prefixes-from",
@@ -58,8 +58,8 @@ def add_prefix_arguments(parser: ArgumentParser) -> None:
         "--exclude",
         action="append",
         default=[],
-        metavar="s3://BUCKET/PREFIX",
-        help="leave out the day groups whose logs begin with this; may be repeated",
+        metavar="URI",
+        help="leave out the day groups whose logs begin with this s3://BUCKET/PREFIX; may be repeated",
     )
     group.add_argument(
         "--s3-role", metavar="ARN", help="role to assume for S3 (default: none, your own credentials are used)"

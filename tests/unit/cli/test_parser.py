@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from s3_log_roller.cli.environment import OPTIONS, variable
-from s3_log_roller.cli.parser import COMMANDS, command_parser, parse
+from s3_log_roller.cli.parser import COMMANDS, build_parser, command_parser, parse
 from s3_log_roller.errors import UsageError
 
 WORKER = ["worker", "--queue-name", "q"]
@@ -12,14 +12,20 @@ WORKER = ["worker", "--queue-name", "q"]
 @pytest.mark.parametrize("columns", [60, 80, 300])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_the_terminal(command: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paragraphs are wrapped at its width and at no more than 100 columns; examples stay whole, to be copied."""
+    """Paragraphs are wrapped at its width and at no more than 100 columns; examples, to be copied, fit 80."""
     monkeypatch.setenv("COLUMNS", str(columns))
-    lines = command_parser(command, {}).format_help().partition("\n\n")[2].splitlines()
-    too_long = [line for line in lines if len(line) > min(columns, 100)]
-    assert [line for line in too_long if not line.startswith("  ")] == []
-    examples = [line for line in lines if line.startswith(f"  s3-log-roller {command}")]
-    assert examples
-    assert set(too_long) <= {line for line in lines if line.startswith(("  s3-log-roller", "      --"))}
+    usage, _, text = command_parser(command, {}).format_help().partition("\n\n")
+    rest, _, examples = text.partition("\nexamples:\n")
+    examples, _, remarks = examples.partition("\n\n")
+    assert [line for line in f"{rest}\n{remarks}".splitlines() if len(line) > min(columns, 100)] == []
+    assert [line for line in f"{usage}\n{examples}".splitlines() if len(line) > max(columns, 80)] == []
+    assert f"  s3-log-roller {command}" in examples
+
+
+def test_the_programs_own_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a new user sees first."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in build_parser([], {}).format_help().splitlines() if len(line) > 80] == []
 
 
 def test_variables_set_defaults() -> None:

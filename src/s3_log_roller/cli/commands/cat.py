@@ -33,8 +33,8 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller cat s3://my-logs/example.com/ --since 2022-07-01T05:00 --until 2022-07-01T05:59
-  s3-log-roller cat s3://my-logs/example.com/2022-07-01-05-15-43-42117B9A70B0F1BA
+  s3-log-roller cat s3://my-logs/ --since 2022-07-01T05 --until 2022-07-01T06
+  s3-log-roller cat s3://my-logs/web/2022-07-01-05-15-43-42117B9A70B0F1BA
   s3-log-roller cat s3://my-logs/example.com/ --output json | jq .remote_ip
   s3-log-roller cat rollup-2022-07-01-b33e1e0a.tgz
 

@@ -8,7 +8,8 @@ from typing import Final
 DESCRIPTION: Final = "Prints a script that lets a shell complete the commands and options of this program."
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller completion bash > ~/.local/share/bash-completion/completions/s3-log-roller
+  s3-log-roller completion bash \\
+      > ~/.local/share/bash-completion/completions/s3-log-roller
   s3-log-roller completion zsh > ~/.zfunc/_s3-log-roller
   s3-log-roller completion fish > ~/.config/fish/completions/s3-log-roller.fish
 

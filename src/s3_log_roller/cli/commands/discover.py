@@ -21,7 +21,8 @@ EXAMPLES: Final = """\
 examples:
   s3-log-roller discover
   s3-log-roller discover --json > logging.json
-  s3-log-roller discover --prefixes-only | s3-log-roller plan --prefixes-from - --delete
+  s3-log-roller discover --prefixes-only |
+      s3-log-roller plan --prefixes-from - --delete
 """
 EXIT_CODES: Final = {
     0: "everything was looked at, whatever was found",

@@ -37,9 +37,11 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = """\
 examples:
   s3-log-roller grep AccessDenied s3://my-logs/example.com/ --since 2022-07-01
-  s3-log-roller grep -c -E 'REST\\.(PUT|DELETE)\\.OBJECT' s3://my-logs/example.com/
-  s3-log-roller grep --where 'status=403 operation=REST.GET.OBJECT' s3://my-logs/ --output json
-  s3-log-roller grep --where 'bytes_sent>1000000 time>=2022-07-01T05:00 agent~"^curl/"' s3://my-logs/
+  s3-log-roller grep -c -E 'REST\\.(PUT|DELETE)\\.OBJECT' s3://my-logs/web/
+  s3-log-roller grep --where 'status=403 operation=REST.GET.OBJECT' \\
+      s3://my-logs/ --output json
+  s3-log-roller grep s3://my-logs/ \\
+      --where 'bytes_sent>1000000 time>=2022-07-01T05 agent~"^curl/"'
 
 --where takes terms like FIELD=VALUE; a record must match every term. The operators are = != < <= > >=, and ~ and !~ for
 RE2's regular expressions. The fields are those of --output json; - means that the field is empty. With --where you can

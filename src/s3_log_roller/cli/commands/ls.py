@@ -28,8 +28,8 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = """\
 examples:
   s3-log-roller ls s3://my-logs/
-  s3-log-roller ls s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
-  s3-log-roller ls --members s3://my-logs/example.com/rollup-2022-07-01-b33e1e0a.tgz
+  s3-log-roller ls s3://my-logs/web/ --since 2022-07-01 --until 2022-07-31
+  s3-log-roller ls --members s3://my-logs/web/rollup-2022-07-01-b33e1e0a.tgz
 
 With --members the columns are the time of the original (LastModified), its bytes, and rollup:member.
 """

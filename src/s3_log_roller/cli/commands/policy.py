@@ -17,9 +17,12 @@ EXAMPLES: Final = """\
 examples:
   s3-log-roller policy --prefixes s3://my-logs/ > policy.json
   s3-log-roller policy --prefixes s3://my-logs/example.com/ --delete
-  s3-log-roller policy --prefixes s3://my-logs/ --queue-arn arn:aws:sqs:us-west-2:123456789012:s3-rollup-us-west-2
-  s3-log-roller policy --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
-  s3-log-roller policy --prefixes s3://my-logs-01/ s3://my-logs-02/ … s3://my-logs-40/ --part 2 > policy-2.json
+  s3-log-roller policy --prefixes s3://my-logs/ \\
+      --queue-arn arn:aws:sqs:us-west-2:123456789012:s3-rollup-us-west-2
+  s3-log-roller policy \\
+      --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
+  s3-log-roller policy --prefixes s3://my-logs-01/ … s3://my-logs-40/ \\
+      --part 2 > policy-2.json
 
 Many buckets need several policies; without --part an error says how many.
 With --s3-role alone it is the policy for your own credentials, if that role has the policy for the prefixes.
@@ -36,7 +39,7 @@ _PARTITION: Final = re.compile(r"aws[a-z-]*")
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "--prefixes", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="where the access logs are"
+        "--prefixes", nargs="+", default=[], metavar="URI", help="where the access logs are: s3://BUCKET/PREFIX"
     )
     parser.add_argument("--delete", action="store_true", help="also allow deleting originals")
     parser.add_argument("--queue-arn", metavar="ARN", help="also allow using this queue (producer and worker)")

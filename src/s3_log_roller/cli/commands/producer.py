@@ -15,9 +15,11 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller producer --queue-name s3-rollup-us-west-2 --prefixes s3://bucket1/ s3://bucket2/logs/
-  s3-log-roller producer --queue-name s3-rollup-us-west-2 --prefixes s3://bucket1/ \\
-      --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access --since 2022-07-01 --until 2022-07-31
+  s3-log-roller producer --queue-name s3-rollup-us-west-2 \\
+      --prefixes s3://bucket1/ s3://bucket2/logs/
+  s3-log-roller producer --queue-name s3-rollup-us-west-2 \\
+      --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access \\
+      --prefixes s3://bucket1/ --since 2022-07-01 --until 2022-07-31
 """
 EXIT_CODES: Final = {
     0: "every prefix was scanned, and the queue took all tasks",

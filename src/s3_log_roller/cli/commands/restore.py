@@ -30,8 +30,10 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = """\
 examples:
   s3-log-roller restore s3://my-logs/example.com/ --since 2022-07-01 --to ./logs
-  s3-log-roller restore s3://my-logs/example.com/ --until 2022-07-31 --to s3://my-logs/example.com/
-  s3-log-roller restore rollup-2022-07-01-b33e1e0a.tgz --member 2022-07-01-05-15-43-42117B9A70B0F1BA --to .
+  s3-log-roller restore s3://my-logs/web/ --until 2022-07-31 \\
+      --to s3://my-logs/web/
+  s3-log-roller restore rollup-2022-07-01-b33e1e0a.tgz --to . \\
+      --member 2022-07-01-05-15-43-42117B9A70B0F1BA
 
 The target gets the folders that the rollups have below the folder of the URI: with s3://my-logs/logs/ (or
 s3://my-logs/logs/exam) the logs of logs/example.com/ go to TARGET/example.com/. In a directory, files get the times of

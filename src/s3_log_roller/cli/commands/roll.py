@@ -15,10 +15,15 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller roll --prefixes s3://my-logs/                    roll up and delete nothing
-  s3-log-roller roll --prefixes s3://my-logs/ --delete           also delete the originals that were verified
-  s3-log-roller roll --prefixes s3://my-logs/ --delete --dry-run   say what that would do, cost and save
-  s3-log-roller roll --plan plan.json                            do what `plan --save plan.json` saw, no more
+  # roll up and delete nothing
+  s3-log-roller roll --prefixes s3://my-logs/
+  # say what it would do, cost and save, if it also deleted; change nothing
+  s3-log-roller roll --prefixes s3://my-logs/ --delete --dry-run
+  # roll up, and delete the originals that were verified
+  s3-log-roller roll --prefixes s3://my-logs/ --delete
+  # do what `plan --save plan.json` saw, no more
+  s3-log-roller roll --plan plan.json
+  # a long history, with four processes; many buckets, but for some logs
   s3-log-roller roll --prefixes s3://my-logs/ --until 2022-12-31 --processes 4
   s3-log-roller roll --prefixes-from buckets.txt --exclude s3://my-logs/old/
 

@@ -31,8 +31,9 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = """\
 examples:
   s3-log-roller verify s3://my-logs/
-  s3-log-roller verify s3://my-logs/example.com/ --since 2022-07-01 --until 2022-07-31
-  s3-log-roller verify --complete s3://my-logs/ --since 2022-01-01 --until 2022-12-31
+  s3-log-roller verify s3://my-logs/web/ --since 2022-07-01 --until 2022-07-31
+  s3-log-roller verify --complete s3://my-logs/ \\
+      --since 2022-01-01 --until 2022-12-31
   s3-log-roller verify --manifest rollups.jsonl s3://my-logs/
   s3-log-roller verify rollup-2022-07-01-b33e1e0a.tgz
 """

@@ -13,9 +13,12 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = """\
 examples:
-  s3-log-roller worker --queue-name s3-rollup-us-west-2              roll up and delete nothing
-  s3-log-roller worker --queue-name s3-rollup-us-west-2 --delete     also delete the originals that were verified
-  s3-log-roller worker --queue-name s3-rollup-us-west-2 --forever    wait for more tasks until Ctrl-C or SIGTERM
+  # roll up and delete nothing
+  s3-log-roller worker --queue-name s3-rollup-us-west-2
+  # roll up, and delete the originals that were verified
+  s3-log-roller worker --queue-name s3-rollup-us-west-2 --delete
+  # wait for more tasks until Ctrl-C or SIGTERM
+  s3-log-roller worker --queue-name s3-rollup-us-west-2 --forever
 
 The tasks say which buckets, days and role they mean. A task that fails stays in the queue. SQS hands it out again, and
 after as many attempts as the redrive policy of the queue allows, moves it to the dead-letter queue.
