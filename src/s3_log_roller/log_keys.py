@@ -118,7 +118,7 @@ def parse_rollup_key(key: str) -> RollupKey | None:
 
 
 def looks_like_log(key: str) -> bool:
-    """Whether the key, which is not a log's, is one but for the unique string. Ceph ends its logs' names otherwise."""
+    """Whether a key that is not a log has the form of one: its date need not exist, and its last part may be any."""
     return _LIKE_A_LOG.search(key.rpartition("/")[2]) is not None
 
 

@@ -54,7 +54,7 @@ def scan(
     uri = S3Uri(store.bucket, task.prefix)
     pager = Pager(store.bucket, task.prefix, task.start_after)
     last_key = task.start_after
-    requests = found = logs = keys = alike = 0
+    requests = found = logs = all_logs = keys = alike = 0
     first_alike = ""
     in_order = True
     warned = False
@@ -68,10 +68,13 @@ def scan(
             before, last_key = last_key, key
             keys += 1
             log = parse_log_key(key)
-            if log is None and looks_like_log(key):
-                alike += 1
-                first_alike = first_alike or key
-            if log is None or not task.window.has_day(log.day):
+            if log is None:
+                if looks_like_log(key):
+                    alike += 1
+                    first_alike = first_alike or key
+                continue
+            all_logs += 1
+            if not task.window.has_day(log.day):
                 continue
             if (exclusion := task.window.exclusion_of(log)) is not None:
                 excluded.setdefault(exclusion, set()).add(log)
@@ -102,7 +105,7 @@ def scan(
         # Behind an empty page no key says where to go on: then the time has to do.
         if not pager.ended and not pager.continuation_token and time_left_s() < reserve_s:
             return ScanOutcome(found, requests, pager.start_after, _counts(excluded))
-    if alike > logs:
+    if alike > all_logs:
         _tell_alike(uri, alike, first_alike)
     if not last_key:
         logger.warning("nothing_under_prefix", extra={"prefix": str(uri), "sentence": describe_empty(uri)})
@@ -110,9 +113,10 @@ def scan(
 
 
 def _tell_alike(uri: S3Uri, keys: int, first: str) -> None:
+    counted = "1 key looks like an access log and was" if keys == 1 else f"{keys:,} keys look like access logs and were"
     sentence = (
-        f"{keys:,} keys under {uri} look like access logs, but their names do not end with S3's 16 hexadecimal digits "
-        f"(the first is {first}); they were left alone: they are not S3's logs, or were renamed"
+        f"under {uri} {counted} left alone (the first is {first}): the names of S3's logs end with a date and time "
+        "that exist and 16 upper-case hexadecimal digits, so these logs are not S3's, or were renamed"
     )
     logger.warning("keys_like_logs", extra={"prefix": str(uri), "keys": keys, "first": first, "sentence": sentence})
 

@@ -179,8 +179,23 @@ def test_keys_that_are_logs_but_for_the_unique_string_are_told_of(caplog: pytest
     groups, _ = run(Listing(sorted([*odd, *renamed])))
     assert groups == []
     (record,) = [record for record in caplog.records if record.message == "keys_like_logs"]
-    assert "18 keys under s3://bucket/ look like access logs" in record.__dict__["sentence"]
+    assert "under s3://bucket/ 18 keys look like access logs" in record.__dict__["sentence"]
     assert "(the first is logs/2022-07-01-00-00-00-0123456789ghijkl)" in record.__dict__["sentence"]
     caplog.clear()
     run(Listing(sorted([*ceph, *logs("logs/", "2022-07-02", 20), *odd[:3]])))
+    assert "keys_like_logs" not in [record.message for record in caplog.records]
+
+
+def test_a_key_with_a_date_that_never_was_is_told_of_only_where_it_is_not_the_exception(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Logs that the window leaves alone are logs, too: a second run does not begin to warn."""
+    never = "logs/2022-02-30-05-15-43-42117B9A70B0F1BA"
+    run(Listing([never]))
+    (record,) = [record for record in caplog.records if record.message == "keys_like_logs"]
+    assert "1 key looks like an access log and was left alone" in record.__dict__["sentence"]
+    assert "a date and time that exist" in record.__dict__["sentence"]
+    caplog.clear()
+    groups, _ = run(Listing(sorted([never, *logs("logs/", str(CUTOFF), 2)])))
+    assert groups == []
     assert "keys_like_logs" not in [record.message for record in caplog.records]
