@@ -44,8 +44,8 @@ def test_killed_at_a_step_and_run_again_it_converges(
     day = RealDay(s3, bucket, "0/")
     day.fill(2, days=2)
     steps = requests_of_a_run(environment, day, *options)
-    assert steps > 15
-    for number, at in enumerate(range(2, steps + 1, 4)):
+    assert steps > 10  # both day groups are rolled up in one pass
+    for number, at in enumerate(range(2, steps + 1, 3)):
         day = RealDay(s3, bucket, f"{at}/")
         day.fill(2, days=2)
         crash_and_converge(environment, day, at, MOMENTS[number % 3], options)
@@ -189,7 +189,7 @@ def test_a_producer_killed_at_any_step_is_made_good_by_the_next(
         assert killed_at(environment, produce, 1, moment, services=("S3", "SQS"), operation=operation)[0], operation
     day.assert_untouched()
     sent = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
-    assert sent["ApproximateNumberOfMessages"] == "10"
+    assert sent["ApproximateNumberOfMessages"] == "1"  # the days are neighbours
     run(environment, *produce)
     run(environment, "worker", "--queue-name", queue_name, "--delete")
     day.assert_done(deleted=True)

@@ -63,10 +63,13 @@ class RealDay:
             list(pool.map(lambda item: self.put(*item), list(self.bodies.items())))
 
     def fill_in_parts(self, number: int = 6) -> None:
-        """Put logs on the day 2022-07-`number` whose rollup is too large for one PUT: it goes up in three parts."""
+        """Put logs on the day 2022-07-`number` whose rollup is too large for one PUT: it goes up in three parts.
+
+        One of them is too large for a pass, so that it is reconcile that packs the day, while it uploads it.
+        """
         rng = Random(number)
-        for second in range(3):
-            self.put(log_key(second, self.prefix, date(2022, 7, number)), rng.randbytes(3_600_000))
+        for second, size in enumerate((3_200_000, 4_400_000, 3_200_000)):
+            self.put(log_key(second, self.prefix, date(2022, 7, number)), rng.randbytes(size))
 
     def put(self, key: str, body: bytes) -> None:
         """Deliver a log."""
