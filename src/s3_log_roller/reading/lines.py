@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from s3_log_roller.log_output import printable
+from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.excerpts import PLAIN, Excerpt, ExcerptWriter
 from s3_log_roller.reading.formats import CsvRows, JsonLines
-from s3_log_roller.reading.logs import LogPart, Origin
 from s3_log_roller.reading.patterns import Pattern
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.reading.terms import Matcher, Where

@@ -7,12 +7,13 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from hashlib import md5
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.contents import Tails, fetch_logs, whole_if_small
+from s3_log_roller.reading.doubles import Doubles, LogPart, Origin
 from s3_log_roller.reading.groups import OnFailure, Stores
 from s3_log_roller.reading.overlaps import Unlike, compared, rescue
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, MayMatch, loss_of, read_selected, read_through
@@ -28,26 +29,6 @@ MAX_TOLD: Final = 10
 """Of the entries of a tarball that are not files."""
 MAX_READ_AHEAD: Final = 4
 """Rollups of one day whose next blocks are fetched ahead at a time; with more of them, one block at a time each."""
-
-
-class Origin(NamedTuple):
-    """Where a log was read from."""
-
-    bucket: str
-    key: str
-    """Of the rollup, or of the log itself."""
-    is_packed: bool
-    proven: bool
-    """What came was checked: against the blocks of an index, or against the log's ETag."""
-
-    def name(self, member: Member) -> str:
-        """The log as users are told of it: its URI, or `rollup:member`."""
-        place = location(self.bucket, self.key)
-        return f"{place}:{member.name}" if self.is_packed else place
-
-
-LogPart = tuple[Origin, Member, bytes, bool]
-"""A piece of a log's content, and whether it is the last one. Every log has at least one."""
 
 
 class Reader:
@@ -123,15 +104,12 @@ class Reader:
         except DamagedRollup as error:
             raise _blame(file, error) from error
 
-    def _through(
-        self, file: PackedFile, selection: Selection, seen: set[tuple[str, int]] | None = None
-    ) -> Iterator[LogPart]:
+    def _through(self, file: PackedFile, selection: Selection) -> Iterator[LogPart]:
         origin = Origin(file.store.bucket, file.listed.key, is_packed=True, proven=False)
         try:
             with self._left_out(file) as on_left_out:
                 for member, data, last in read_through(file, on_left_out):
-                    base = member.name.rpartition("/")[2]
-                    if selection.has(base, member.mtime) and (not seen or (base, member.size) not in seen):
+                    if selection.has(member.name.rpartition("/")[2], member.mtime):
                         yield origin, member, data, last
         except DamagedRollup as error:
             raise _blame(file, error) from error
@@ -180,20 +158,24 @@ class Reader:
         for index, packed in opened:
             loose_too = None if self._packed_only else packed.loose_too
             parts = self._indexed(index, share.selection, ahead=ahead, loose_too=loose_too)
-            sources.append(_without(parts, packed.skip) if packed.skip else parts)
+            sources.append(parts if self._packed_only or not packed.skip else _without(parts, packed.skip))
             starts.append(index.name_prefix + index.directory.first_suffix)
         if share.loose and not self._packed_only and share.group is not None:
             sources.append(self._loose(store, share.group, share.loose))
             starts.append(share.loose[0].key.rpartition("/")[2])
         parts = sources[0] if len(sources) == 1 else _merge(sources, starts)
-        seen: set[tuple[str, int]] | None = set() if share.through and sources else None
-        for part in parts:
-            if seen is not None:
-                seen.add((part[1].name.rpartition("/")[2], part[1].size))
-            yield part
+        doubles = self._doubles(share, any_may_be=bool(share.through and sources))
+        yield from parts if doubles is None else doubles.leave_out(parts, in_order=not share.through)
         for listed in share.through:
             with reporting(self._failed):
-                yield from self._through(PackedFile(store, listed), share.selection, seen)
+                parts = self._through(PackedFile(store, listed), share.selection)
+                yield from parts if doubles is None else doubles.leave_out(parts, in_order=False)
+
+    def _doubles(self, share: Share, *, any_may_be: bool) -> Doubles | None:
+        if any_may_be:
+            return Doubles(lambda name: True, self._failed)
+        suffixes = frozenset[str]().union(*(packed.doubles for packed in share.packed))
+        return Doubles(lambda name: (suffix_of(name) or "") in suffixes, self._failed) if suffixes else None
 
     def _loose(self, store: ReadStore, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[LogPart]:
         """Loose logs; those that were rolled up and deleted since they were listed come out of their rollup."""

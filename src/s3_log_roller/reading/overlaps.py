@@ -34,7 +34,9 @@ class Packed:
 
     listed: ListedObject
     skip: frozenset[str] = frozenset()
-    """Suffixes of members that are read elsewhere."""
+    """Suffixes of members that are read loose instead."""
+    doubles: frozenset[str] = frozenset()
+    """Suffixes of members that a rollup before it has, too, by the indexes. Whether they are the same, bytes tell."""
     loose_too: Originals | None = None
     """Logs that lie there and that are members by the index. A member stands for one just if its bytes do."""
 
@@ -71,17 +73,19 @@ def share_out(
     if not loose and len(indexed) == 1:
         return None, [Packed(indexed[0].file.listed)]
     skips: list[set[str]] = [set() for _ in indexed]
+    doubles: list[set[str]] = [set() for _ in indexed]
     members = _note_doubles(
-        merge(*(_numbered(number, index, failed) for number, index in enumerate(indexed)), key=_suffix), skips
+        merge(*(_numbered(number, index, failed) for number, index in enumerate(indexed)), key=_suffix), doubles
     )
     kept = None
     both = [bytearray(len(loose)) if loose else bytearray() for _ in indexed]
     if loose:
         loose_only = bytearray(b"\1") * len(loose)
         for row, original, (number, member) in match(loose, members, _suffix):
-            if not member.may_hold(original) or member.suffix in skips[number]:
+            if not member.may_hold(original):
                 continue
-            if member.etag is None and member.size <= MAX_COMPARED_BYTES:
+            comparable = member.etag is None and member.size <= MAX_COMPARED_BYTES
+            if comparable and member.suffix not in doubles[number]:
                 loose_only[row] = 0
                 both[number][row] = 1
             else:
@@ -90,8 +94,10 @@ def share_out(
     for _ in members:
         pass  # no loose log is left, but doubles may be
     packed = [
-        Packed(index.file.listed, frozenset(skip), loose.select(mask) if loose and any(mask) else None)
-        for index, skip, mask in zip(indexed, skips, both, strict=True)
+        Packed(
+            index.file.listed, frozenset(skip), frozenset(double), loose.select(mask) if loose and any(mask) else None
+        )
+        for index, skip, double, mask in zip(indexed, skips, doubles, both, strict=True)
     ]
     return kept, packed
 
@@ -134,14 +140,14 @@ def compared(parts: Iterator[MemberPart], loose_too: Originals) -> Iterator[Memb
         raise Unlike(log.suffix)
 
 
-def _note_doubles(members: Iterable[_Numbered], skips: list[set[str]]) -> Iterator[_Numbered]:
+def _note_doubles(members: Iterable[_Numbered], doubles: list[set[str]]) -> Iterator[_Numbered]:
     """Hand the members on, and note those that a rollup before had with the same size and digest."""
     same_suffix: list[IndexedMember] = []
     for number, member in members:
         if same_suffix and same_suffix[0].suffix != member.suffix:
             same_suffix.clear()
         if any((other.size, other.digest) == (member.size, member.digest) for other in same_suffix):
-            skips[number].add(member.suffix)
+            doubles[number].add(member.suffix)
         else:
             same_suffix.append(member)
         yield number, member

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.local_files import LOCAL
 from s3_log_roller.reading.directories import DirectoryPlace
+from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.groups import OnFailure, Stores
-from s3_log_roller.reading.logs import LogPart, Origin, Reader
+from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.shares import Shares
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.reading.targets import BucketPlace, OpenBuckets, Outcome, Place, Target

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.grep import grep, needs_grep
 
+from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.excerpts import Excerpt
 from s3_log_roller.reading.lines import LineReader, Query
-from s3_log_roller.reading.logs import LogPart, Origin
 from s3_log_roller.reading.patterns import Pattern, Syntax
 from s3_log_roller.reading.tarball import Member
 

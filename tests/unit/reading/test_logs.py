@@ -26,6 +26,7 @@ from tests.support.tarballs import a_tarball
 from s3_log_roller.errors import RollerError, StorageError, UsageError
 from s3_log_roller.local_files import LOCAL, LocalFiles
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading import doubles
 from s3_log_roller.reading.groups import Group, find_groups
 from s3_log_roller.reading.lines import LineReader, Query
 from s3_log_roller.reading.listing import list_members
@@ -200,6 +201,71 @@ def test_a_member_stands_for_a_log_only_if_its_bytes_do(changed: set[int]) -> No
     (failure,) = reading.failures
     assert f"s3://bucket/{key} does not hold the bytes of s3://bucket/{log_key(min(changed))}" in failure
     assert sum(part.key != key for part in store.fetched) == 10 - min(changed)
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("packed_only", [False, True])
+def test_a_planted_rollup_hides_no_member_of_another_one(number: int, packed_only: bool) -> None:
+    """Whichever sorts first, and though no log lies there any more: what differs all comes, and the files are named."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(9))
+    key = plant(store, bodies, {log_key(4)})
+    planted = store.objects.pop(key)
+    roll(store)
+    other = DayGroup(store.bucket, PREFIX, DAY).rollup_keys(min(bodies)[len(PREFIX) :])[number]
+    store.objects[other] = planted
+    reading = Reading(store, packed_only=packed_only)
+    assert [log for log in reading.logs if any(log[1])] == expected(bodies)
+    assert len(reading.logs) == 10
+    (failure,) = reading.failures
+    assert max(key, other) in failure
+
+
+def test_a_planted_rollup_hides_no_log_of_a_tarball_without_an_index() -> None:
+    """Names and sizes are no proof there either."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(3))
+    plant(store, bodies, {log_key(1)})
+    store.put(
+        f"{PREFIX}rollup-{DAY}-00000000.tgz", a_tarball([(key[len(PREFIX) :], body) for key, body in bodies.items()])
+    )
+    for key in bodies:
+        del store.objects[key]
+    reading = Reading(store)
+    assert sorted(log for log in reading.logs if any(log[1])) == expected(bodies)
+    assert len(reading.logs) == 4
+    assert sum("does not hold the bytes of the log of that name" in failure for failure in reading.failures) == 1
+
+
+def test_a_huge_log_in_two_rollups_comes_twice_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not held to be compared; a count that has it twice says so."""
+    monkeypatch.setattr(doubles, "MAX_HELD_BYTES", 100)
+    store = MemoryStore()
+    store.put(log_key(1), b"huge\n" * 100)
+    put_logs(store, [2])
+    first = roll(store)
+    held = store.objects.pop(first)
+    store.put(log_key(1), b"huge\n" * 100)
+    put_logs(store, [0, 2])
+    roll(store)
+    store.objects[first] = held
+    reading = Reading(store)
+    assert [name[-1] for name, _ in reading.logs] == ["0", "1", "1", "2"]
+    (failure,) = reading.failures
+    assert "it came twice" in failure
+
+
+def test_what_is_restored_does_not_depend_on_what_still_lies_there() -> None:
+    """Encrypted and large members come out of the rollup like others, with their originals beside it."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(5))
+    store.put(log_key(2), bodies[log_key(2)], etag="ab" * 16, encrypted=True)
+    bodies[log_key(3)] = b"x" * (2 << 20)
+    store.put(log_key(3), bodies[log_key(3)])
+    roll(store, delete=False)
+    reading = Reading(store, packed_only=True, prove=True)
+    assert reading.logs == expected(bodies)
+    assert not reading.failures
 
 
 def test_members_that_stand_for_logs_cost_no_request_each() -> None:

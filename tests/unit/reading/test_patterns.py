@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.support.grep import grep, needs_grep
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.reading.doubles import Origin
 from s3_log_roller.reading.lines import LineReader, Query
-from s3_log_roller.reading.logs import Origin
 from s3_log_roller.reading.patterns import Pattern, Syntax
 from s3_log_roller.reading.tarball import Member
 
