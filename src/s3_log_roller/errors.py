@@ -7,6 +7,11 @@ Only the subclasses of `RollerError` are raised, never `RollerError` itself.
 from __future__ import annotations
 
 
+def reason(error: Exception) -> str:
+    """Why it failed, in the system's words, without the number and the path that an `OSError` repeats."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 class RollerError(Exception):
     """Base class of all errors that this program raises on purpose."""
 

@@ -106,7 +106,7 @@ def test_verifying_and_restoring(
     }
     assert back == {key: hashlib.md5(body).hexdigest() for key, body in logs.items()}
     _, note = run(seaweedfs, "restore", uri, "--to", uri)
-    assert f"0 logs (0 bytes) restored to {uri}, {2 * LOGS} were there already" in note
+    assert f"0 logs (0 bytes) restored to {uri}, {2 * LOGS:,} were there already" in note
 
 
 def test_damage_in_the_bucket(logs: dict[str, bytes], bucket: str, s3: S3Client, seaweedfs: SeaweedFS) -> None:

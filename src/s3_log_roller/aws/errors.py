@@ -60,8 +60,6 @@ def _credentials_advice(error: Exception, code: str) -> str:
     name = type(error).__name__
     if name == "NoCredentialsError":
         return "no credentials found; give --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if name == "ProfileNotFound":
-        return f"{_one_line(error)}; see ~/.aws/config"
     if name in {"PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError", "SSOTokenLoadError"} or (
         "SSO" in name or "Unauthorized" in name
     ):

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from s3_log_roller.aws.errors import is_denied, translate_error
-from s3_log_roller.errors import CredentialsError
+from s3_log_roller.errors import CredentialsError, NoCredentials
 from s3_log_roller.uris import Role
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Sessions:
         try:
             return boto3.Session(profile_name=self._profile, region_name=self._region)
         except BotoCoreError as error:
-            raise translate_error(error, "loading", "the AWS configuration", None, CredentialsError) from error
+            raise NoCredentials(f"the AWS configuration cannot be used: {error}; see ~/.aws/config") from error
 
     def _assume(self, role: Role) -> boto3.Session:
         """Assume the role now, so that a refusal shows here and not in the middle of the work."""

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Final
 
 from s3_log_roller.cli.options import at_least, day, role_from
-from s3_log_roller.errors import UsageError
+from s3_log_roller.errors import UsageError, reason
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.rolling.window import Window
@@ -163,7 +163,7 @@ def _read_places(name: str, role: Role | None) -> Iterator[Place]:
             with open(name, encoding="utf-8") as file:
                 lines = file.readlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--prefixes-from {name} cannot be read: {error}") from error
+        raise UsageError(f"--prefixes-from {name} cannot be read: {reason(error)}") from error
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if text and not text.startswith("#"):

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from s3_log_roller.errors import UsageError
+from s3_log_roller.errors import UsageError, reason
 
 FORMAT: Final = 1
 GB: Final = 1 << 30
@@ -78,7 +78,7 @@ def read_prices(path: str) -> Prices:
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the prices in {path} cannot be read: {error}") from error
+        raise UsageError(f"the prices in {path} cannot be read: {reason(error)}") from error
     return parse_prices(text, path)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from s3_log_roller.errors import UsageError
+from s3_log_roller.errors import UsageError, reason
 from s3_log_roller.local_files import location
 from s3_log_roller.reading.groups import Group
 from s3_log_roller.reading.selection import Selection
@@ -94,7 +94,7 @@ def read_manifest(path: str, sources: Iterable[str], selection: Selection) -> di
                 if where.startswith(places) and selection.has_day(day):
                     entries[where] = ManifestEntry(where, str(sha256).lower())
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--manifest {path} cannot be read: {error}") from error
+        raise UsageError(f"--manifest {path} cannot be read: {reason(error)}") from error
     if not entries:
         raise UsageError(f"--manifest {path} names no rollup in {', '.join(places)}, or none of this time")
     return entries

@@ -126,12 +126,12 @@ def _compile(text: str, translation: _Translation, *, ignore_case: bool) -> Rege
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # a byte is a character
     options.log_errors = False
-    start = b"(?im)" if ignore_case else b"(?m)"
+    whole = (b"(?im)" if ignore_case else b"(?m)") + source.encode("utf-8", "surrogateescape")
     try:
-        regex: Regex = re2.compile(start + source.encode("utf-8", "surrogateescape"), options)
+        regex: Regex = re2.compile(whole, options)
     except re2.error as error:
-        reason = error.args[0].decode("utf-8", "replace") if error.args else "RE2 does not take it"
-        raise UsageError(f"{text!r} is not a regular expression: {reason}") from error
+        why = error.args[0].removesuffix(b": " + whole).decode("utf-8", "replace") if error.args else "RE2 refuses it"
+        raise UsageError(f"{text!r} is not a regular expression: {why}") from error
     return regex
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from s3_log_roller.errors import DamagedRollup
+from s3_log_roller.errors import DamagedRollup, reason
 from s3_log_roller.local_files import LOCAL
 from s3_log_roller.reading.directories import DirectoryPlace
 from s3_log_roller.reading.doubles import LogPart, Origin
@@ -80,7 +80,7 @@ class Restorer:
     def _count(self, outcomes: Iterator[Outcome]) -> None:
         for where, member, outcome in outcomes:
             if isinstance(outcome, Exception):
-                self._failed(f"{where}: {_reason(outcome)}")
+                self._failed(f"{where}: {reason(outcome)}")
             elif outcome:
                 self.restored.logs += 1
                 self.restored.log_bytes += member.size
@@ -118,7 +118,3 @@ def _relative(origin: Origin, member: Member, root: str) -> str:
     """Where a log goes below the target: as its rollup lies below what the user named."""
     folder = "" if origin.bucket == LOCAL else origin.key[: origin.key.rfind("/") + 1].removeprefix(root)
     return folder + safe_name(member.name)
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -220,7 +220,10 @@ PREFIX = "--prefixes s3://logs/"
         ("rolll", "there is no command 'rolll': did you mean roll?"),
         ("x", "there is no command 'x' (see s3-log-roller --help)"),
         ("roll", "say what to roll up: s3-log-roller roll s3://BUCKET/PREFIX"),
-        ("roll --prefixes-from no-such-file", "--prefixes-from no-such-file cannot be read: "),
+        (
+            "roll --prefixes-from no-such-file",
+            "--prefixes-from no-such-file cannot be read: No such file or directory\n",
+        ),
         (f"roll {PREFIX} --exclude logs/", "'logs/' is not an S3 URI"),
         ("roll --prefixes http://logs/", "'http://logs/' is not an S3 URI: write s3://BUCKET/PREFIX"),
         ("roll --prefixes s3://", "'' is not a valid bucket name"),
@@ -236,6 +239,11 @@ PREFIX = "--prefixes s3://logs/"
         (f"roll {PREFIX} --del", "roll has no option --del: did you mean --delete? (see s3-log-roller roll --help)"),
         (f"roll {PREFIX} --regoin=x", "roll has no option --regoin: did you mean --region?"),
         (f"roll {PREFIX} --zzz", "roll has no option --zzz (see"),
+        ("grep -E ( x", "'(' is not a regular expression: missing )\n"),
+        (
+            "verify --manifest no-such-file s3://logs/",
+            "--manifest no-such-file cannot be read: No such file or directory\n",
+        ),
         ("worker --queue-name q some", "worker does not take 'some'"),
         ("worker --queue-name q --count 1 --forever", "not allowed with argument"),
         ("worker --queue-name q --count -1", "'-1' is not a whole number, 1 or more"),

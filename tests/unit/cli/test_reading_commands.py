@@ -383,7 +383,7 @@ class TestVerify:
         put_logs(store, range(9))
         key = roll(store, delete=False)
         code, out, err = run("verify", "s3://bucket/")
-        assert (code, err) == (0, "s3-log-roller: 1 of 1 rollups are right, 9 members were read\n")
+        assert (code, err) == (0, "s3-log-roller: 1 of 1 rollup is right, 9 members read\n")
         assert out == f"ok        s3://bucket/{key}  9 members, 9 originals still there are the same\n"
 
     def test_damage_is_named_by_rollup_and_member(self, store: MemoryStore, run: Run) -> None:
@@ -431,7 +431,7 @@ class TestVerify:
         code, _, err = run("verify", "s3://bucket/")
         assert code == 3
         assert f"{key} is damaged: the file does not end with the index of a rollup: it is cut off" in err
-        assert "0 of 1 rollups are right, 3 members were read" in err
+        assert "0 of 1 rollup is right, 3 members read" in err
         store.put(f"{PREFIX}july.tgz", a_tarball(members))
         code, out, _ = run("verify", f"s3://bucket/{PREFIX}july.tgz")
         assert (code, out.split()[:2]) == (0, ["no", "index"])

@@ -101,5 +101,6 @@ def run(args: Namespace) -> int:
 
 
 def _summary(total: Restored, target: str) -> str:
-    there = f", {total.already_there} were there already" if total.already_there else ""
-    return f"{total.logs} logs ({total.log_bytes} bytes) restored to {target}{there}"
+    was = "was" if total.already_there == 1 else "were"
+    there = f", {total.already_there:,} {was} there already" if total.already_there else ""
+    return f"{count(total.logs, 'log')} ({count(total.log_bytes, 'byte')}) restored to {target}{there}"

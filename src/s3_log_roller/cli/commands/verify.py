@@ -117,7 +117,9 @@ def run(args: Namespace) -> int:
                 f"there is nothing to verify: no rollup is in {', '.join(args.uris)}, or none of this time"
             )
         if not args.quiet:
-            note(f"{report.right} of {report.rollups} rollups are right, {report.members} members were read")
+            are = "is" if report.rollups == 1 else "are"
+            rollups, members = count(report.rollups, "rollup"), count(report.members, "member")
+            note(f"{report.right:,} of {rollups} {are} right, {members} read")
         return session.exit_code
 
 
