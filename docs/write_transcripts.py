@@ -30,6 +30,7 @@ PAGES: Final = (
     "docs/guide/your-bucket.md",
     "docs/guide/plan.md",
     "docs/guide/deleting-safely.md",
+    "docs/guide/reading.md",
 )
 
 BUCKET: Final = "my-log-bucket"
