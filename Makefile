@@ -54,7 +54,7 @@ fuzz: .venv-fuzz/.installed
 	PYTHONPATH=src:. .venv-fuzz/bin/python fuzz/run.py $(TARGET) -max_total_time=$(SECONDS)
 
 # An environment of its own, in two steps: the lock file knows no hash of atheris, which is no dependency of the project.
-.venv-fuzz/.installed: requirements/runtime.lock .venv/.created
+.venv-fuzz/.installed: requirements/query.lock .venv/.created
 	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-fuzz
 	@$(BIN)/uv pip install -qq --python .venv-fuzz/bin/python --require-hashes -r $<
 	@$(BIN)/uv pip install -qq --python .venv-fuzz/bin/python atheris
@@ -137,9 +137,10 @@ COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_
 
 # One set of versions for all: dev.lock is resolved, the others are parts of it. `uv.lock` would name the registry.
 lock: .venv/.created
-	$(COMPILE) --extra demo --extra dev --extra report --group build -o requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra demo --extra dev --extra query --extra report --group build -o requirements/dev.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --extra demo -o requirements/demo.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
+	$(COMPILE) -c requirements/dev.lock --extra query -o requirements/query.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
 	$(COMPILE) --extra bench -o requirements/bench.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group lambda -o requirements/lambda.lock

@@ -6,7 +6,7 @@
 or, step by step (two installs: the lock file's hashes would have to hold for atheris, too):
 
     python3 -m venv .venv-fuzz
-    .venv-fuzz/bin/pip install --require-hashes -r requirements/runtime.lock
+    .venv-fuzz/bin/pip install --require-hashes -r requirements/query.lock
     .venv-fuzz/bin/pip install atheris
     PYTHONPATH=src:. .venv-fuzz/bin/python fuzz/run.py listing -max_total_time=300
 

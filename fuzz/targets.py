@@ -14,12 +14,14 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import Final
 
-from tests.support.odd_lines import exact_way_only
+from tests.support.columns import rows_exactly
+from tests.support.odd_lines import LINES, exact_way_only
 
 from s3_log_roller.aws.s3.pages import parse_page
 from s3_log_roller.aws.s3.xml import UnreadableAnswer, parse_delete_answer, parse_fields, root_name
 from s3_log_roller.errors import DamagedRollup, MalformedTask, NewerFormat
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.querying.columns import DAY, SOURCE, ColumnParser, Lines
 from s3_log_roller.reading.formats import CsvRows, JsonLines
 from s3_log_roller.reading.records import EXTRA, FIELDS, decode_line, parse_record
 from s3_log_roller.reading.tarball import gunzip, read_tar
@@ -86,6 +88,14 @@ def record(data: bytes) -> None:
             assert tuple(names[: len(FIELDS)]) == FIELDS
             assert names[len(FIELDS) :] in ([], [EXTRA])
             assert found["http_status"] is None or isinstance(found["http_status"], int)
+
+
+def columns(data: bytes) -> None:
+    """Every line that is not blank is a row that says what `parse_record` says."""
+    lines = data.split(b"\n")
+    batch, counts = ColumnParser().parse(data + b"\n", [Lines(len(lines), "", None)])
+    assert batch.drop_columns([DAY, SOURCE]).to_pylist() == rows_exactly(lines)
+    assert counts.rows == batch.num_rows >= counts.slow >= counts.unparsable
 
 
 def task(data: bytes) -> None:
@@ -256,7 +266,7 @@ def tarball(data: bytes) -> None:
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    target.__name__: target for target in (log_key, record, task, listing, rollup_file, index, tar, tarball)
+    target.__name__: target for target in (log_key, record, columns, task, listing, rollup_file, index, tar, tarball)
 }
 
 
@@ -272,6 +282,8 @@ def seeds(name: str) -> list[bytes]:
         from s3_log_roller.demo.sample_logs import sample_log
 
         return sample_log(Random(1), datetime(2022, 7, 1, tzinfo=UTC), "bucket1", 6).splitlines()
+    if name == "columns":
+        return [*seeds("record"), b"\n".join(LINES)]
     if name == "task":
         roll = '{"task":"roll","bucket":"bucket1","target_prefix":"x/","day":"2022-07-01","v":1,"cutoff":"2022-07-02"'
         return [

@@ -86,7 +86,7 @@ class JsonLines(Format):
         for column in COLUMNS:
             lines.add(f'"{column}":')
             if column == KEY_DECODED:
-                lines.add_column(_decoded_keys(records), _encoded)
+                lines.add_column(decoded_keys(records), _encoded)
             else:
                 lines.add_column(records.fields.get(column, _NOTHING), _bare if column in NUMBERS else _quoted)
             lines.add(",")
@@ -115,7 +115,7 @@ class CsvRows(Format):
         lines = _Template(f"{_csv_cell(name)}," if name else "")
         for column in COLUMNS:
             if column == KEY_DECODED:
-                lines.add_column(_decoded_keys(records), _csv_texts)
+                lines.add_column(decoded_keys(records), _csv_texts)
             else:
                 cells = records.fields.get(column, _NOTHING)
                 lines.add_column(cells, _csv_numbers if column in NUMBERS else _csv_tokens)
@@ -160,7 +160,7 @@ def _csv_cell(value: str | int | None) -> str:
     return f'"{value.replace(chr(34), chr(34) * 2)}"' if _TO_QUOTE.search(value) else value
 
 
-def _decoded_keys(records: Columns) -> list[str]:
+def decoded_keys(records: Columns) -> list[str]:
     """Empty if there is no key."""
     keys = records.fields["key"]
     together = "".join(keys)
