@@ -16,11 +16,11 @@ from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day, Inventory, Run, p
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.sampling import estimate_rest
 from s3_log_roller.planning.sizes import Measured, measure_sample, model_bytes
-from s3_log_roller.rolling.day_listing import list_originals, list_rollups
+from s3_log_roller.rolling.day_listing import list_originals
 from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
-from s3_log_roller.rollup.stored import blaming, read_rollup
+from s3_log_roller.rollup.stored import blaming, list_rollups, read_rollup
 from s3_log_roller.store import ByteRange, ListedObject, Page, Pager, ReadStore, list_pages
 
 

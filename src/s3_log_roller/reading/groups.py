@@ -18,6 +18,7 @@ from s3_log_roller.local_files import LOCAL, LocalFiles
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
 from s3_log_roller.reading.selection import ABOVE, Selection
 from s3_log_roller.rollup import Originals
+from s3_log_roller.rollup.stored import list_rollups
 from s3_log_roller.store import ListedObject, Pager, ReadStore, list_objects, list_pages
 from s3_log_roller.uris import S3Uri
 
@@ -184,13 +185,3 @@ def list_loose(store: ReadStore, group: DayGroup, selection: Selection, loose: O
             loose.append(entry.key[prefix_chars:], entry.etag, entry.size, entry.mtime)
     if archived:
         failed(f"{archived} logs of {group} are in an archive tier: restore them, then run again")
-
-
-def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
-    """The rollups of a day group."""
-    found = []
-    for entry in list_objects(store, group.rollups_prefix):
-        key = parse_rollup_key(entry.key)
-        if key is not None and key.target_prefix == group.target_prefix:
-            found.append(entry)
-    return found

@@ -11,13 +11,13 @@ from typing import Final
 from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.groups import OnFailure, list_rollups
+from s3_log_roller.reading.groups import OnFailure
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of
 from s3_log_roller.reading.selection import suffix_of
 from s3_log_roller.reading.tarball import MemberPart
 from s3_log_roller.rollup import IndexedMember, Originals
 from s3_log_roller.rollup.matching import match
-from s3_log_roller.rollup.stored import Index, open_packed, read_index
+from s3_log_roller.rollup.stored import Index, list_rollups, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
 
 _Numbered = tuple[int, IndexedMember]

@@ -9,12 +9,12 @@ from typing import Final
 from s3_log_roller.errors import DamagedRollup, ObjectArchived, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.groups import Group, OnFailure, Stores, list_loose, list_rollups
+from s3_log_roller.reading.groups import Group, OnFailure, Stores, list_loose
 from s3_log_roller.reading.overlaps import Packed, open_rollups, share_out
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ
 from s3_log_roller.reading.selection import EVER, Selection
 from s3_log_roller.rollup import Block, Originals
-from s3_log_roller.rollup.stored import READ_BYTES, Index, open_packed, read_index
+from s3_log_roller.rollup.stored import READ_BYTES, Index, list_rollups, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
 
 SHARE_BYTES: Final = 8 << 20

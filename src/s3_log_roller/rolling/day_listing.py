@@ -1,4 +1,4 @@
-"""What a listing shows of a day group: its originals, its rollups, and what lies between."""
+"""What a listing shows of a day group: its originals, and what lies between."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.store import ListedObject, ReadStore, list_objects
+from s3_log_roller.store import ReadStore, list_objects
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +67,3 @@ def list_originals(
             extra={"day_group": str(group), "archived": archived, "first": first_archived},
         )
     return DayListing(originals, archived, frozenset(nested), go_on_after)
-
-
-def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
-    """The day group's rollups, in key order."""
-    found = []
-    for entry in list_objects(store, group.rollups_prefix):
-        key = parse_rollup_key(entry.key)
-        if key is not None and key.target_prefix == group.target_prefix:
-            found.append(entry)
-    return found

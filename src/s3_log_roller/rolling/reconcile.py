@@ -23,7 +23,7 @@ from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged, OutOfTime, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.day_listing import DayListing, list_originals, list_rollups
+from s3_log_roller.rolling.day_listing import DayListing, list_originals
 from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.fetching import OriginalsArchived
 from s3_log_roller.rolling.figures import Figures
@@ -34,7 +34,7 @@ from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick, pack
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.stored import Index, blaming, read_rollup
+from s3_log_roller.rollup.stored import Index, blaming, list_rollups, read_rollup
 from s3_log_roller.rollup.verify import Verified, verify
 from s3_log_roller.store import ListedObject, Store
 

@@ -14,7 +14,7 @@ from s3_log_roller.rollup.directory import Block, Directory, decode_directory, d
 from s3_log_roller.rollup.footer import Footer, LostIndex, NoIndex, read_footer
 from s3_log_roller.rollup.members import Chunk, IndexedMember, iter_chunk, iter_members
 from s3_log_roller.rollup.tar import name_prefix
-from s3_log_roller.store import ByteRange, ListedObject, ReadStore, split_range
+from s3_log_roller.store import ByteRange, ListedObject, ReadStore, list_objects, split_range
 
 READ_BYTES: Final = 4 << 20
 """Fetched at a time; files up to this size in one request where all of them is wanted."""
@@ -26,6 +26,16 @@ TAIL_BYTES: Final = 64 * 1024
 """A first guess of what to read from a rollup's end: footer and directory of all but giant rollups."""
 
 T = TypeVar("T", Block, Chunk)
+
+
+def list_rollups(store: ReadStore, group: DayGroup) -> list[ListedObject]:
+    """The day group's rollups, in key order."""
+    found = []
+    for entry in list_objects(store, group.rollups_prefix):
+        key = parse_rollup_key(entry.key)
+        if key is not None and key.target_prefix == group.target_prefix:
+            found.append(entry)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
