@@ -136,12 +136,16 @@ def _run_s5cmd(server: Server, logs: LogSet) -> Run:
     with scratch() as directory:
         day, tarballs = directory / "logs", directory / "tarballs"
         day.mkdir()
-        return {
+        samples = {
             "download": run([*s5cmd, "cp", f"s3://{BUCKET}/*", f"{day}/"], server),
             "tar": run(["bash", "-c", pack, str(day), str(tarballs)]),
             "upload": run([*s5cmd, "cp", f"{tarballs}/", f"s3://{BUCKET}/rolled/"], server),
-            "delete": run([*s5cmd, "rm", f"s3://{BUCKET}/*/{FIRST_DAY.year}-*"], server),
+            "delete": run([*s5cmd, "rm", f"s3://{BUCKET}/*/20*"], server),
         }
+    left, groups = server.stats()["objects"][BUCKET], len(logs.prefixes) * logs.days
+    if left != groups:
+        raise BenchmarkFailed(f"s5cmd and tar left {left} objects, not {groups} tarballs")
+    return samples
 
 
 SMALL_DAYS: Final[dict[str, Callable[[Effort], list[Row]]]] = {"small_days": small_days, "steady_state": steady_state}
