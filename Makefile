@@ -22,7 +22,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test test-all prove fuzz bench docs-reference screenshots transcripts check install lambda lock clean
+.PHONY: demo test quick test-all prove fuzz bench docs-reference screenshots transcripts check workflows install lambda \
+    dist lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
