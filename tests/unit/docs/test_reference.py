@@ -47,9 +47,11 @@ def test_every_field_of_the_summary_is_documented() -> None:
     [
         ("## discover", ["cli/commands/discover.py"]),
         ("## plan, roll --dry-run", ["planning/document.py", "planning/saved.py"]),
+        ("## ls", ["cli/commands/ls.py"]),
+        ("## verify", ["cli/commands/verify.py"]),
     ],
 )
-def test_every_field_of_plans_is_documented(heading: str, modules: list[str]) -> None:
+def test_every_field_of_other_commands_is_documented(heading: str, modules: list[str]) -> None:
     """Every key that the modules put into their JSON is in that section, and every field of its tables is a key."""
     section = (REFERENCE / "json.md").read_text().split(f"{heading}\n")[1].split("\n## ")[0]
     sources = [(ROOT / "src" / "s3_log_roller" / module).read_text() for module in modules]
@@ -59,6 +61,14 @@ def test_every_field_of_plans_is_documented(heading: str, modules: list[str]) ->
     cells = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
     fields = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert sorted(fields - keys) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_with_json_has_a_section(command: str) -> None:
+    """What `--json` prints is told of for each command that has it, and for no other."""
+    headings = re.findall(r"^## ([a-z, ]+?)(?:$| --)", (REFERENCE / "json.md").read_text(), re.MULTILINE)
+    named = {name for heading in headings for name in heading.split(", ")} - {"policy"}
+    assert (command in named) == ("--json" in command_parser(command, {})._option_string_actions)
 
 
 def keys_of_dicts(source: str) -> set[str]:
