@@ -158,8 +158,11 @@ class Store(ReadStore, Protocol):
     def upload(self, key: str, expected_bytes: int) -> Upload:
         """Start an upload; `expected_bytes` is an upper estimate of its size."""
 
-    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
-        """Delete (key, ETag) pairs, each object only if it still has that ETag."""
+    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+        """Delete (key, ETag) pairs, each object only if it still has that ETag.
+
+        A `report` that is given is filled in as the answers come, so it is right if this ends with an exception, too.
+        """
 
 
 class Pager:

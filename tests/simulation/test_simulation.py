@@ -18,7 +18,6 @@ from tests.support.simulation.server import Connection
 from tests.support.simulation.world import World, play, traced
 
 from s3_log_roller.rolling import reconcile, wave
-from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.wave import Wave
 from s3_log_roller.rolling.wave_day import Day
 from s3_log_roller.rollup.verify import Verified
@@ -93,10 +92,10 @@ def test_a_pass_that_deletes_without_reading_back_is_noticed(monkeypatch: pytest
 def test_deleting_what_no_rollup_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
     """A delete that takes the whole day with it: logs that this rollup does not hold are lost."""
 
-    def delete(store: Connection, proven: list[Verified]) -> list[tuple[Figures, None]]:
+    def delete(store: Connection, proven: list[Verified], count: object) -> list[None]:
         found = [list_objects(store, verified.originals.group.logs_prefix) for verified in proven]
         store.delete([(entry.key, entry.etag) for entry in chain.from_iterable(found)])
-        return [(Figures(), None) for _ in proven]
+        return [None for _ in proven]
 
     monkeypatch.setattr(module, "delete_verified", delete)
     with pytest.raises(Broken, match="was deleted"):

@@ -125,8 +125,8 @@ class MemoryStore:
             return error
         return self.objects[key].etag
 
-    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
-        report = DeleteReport()
+    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+        report = report or DeleteReport()
         for key, etag in objects:
             self.before("delete", key)
             stored = self.objects.get(key)

@@ -10,7 +10,7 @@ from s3_log_roller.aws_lambda.batch import Batch
 from s3_log_roller.aws_lambda.invocation import Invocation
 from s3_log_roller.errors import OutOfTime
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import PassOutcome
+from s3_log_roller.rolling.outcome import PassOutcome, done_before
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.roll import roll
 from s3_log_roller.rolling.runner import Result, Unfinished, failure_of
@@ -82,7 +82,7 @@ class PacedRunner:
             if not isinstance(task, RollTask):
                 raise
             invocation.unrolled.add(task.group.day)
-            return Unfinished(smaller_step(task, packed, error))
+            return Unfinished(smaller_step(task, packed, error), done_before(error))
         for one in outcome.outcomes if isinstance(outcome, PassOutcome) else [outcome]:
             if one.figures.packed or one.remaining:
                 invocation.unrolled.add(one.group.day)

@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
 from s3_log_roller.errors import DeleteRefused
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rollup.verify import Verified
-from s3_log_roller.store import DeleteFailure, Store
+from s3_log_roller.store import DeleteFailure, DeleteReport, Store
 
 _NAMED_FAILURES: Final = 5
 
 logger = logging.getLogger(__name__)
 
-Deleted = tuple[Figures, DeleteRefused | None]
-"""How many originals were deleted, and the error if any were not."""
+Count = Callable[[int, Figures], None]
+"""Called with the number of a rollup, from 0, and what was deleted of the originals it holds."""
 
 
-def delete_verified(store: Store, proven: Sequence[Verified]) -> list[Deleted]:
-    """Delete the originals that these rollups, at least one, were proven to hold, in common calls; a result for each.
+def delete_verified(store: Store, proven: Sequence[Verified], count: Count) -> list[DeleteRefused | None]:
+    """Delete the originals that these rollups, at least one, were proven to hold, in common calls.
 
-    Where a part of the deletes only wrote markers, it is their sum that is right.
+    Returns, for each, the error if any of its originals were not deleted. `count` is called for each, also where an
+    exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
     """
-    report = store.delete(chain.from_iterable(map(_pairs, proven)))
-    refused = {failure.key: failure for failure in report.failures}
-    by_rollup = [_take(refused, verified) if refused else [] for verified in proven]
+    report = DeleteReport()
+    by_rollup: list[list[DeleteFailure]] = []
+    try:
+        store.delete(chain.from_iterable(map(_pairs, proven)), report)
+    finally:
+        refused = {failure.key: failure for failure in report.failures}
+        by_rollup += [_take(refused, verified) if refused else [] for verified in proven]
+        deleted_left, markers_left = report.deleted, report.markers
+        for number, (verified, failures) in enumerate(zip(proven, by_rollup, strict=True)):
+            deleted = min(deleted_left, len(verified.originals) - len(failures))
+            markers = min(deleted, markers_left)
+            deleted_left -= deleted
+            markers_left -= markers
+            count(number, Figures(deleted=deleted, delete_markers=markers))
     by_rollup[0] += refused.values()  # of keys that nobody asked to delete: whatever it means, it is not success
-    deleted_left, markers_left = report.deleted, report.markers
-    answers: list[Deleted] = []
-    for verified, failures in zip(proven, by_rollup, strict=True):
-        deleted = min(deleted_left, len(verified.originals) - len(failures))
-        markers = min(deleted, markers_left)
-        deleted_left -= deleted
-        markers_left -= markers
-        error = _refusal(store.bucket, failures) if failures else None
-        answers.append((Figures(deleted=deleted, delete_markers=markers), error))
-    return answers
+    return [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
 
 
 def _take(refused: dict[str, DeleteFailure], verified: Verified) -> list[DeleteFailure]:

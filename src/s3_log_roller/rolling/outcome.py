@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
+
+_DONE: Final = "done_before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class PassOutcome:
     """The outcome of every day group it came to. A day group with something remaining must run alone."""
     start_after: str | None = None
     """Where the range goes on if the pass did not come to its end."""
+    partly: tuple[RollOutcome, ...] = ()
+    """What was done of day groups that going on comes to again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +50,19 @@ class ScanOutcome:
     """None if the scan is complete."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     """How many day groups each prefix of `Window.exclude` left out. They are not among the others."""
+
+
+@contextmanager
+def keeping(so_far: Callable[[], Iterable[RollOutcome]]) -> Iterator[None]:
+    """Whatever is raised inside, an interruption too, takes along what was done until then: see `done_before`."""
+    try:
+        yield
+    except BaseException as error:
+        error.__dict__[_DONE] = tuple(outcome for outcome in so_far() if outcome.figures != Figures())
+        raise
+
+
+def done_before(error: BaseException) -> tuple[RollOutcome, ...]:
+    """What a task had done when it ended with that error. It crosses processes with the error."""
+    done: tuple[RollOutcome, ...] = error.__dict__.get(_DONE, ())
+    return done

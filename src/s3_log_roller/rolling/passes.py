@@ -10,7 +10,7 @@ from typing import Final
 from s3_log_roller.errors import DayChanged, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, keeping
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick
 from s3_log_roller.rolling.range_listing import SmallDay, list_range
@@ -41,12 +41,14 @@ def roll_range(
     """Bring the small day groups in the task's range to their end states, as many as the time left allows.
 
     The others, and those that something stands in the way of, come back as outcomes with something remaining: they
-    have to be reconciled alone. Raises a `RollerError` only if it would have been the same for all, and nothing was
-    done.
+    have to be reconciled alone. Raises a `RollerError` if it would be the same for all; what was done is with the
+    error: `done_before`.
     """
     if task.window.cutoff > today:
         raise StorageError(f"the range {task} is not over yet: today is {today} (UTC); nothing was touched")
-    return _Pass(store, task, options, today, pace or Pace(), on_progress or (lambda logs, n_bytes: None)).run()
+    one_pass = _Pass(store, task, options, today, pace or Pace(), on_progress or (lambda logs, n_bytes: None))
+    with keeping(one_pass.so_far):
+        return one_pass.run()
 
 
 class _Pass:
@@ -60,6 +62,12 @@ class _Pass:
         self._pace = pace
         self._on_progress = on_progress
         self._outcomes: list[RollOutcome] = []
+        self._under_way: list[Day] = []
+        """The day groups of the wave that is being rolled, or that did not come to its end."""
+
+    def so_far(self) -> list[RollOutcome]:
+        """What was done, where the pass does not come to its end."""
+        return [*self._outcomes, *(day.so_far() for day in self._under_way)]
 
     def run(self) -> PassOutcome:
         listing = list_range(self._store, self._task)
@@ -78,13 +86,14 @@ class _Pass:
         """The outcomes, without day groups that going on from `start_after` comes to again."""
         alone = [group for group in alone if start_after is None or group.logs_prefix < start_after]
         self._outcomes += [RollOutcome(group, remaining=1) for group in alone]
-        return PassOutcome(tuple(self._outcomes), start_after)
+        return PassOutcome(tuple(self._outcomes), start_after, tuple(day.so_far() for day in self._under_way))
 
     def _roll(self, listed: list[SmallDay]) -> bool:
         """Roll a wave; False if there was no time for it, or something in the way after others were done."""
         if self._pace.allowance(None) < sum(len(day.originals) for day in listed):
             return False
         wave = Wave(self._store, listed, self._options, self._today, self._tick)
+        self._under_way = wave.days
         try:
             with self._pace.measuring(sum(len(day.originals) for day in listed)):
                 wave.roll()
@@ -101,6 +110,7 @@ class _Pass:
             if day.error is not None and not isinstance(day.error, NotForAPass):
                 logger.info("goes_alone", extra={"day_group": str(day.group), "why": str(day.error)})
             self._outcomes.append(day.outcome())
+        self._under_way = []
         return True
 
     def _tick(self, logs: int, n_bytes: int) -> None:

@@ -29,7 +29,7 @@ from s3_log_roller.rolling.fetching import OriginalsArchived
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import Leftovers, find_leftovers, is_young
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.outcome import RollOutcome, keeping
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick, pack
 from s3_log_roller.rolling.tasks import RollTask
@@ -59,25 +59,26 @@ def reconcile(
     """Bring the task's day group to its end state, or as near as the time left allows (`RollOutcome.remaining`).
 
     Raises a `RollerError` when something stands in the way; whatever was reached until then holds, and no original is
-    gone that is not a verified member of a rollup.
+    gone that is not a verified member of a rollup. What was done is with the error: `done_before`.
     """
     if task.group.day >= today:
         raise StorageError(f"{task.group} is not over yet: today is {today} (UTC); nothing was touched")
     if "\0" in task.group.target_prefix:
         raise StorageError(f"{task.group} has a NUL in its target prefix, which no tarball can hold: untouched")
     reconciler = _Reconciler(store, task, options, today, pace or Pace(), on_progress or (lambda logs, size: None))
-    looks = 0
-    while looks < MAX_LOOKS:
-        try:
-            reconciler.look()
-            return reconciler.outcome()
-        except DayChanged as change:
-            looks += 1
-            logger.info("looking_again", extra={"day_group": str(task.group), "why": str(change)})
-        except OriginalsArchived as archived:
-            looks += archived.keys <= reconciler.unreadable
-            reconciler.unreadable |= archived.keys
-    raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again later")
+    with keeping(reconciler.so_far):
+        looks = 0
+        while looks < MAX_LOOKS:
+            try:
+                reconciler.look()
+                return reconciler.outcome()
+            except DayChanged as change:
+                looks += 1
+                logger.info("looking_again", extra={"day_group": str(task.group), "why": str(change)})
+            except OriginalsArchived as archived:
+                looks += archived.keys <= reconciler.unreadable
+                reconciler.unreadable |= archived.keys
+        raise StorageError(f"{task.group} changed {MAX_LOOKS} times while it was rolled up; run again later")
 
 
 class _Reconciler:
@@ -108,6 +109,10 @@ class _Reconciler:
         """What was done, and what the last look saw."""
         figures = self._done + self._seen
         return RollOutcome(self._group, figures, tuple(self._rollups), self._remaining, frozenset(self._nested))
+
+    def so_far(self) -> list[RollOutcome]:
+        """What was done, where the day group does not come to its end."""
+        return [RollOutcome(self._group, self._done, tuple(self._rollups), remaining=1)]
 
     def look(self) -> None:
         """See what is there, and do all that is left to do.
@@ -218,10 +223,12 @@ class _Reconciler:
             raise unlike
 
     def _delete(self, verified: Verified) -> None:
-        ((figures, refused),) = delete_verified(self._store, [verified])
-        self._done += figures
+        (refused,) = delete_verified(self._store, [verified], self._count)
         if refused is not None:
             raise refused
+
+    def _count(self, number: int, figures: Figures) -> None:
+        self._done += figures
 
     def _tick(self, logs: int, size: int) -> None:
         self._on_progress(logs, size)

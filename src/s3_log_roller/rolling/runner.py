@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from s3_log_roller.errors import RollerError
-from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, done_before
 from s3_log_roller.rolling.tasks import RollTask, WorkTask
 
 
@@ -20,13 +20,17 @@ class Failed:
     why: str
     traceback: str = ""
     """Only of errors nobody thought of: those are bugs."""
+    done: tuple[RollOutcome, ...] = ()
+    """What was done before, and holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Time ran short and the pass was undone. This smaller step must run instead."""
+    """Time ran short and the rollup that was being packed was dropped. This smaller step must run instead."""
 
     smaller: RollTask
+    done: tuple[RollOutcome, ...] = ()
+    """What was done before, and holds."""
 
 
 Outcome = RollOutcome | PassOutcome
@@ -45,9 +49,9 @@ def attempt(roll: Roll, task: WorkTask) -> Result:
 def failure_of(error: Exception) -> Failed:
     """The failure of a task that raised; anything but a `RollerError` is a bug and keeps its traceback."""
     if isinstance(error, RollerError):
-        return Failed(str(error))
+        return Failed(str(error), done=done_before(error))
     why = f"a bug in the roller, please report it: {type(error).__name__}: {error}"
-    return Failed(" ".join(why.split()), "".join(traceback.format_exception(error)))
+    return Failed(" ".join(why.split()), "".join(traceback.format_exception(error)), done_before(error))
 
 
 class Runner(Protocol):

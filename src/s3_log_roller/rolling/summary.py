@@ -98,7 +98,7 @@ def render_text(summary: Summary, *, finished: bool = True) -> str:
         lines.append(_nothing_to_do(summary))
     lines += [*_warnings(summary), *_failure_lines(summary)]
     if summary.interrupted:
-        lines.append("Interrupted: unfinished day groups are not counted here; nothing is lost, run again to go on.")
+        lines.append("Interrupted: the figures are of what was done until then; nothing is lost, run again to go on.")
     return "".join(f"{line}\n" for line in lines if line)
 
 

@@ -49,7 +49,7 @@ class Wave:
         self._tick = tick
 
     def roll(self) -> None:
-        """Do all steps. Raises what would stop all day groups, and what `tick` raises; both before any is published."""
+        """Do all steps. Raises what would stop all day groups, and what `tick` raises before anything is published."""
         self._list_rollups()
         self._find_leftovers()
         self._pack()
@@ -209,8 +209,13 @@ class Wave:
     def _delete(self) -> None:
         """Delete what was proven, of all day groups in common calls."""
         proven = [(day, verified) for day in self._going() for verified in day.proven]
-        answers = delete_verified(self._store, [verified for _, verified in proven]) if proven else []
-        for (day, _), (figures, refused) in zip(proven, answers, strict=True):
-            day.done += figures
+        if not proven:
+            return
+
+        def count(number: int, figures: Figures) -> None:
+            proven[number][0].done += figures
+
+        answers = delete_verified(self._store, [verified for _, verified in proven], count)
+        for (day, _), refused in zip(proven, answers, strict=True):
             if refused is not None:
                 day.stop(refused)

@@ -72,6 +72,10 @@ class Day:
         self.writer = None
         self.parts.clear()
 
+    def so_far(self) -> RollOutcome:
+        """What was done, where the steps do not come to their end."""
+        return RollOutcome(self.group, self.done, tuple(self.written), remaining=1)
+
     def outcome(self) -> RollOutcome:
         """Of a stopped day group only what was done counts: what was seen is seen again."""
         figures = self.done if self.stopped else self.done + self.seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import replace
 from datetime import date
@@ -11,7 +11,7 @@ from typing import Final
 
 from s3_log_roller.errors import MalformedTask, RollerError
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, done_before
 from s3_log_roller.rolling.producer import OpenStore, find_tasks, tasks_in_range
 from s3_log_roller.rolling.queue import Delivery, TaskQueue
 from s3_log_roller.rolling.runner import Failed, Result, Runner, Unfinished, failure_of
@@ -65,10 +65,13 @@ class Worker:
                 while self._running:
                     self._settle_done(timeout_seconds=None)
                 raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             self._runner.interrupt()
-            for delivery, _ in self._running.values():
+            self._count_done(done_before(interruption))
+            for future, (delivery, _) in self._running.items():
                 delivery.release()
+                if future.done():
+                    self._count_done(_done_in(future))
             raise
 
     def _take_tasks(self, max_tasks: int | None, forever: bool) -> None:
@@ -159,14 +162,17 @@ class Worker:
         """Count what a task did, send what must follow, and only then acknowledge it."""
         match result:
             case Failed():
+                self._count_done(result.done)
                 self._fail(str(task), result)
             case Unfinished():
+                self._count_done(result.done)
                 next_max = result.smaller.max_members
                 logger.warning("ran_short", extra={"day_group": str(task), "next_max_members": next_max})
                 self._send_on([result.smaller], delivery, task)
             case PassOutcome():
                 for outcome in result.outcomes:
                     self._account(outcome)
+                self._count_done(result.partly)
                 self._send_on(_rest_of_pass(task, result), delivery, task)
             case RollOutcome():
                 self._account(result)
@@ -175,6 +181,13 @@ class Worker:
                     self._fail(str(task), Failed(why))
                 else:
                     self._send_on(_rest_of_day(task, result), delivery, task)
+
+    def _count_done(self, outcomes: Iterable[RollOutcome]) -> None:
+        """Count what was done of tasks that did not come to their end."""
+        for outcome in outcomes:
+            if outcome.figures != Figures():
+                self._summary.rolled(replace(outcome, remaining=max(1, outcome.remaining)))
+                log_outcome(replace(outcome, remaining=0))
 
     def _account(self, outcome: RollOutcome) -> None:
         self._summary.rolled(outcome)
@@ -205,6 +218,17 @@ def _result_of(future: Future[Result]) -> Result:
         return future.result()
     except BrokenExecutor:
         return Failed("the process that ran it was killed (out of memory?); the task can be run again")
+
+
+def _done_in(future: Future[Result]) -> tuple[RollOutcome, ...]:
+    """What was done by a task that ended, in whatever way, after the run was interrupted."""
+    error = future.exception()
+    if error is not None:
+        return done_before(error)
+    result = future.result()
+    if isinstance(result, PassOutcome):
+        return result.outcomes + result.partly
+    return (result,) if isinstance(result, RollOutcome) else result.done
 
 
 def _rest_of_day(task: WorkTask, outcome: RollOutcome) -> list[Task]:

@@ -149,8 +149,8 @@ class Connection:
     def upload(self, key: str, expected_bytes: int) -> SimulatedUpload:
         return SimulatedUpload(self, key)
 
-    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
-        report = DeleteReport()
+    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+        report = report or DeleteReport()
         source = iter(objects)
         while batch := list(islice(source, KEYS_PER_DELETE)):
             proven = {key for key in self._read if self._has_read(*key)}

@@ -20,6 +20,7 @@ from tests.support.simulation.task_queue import SimulatedQueue
 from s3_log_roller.errors import OutOfTime, QueueError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import done_before
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.producer import find_tasks
 from s3_log_roller.rolling.reconcile import reconcile
@@ -226,7 +227,7 @@ class _Runner:
             return roll_once(self._connection, task, self._options, pace)
         except OutOfTime as error:
             if isinstance(task, RollTask) and task.max_members != 1:
-                return Unfinished(replace(task, max_members=1))
+                return Unfinished(replace(task, max_members=1), done_before(error))
             return failure_of(error)
         except Exception as error:
             return failure_of(error)

@@ -34,7 +34,7 @@ import logging, os, signal, time
 from pathlib import Path
 from s3_log_roller.errors import ObjectArchived
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.outcome import RollOutcome, keeping
 
 def make_roll(directory, ticker):
     def roll(task):
@@ -46,7 +46,8 @@ def make_roll(directory, ticker):
         if name == "slow":
             try:
                 Path(directory, "started").touch()
-                time.sleep(60)
+                with keeping(lambda: [RollOutcome(task.group, Figures(deleted=7))]):
+                    time.sleep(60)
             finally:
                 Path(directory, "cleaned up").touch()
         ticker(2, 100)
@@ -133,6 +134,22 @@ def test_interrupting_lets_a_task_clean_up(runner: ProcessRunner, tmp_path: Path
     assert (tmp_path / "cleaned up").exists()
     assert isinstance(future.exception(1), KeyboardInterrupt)
     assert time.monotonic() - began < 10
+
+
+def test_what_interrupted_children_had_done_is_counted(runner: ProcessRunner, tmp_path: Path) -> None:
+    """Ctrl-C goes to the parent; the figures come from the child that stops for it."""
+    summary = Summary()
+    queue = InProcessQueue([task("slow")])
+    worker = Worker(queue, runner, None, lambda: date(2022, 7, 3), summary)  # type: ignore[arg-type]
+
+    def interrupt(timeout_seconds: float | None) -> None:
+        wait_for((tmp_path / "started").exists, 30, every=0.01)
+        raise KeyboardInterrupt
+
+    worker._settle_done = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        worker.work()
+    assert (summary.figures.deleted, summary.day_groups_done) == (7, 0)
 
 
 def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_path: Path) -> None:

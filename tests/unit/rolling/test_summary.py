@@ -85,7 +85,7 @@ def test_a_producer_says_what_it_sent() -> None:
 def test_an_interrupted_run_says_so() -> None:
     """Nothing that reads like success where work was cut off."""
     assert render_text(Summary(interrupted=True)) == (
-        "Interrupted: unfinished day groups are not counted here; nothing is lost, run again to go on.\n"
+        "Interrupted: the figures are of what was done until then; nothing is lost, run again to go on.\n"
     )
 
 

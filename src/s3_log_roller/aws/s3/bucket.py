@@ -75,9 +75,9 @@ class S3Bucket:
         """See `Store.upload`."""
         return S3Upload.of_size(self._calls, key, expected_bytes)
 
-    def delete(self, objects: Iterable[tuple[str, str]]) -> DeleteReport:
+    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
         """See `Store.delete`."""
-        return delete(self._calls, objects)
+        return delete(self._calls, objects, report or DeleteReport())
 
     def publish_all(
         self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]

@@ -38,15 +38,15 @@ PATIENCE_S: Final = 60.0
 logger = logging.getLogger(__name__)
 
 
-def delete(calls: Calls, objects: Iterable[tuple[str, str]]) -> DeleteReport:
+def delete(calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport) -> DeleteReport:
     """See `Store.delete`."""
-    return _Deleting(calls, objects).run()
+    return _Deleting(calls, objects, report).run()
 
 
 class _Deleting:
     """One delete: the keys that are waiting, the requests under way, and the answers."""
 
-    def __init__(self, calls: Calls, objects: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport) -> None:
         self._calls = calls
         self._transport = calls.transport
         self._source: Iterator[tuple[str, str]] = iter(objects)
@@ -62,7 +62,7 @@ class _Deleting:
         """Rounds of calls since anything was deleted."""
         self._began_at = self._progress_at = time.monotonic()
         self._not_before = 0.0
-        self._report = DeleteReport()
+        self._report = report
 
     def run(self) -> DeleteReport:
         """Delete everything. Raises the error of a call that failed for good as a whole."""

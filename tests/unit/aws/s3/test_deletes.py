@@ -12,6 +12,7 @@ from tests.support.answers import a_bucket, fill, first_only, is_delete, opened,
 
 from s3_log_roller.aws.s3 import deletes
 from s3_log_roller.errors import StorageError
+from s3_log_roller.store import DeleteReport
 
 ANSWERS: dict[str, tuple[str, int, list[str]]] = {
     "all deleted": ("<Deleted><Key>00000</Key></Deleted><Deleted><Key>00001</Key></Deleted>", 2, []),
@@ -181,6 +182,17 @@ def test_a_delete_that_fails_raises_and_leaves_the_client_usable() -> None:
         assert client.delete(pairs).failures == []
         assert len(stored) == 0
         assert remaining <= 4500
+
+
+def test_what_was_deleted_before_a_failure_is_in_the_report() -> None:
+    """Though the whole ends with an error: figures count what happened."""
+    with a_bucket(max_attempts=1) as (client, stored, intruder):
+        pairs = fill(stored, 9000)
+        intruder.change = lambda call, answer: None if is_delete(call) and len(stored) < 4500 else answer
+        report = DeleteReport()
+        with pytest.raises(StorageError):
+            client.delete(pairs, report)
+        assert 0 < report.deleted <= 9000 - len(stored)
 
 
 def test_an_answer_that_is_no_answer_is_asked_for_again() -> None:
