@@ -88,7 +88,7 @@ class World:
     cold_start_s: float = 1.5
     log_bytes: int = 3_700
     ratio: float = 0.22
-    max_receives: int = 3
+    max_receives: int = 5
     deleting: bool = True
     spread: float = 0.3
     """Day groups differ in size by so much: standard deviation of a log-normal distribution."""
