@@ -106,7 +106,7 @@ variable "schedules" {
 }
 
 variable "expected_bucket_owner" {
-  description = "The account, by its 12 digits, that all buckets have to belong to where a schedule does not name another. null: S3 is not asked, and the function's policy names the account that the roller is in."
+  description = "The account, by its 12 digits, that all buckets must belong to where a schedule does not name another. null: S3 is not asked, and the function's policy names the account that the roller is in."
   type        = string
   default     = null
 

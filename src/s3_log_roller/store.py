@@ -21,9 +21,9 @@ class ListedObject(NamedTuple):
 
     key: str
     etag: str
-    """Without quotes."""
+    """The ETag without its quotes."""
     size: int
-    """In bytes."""
+    """The object's size in bytes."""
     mtime: int
     """LastModified, in whole seconds since the epoch."""
     archived: bool

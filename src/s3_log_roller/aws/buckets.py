@@ -29,7 +29,7 @@ class Connection:
     allow_cross_region: bool = False
     max_in_flight: int | None = None
     expected_bucket_owner: str | None = None
-    """The account that buckets have to belong to, if their tasks name no other."""
+    """The account that buckets must belong to, if their tasks name no other."""
     timeout_s: float | None = None
     """After which a server that does not answer is given up; None for the default."""
     etags_are_md5: bool = True

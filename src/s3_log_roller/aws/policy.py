@@ -25,7 +25,7 @@ READING: Final = ("s3:AbortMultipartUpload", "s3:GetObject")
 LISTING: Final = "s3:ListBucket"
 WRITING: Final = "s3:PutObject"
 DELETING: Final = "s3:DeleteObject"
-"""With an ETag, as the program deletes, it needs s3:GetObject as well."""
+"""A delete that names an ETag, as the program's do, needs s3:GetObject as well."""
 QUEUEING: Final = (
     "sqs:ChangeMessageVisibility",
     "sqs:DeleteMessage",
@@ -63,7 +63,7 @@ class Grant:
     delete: bool = False
     partition: str = "aws"
     account: str | None = None
-    """The account that the buckets have to belong to, by its 12 digits."""
+    """The account that the buckets must belong to, by its 12 digits."""
 
 
 def policies_for(places: Iterable[S3Uri], grant: Grant, others: Sequence[Statement] = ()) -> list[Policy]:

@@ -37,7 +37,7 @@ from s3_log_roller.rolling.queue import TaskQueue
 from s3_log_roller.rolling.summary import Summary
 
 RESERVE_S: Final = 20.0
-"""For dropping an unfinished rollup and sending its task again."""
+"""Enough time to drop an unfinished rollup and to send its task again."""
 
 
 class Context(Protocol):

@@ -16,7 +16,7 @@ from s3_log_roller.store import Store
 from s3_log_roller.uris import Role
 
 SCAN_RESERVE_S: Final = 60.0
-"""For sending what a scan found: 10,000 day groups may be waiting, which are 1,000 requests."""
+"""Enough time to send what a scan found: 10,000 day groups may be waiting, which are 1,000 requests."""
 RESERVE_SHARE: Final = 0.2
 """The largest share of a short time limit that is kept in reserve, once for scans and once for rolling."""
 

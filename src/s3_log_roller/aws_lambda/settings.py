@@ -37,7 +37,7 @@ class Settings:
     max_age_days: int | None = None
     """Leave days alone that are more than this many days old, unless the payload says otherwise."""
     expected_bucket_owner: str | None = None
-    """The account, by its 12 digits, that buckets have to belong to unless the payload names another."""
+    """The account, by its 12 digits, that buckets must belong to unless the payload names another."""
     level: int = DEFAULT_LEVEL
     """Compression level, from 1 (fastest) to 9 (smallest)."""
     max_in_flight: int | None = None

@@ -38,7 +38,7 @@ DEFAULT_MEMORY_MB: Final = 1_769
 
 
 SEED: Final = 7
-"""Of samples, so that the same bucket gives the same plan."""
+"""Samples are drawn with this seed, so that the same bucket gives the same plan."""
 WIDTH: Final = 80
 """Columns, where standard output is not a terminal."""
 MAX_WIDTH: Final = 120

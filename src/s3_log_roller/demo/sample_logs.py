@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 RECORDS_PER_LOG: Final = 7
-"""On average; makes logs of 3.7 KB."""
+"""The average number of records in a log, which makes logs of 3.7 KB."""
 
 _OPERATIONS: Final = (
     ("REST.GET.OBJECT", "GET", 200),

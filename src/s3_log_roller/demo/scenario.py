@@ -28,7 +28,7 @@ README_LOGS: Final = (
 """The logs of the README's example, under `s3://bucket1/example.com/`."""
 
 LOGS_A_DAY: Final = {"web": 400, "api": 200, "example.com": 400}
-"""By the bucket whose requests are logged."""
+"""How many logs a day there are for each bucket whose requests are logged."""
 LOGS_TODAY: Final = 12
 
 

@@ -29,7 +29,7 @@ WORKER: Final = ("worker", "--queue-name", QUEUE, "--delete")
 PLAN: Final = ("plan", "--s3-role", ROLE_ARN, "--delete", "--prefixes", *PREFIXES)
 
 SHOWN_OF_A_DAY: Final = 3
-"""Of more logs a day only the first is listed."""
+"""If a day has more logs than this, only the first one is listed."""
 WIDTH: Final = 100
 DAY_AHEAD: Final = timedelta(minutes=5)
 """Shortly before midnight, today's logs are tomorrow's already, so that they stay untouchable to the end."""

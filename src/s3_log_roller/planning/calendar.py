@@ -12,7 +12,7 @@ from s3_log_roller.rolling.summary import count
 
 SHADES: Final = 5
 MAX_MONTHS: Final = 24
-"""The latest ones."""
+"""Only the latest months are drawn."""
 
 
 @dataclass(frozen=True, slots=True)

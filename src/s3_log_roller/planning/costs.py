@@ -13,7 +13,7 @@ MESSAGES: Final = 3
 DAYS_A_MONTH: Final = 365.25 / 12
 
 _MIN_DAYS: Final = {"STANDARD_IA": 30, "GLACIER_IR": 90, "DEEP_ARCHIVE": 180}
-"""What is deleted sooner is billed for so long."""
+"""An object that is deleted sooner is billed for so many days."""
 _WITH_MINIMUM_SIZE: Final = frozenset({"STANDARD_IA", "GLACIER_IR"})
 _NEEDS_RESTORE: Final = frozenset({"DEEP_ARCHIVE"})
 _ARCHIVE_BYTES: Final = 32 << 10
@@ -36,7 +36,7 @@ class Objects:
     count: int = 0
     bytes: int = 0
     billed_bytes: int = 0
-    """Each with at least 128 KiB."""
+    """Billed bytes, at least 128 KiB for each object."""
 
     def __add__(self, other: Objects) -> Objects:
         return Objects(self.count + other.count, self.bytes + other.bytes, self.billed_bytes + other.billed_bytes)
@@ -65,10 +65,10 @@ class Keeping:
 
     storage_class: str
     once: float
-    """For the lifecycle rule that moves them there."""
+    """What the lifecycle rule that moves them there costs once."""
     monthly: float
     min_days: int
-    """Billed for at least so long."""
+    """Objects are billed for at least so many days."""
     needs_restore: bool
     """They cannot be read before they were restored."""
 

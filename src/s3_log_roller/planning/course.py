@@ -31,9 +31,9 @@ STEPS: Final = 8
 """Round trips in a row for a day group alone, and for a wave."""
 LIST_PAGE_S: Final = 0.1
 LOGS_A_SECOND: Final = 3_000
-"""On one vCPU, which Lambda gives at `FULL_CORE_MB` (docs/evidence/scale.md)."""
+"""The rate on one vCPU, which Lambda gives at `FULL_CORE_MB` (docs/evidence/scale.md)."""
 DAYS_A_SECOND: Final = 1_000
-"""On top, for each rollup in a wave."""
+"""Each rollup in a wave takes its share of a second on top."""
 FULL_CORE_MB: Final = 1_769
 
 

@@ -22,7 +22,7 @@ class Delivery:
 
     partition: str
     account_id: str
-    """Empty if not known."""
+    """The account's 12 digits; empty if they are not known."""
     source: str
     target: str
     prefix: str

@@ -35,7 +35,7 @@ class Logging:
     """Where a bucket's server access logs go."""
 
     target: str
-    """A bucket."""
+    """The bucket that the logs go to."""
     prefix: str
     partitioned_by: str
     """`event time` or `delivery time` for date-partitioned keys; empty for simple ones."""
@@ -56,7 +56,7 @@ class TargetSettings:
     """What a bucket that logs are delivered to is set to; None if that could not be asked."""
 
     policy: Mapping[str, Any] | None = None
-    """Empty if it has none."""
+    """The bucket policy; empty if there is none."""
     acl_lets_logs_in: bool | None = None
     keeps_by_default: bool | None = None
     """Object Lock has a default retention."""
@@ -113,7 +113,7 @@ class Discovery:
 
     buckets: Mapping[str, FoundBucket]
     logging: Mapping[str, Logging]
-    """By bucket, of those that log."""
+    """Where each bucket logs to, for the buckets that log."""
     problems: Sequence[Problem]
     refused: Sequence[str]
     """Calls that failed, and why: what they would have told is missing."""

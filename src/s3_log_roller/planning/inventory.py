@@ -41,7 +41,7 @@ class Day:
     content_digest: str = ""
     """Over key, ETag and size of every log; empty unless it was asked for."""
     variance: float = 0.0
-    """Of the number of logs, where it is an estimate."""
+    """The variance of the number of logs if that is an estimate."""
     problem: str = ""
     """Why its rollups could not be read. A run will fail on this day, and say the same."""
 

@@ -32,7 +32,7 @@ class Bar:
     label: str
     text: str
     percent: float
-    """Of the longest bar beside it."""
+    """The bar's length in per cent of the longest one beside it."""
     kind: str
     """`now` or `then`."""
     is_best: bool = False

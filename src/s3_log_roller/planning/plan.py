@@ -45,7 +45,7 @@ class Figures:
     archived: int
     to_pack: int
     rollups: int
-    """New ones."""
+    """How many new rollups there will be."""
     rollup_bytes: int
     """The estimated bytes of the new rollups."""
     logs_plus_minus: int
@@ -62,9 +62,9 @@ class Money:
     then: float
     """A month in S3 Standard after the run."""
     as_they_are: tuple[Keeping, ...]
-    """By storage class: originals and rollups that are there."""
+    """What the originals and rollups that are there cost, by storage class."""
     rolled_up: tuple[Keeping, ...]
-    """By storage class: rollups old and new, and no originals."""
+    """What the old and the new rollups cost without originals, by storage class."""
 
     @property
     def pays_back_months(self) -> float | None:
@@ -93,7 +93,7 @@ class Plan:
     total: Figures
     course: Course
     prices: Mapping[str, Prices]
-    """By region."""
+    """The prices used, by region."""
     money: Money | None
     """None if there are no prices for one of the regions."""
     failures: Mapping[str, str]

@@ -39,9 +39,9 @@ class Prices:
     lambda_per_million: float
     sqs_per_million: float
     storage_gb_month: dict[str, float]
-    """By storage class, as S3's API calls it; the first one is `STANDARD`."""
+    """Prices by storage class, as S3's API calls it; the first one is `STANDARD`."""
     transition_per_1000: dict[str, float]
-    """By storage class: objects that a lifecycle rule moves there."""
+    """Prices of 1,000 objects that a lifecycle rule moves into a storage class."""
 
     def hold_in(self, region: str) -> bool:
         """Whether these are that region's prices."""

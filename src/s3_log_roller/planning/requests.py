@@ -17,7 +17,7 @@ from s3_log_roller.rolling.leftovers import is_young
 from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES, TAIL_BYTES
 
 PART_BYTES: Final = 5 << 20
-"""Of an upload in parts, as `aws.s3` cuts them; what is smaller goes up in one PUT."""
+"""How large `aws.s3` makes the parts of an upload; what is smaller goes up in one PUT."""
 INDEX_BYTES_A_MEMBER: Final = 15
 
 

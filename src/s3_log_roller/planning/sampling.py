@@ -29,7 +29,7 @@ class Estimate:
     seen: tuple[ListedObject, ...]
     """Those of the logs that pages showed: the others are taken to be like them."""
     variance: float
-    """Of the number of logs."""
+    """The variance of the number of logs."""
 
 
 def estimate_rest(store: ReadStore, group: DayGroup, last_key: str, rng: Random) -> Estimate:

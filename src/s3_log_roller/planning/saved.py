@@ -22,7 +22,7 @@ from s3_log_roller.rolling.tasks import ScanTask, decode_task, encode_task
 
 VERSION: Final = 1
 MAX_CHANGES: Final = 1_000
-"""Where more day groups changed, the plan is too old to be of use."""
+"""If more day groups changed than this, the plan is too old to be of use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class SavedPlan:
     delete: bool
     level: int
     regions: Mapping[str, str]
-    """By bucket, where they were named."""
+    """The regions that were named, by bucket."""
     days: Mapping[DayGroup, SavedDay]
 
 
@@ -110,7 +110,7 @@ def _scan(fields: Any) -> ScanTask:
 def changes_since(saved: SavedPlan, inventories: Sequence[Inventory]) -> list[Change]:
     """The day groups that changed, that are new and that are gone, in order.
 
-    The inventories have to be taken of the plan's own scans, with digests.
+    The inventories must be those of the plan's own scans, with digests.
     """
     found = {day.group: day for inventory in inventories for day in inventory.days}
     changes = [

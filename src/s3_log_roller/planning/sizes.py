@@ -19,11 +19,11 @@ from s3_log_roller.rollup.writer import RollupWriter
 from s3_log_roller.store import ByteRange, ReadStore
 
 ROLLUP_BYTES: Final = 600
-"""Footer, block table and gzip headers."""
+"""A rollup's footer, block table and gzip headers take so many bytes."""
 MEMBER_BYTES: Final = 53
 """Tar header and index entry of a member, compressed."""
 BYTES_PER_BYTE: Final = 0.2265
-"""Of a log's content."""
+"""Bytes in a rollup for a byte of a log's content."""
 WARM_UP_BYTES: Final = 32 << 10
 """Until the compressor's window is full of the log's like, it finds less."""
 WARM_UP_BYTES_PER_BYTE: Final = 0.05
@@ -47,7 +47,7 @@ class Measured:
 
     logs: int = 0
     packed_bytes: int = 0
-    """In rollups of those logs."""
+    """Bytes that those logs take in rollups."""
     modelled_bytes: float = 0.0
     """What the model says of the same."""
 

@@ -21,7 +21,7 @@ class Tails:
     ) -> None:
         self._files = deque(PackedFile(stores(bucket), listed) for bucket, listed in files)
         self._tail_bytes = tail_bytes
-        """For a file of that size."""
+        """How much of a file's end to read first, by the file's size."""
         self._store: ReadStore | None = None
         self._bodies: Generator[tuple[bytes, bytes], None, None] | None = None
 

@@ -18,7 +18,7 @@ class Origin(NamedTuple):
 
     bucket: str
     key: str
-    """Of the rollup, or of the log itself."""
+    """The key of the rollup, or of the log itself."""
     is_packed: bool
     proven: bool
     """What came was checked: against the blocks of an index, or against the log's ETag."""

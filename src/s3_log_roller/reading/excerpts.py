@@ -19,7 +19,7 @@ class Excerpt:
     """What is shown of a matching line, and around it."""
 
     numbers: bool = False
-    """In front of each line, its number in its log."""
+    """Each line has its number in its log in front."""
     matches_only: bool = False
     before: int = 0
     """Lines shown before a matching one."""

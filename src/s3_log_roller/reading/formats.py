@@ -19,7 +19,7 @@ KEY_DECODED: Final = "key_decoded"
 RAW: Final = "raw"
 """What a line that is not a record is shown as."""
 LOG: Final = "log"
-"""In front: the name of the log, where names are wanted."""
+"""The field in front that names the log, if names are wanted."""
 
 _KEY: Final = FIELDS.index("key")
 COLUMNS: Final = (*FIELDS[: _KEY + 1], KEY_DECODED, *FIELDS[_KEY + 1 :])

@@ -26,7 +26,7 @@ from s3_log_roller.rollup.stored import Index, PackedFile, open_packed, read_ind
 from s3_log_roller.store import ListedObject, ReadStore
 
 MAX_TOLD: Final = 10
-"""Of the entries of a tarball that are not files."""
+"""So many of a tarball's entries that are not files are named one by one."""
 MAX_READ_AHEAD: Final = 4
 """Rollups of one day whose next blocks are fetched ahead at a time; with more of them, one block at a time each."""
 

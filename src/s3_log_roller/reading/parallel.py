@@ -35,7 +35,7 @@ from s3_log_roller.reading.shares import SHARE_BYTES, Share, Shares
 MAX_WAITING_BYTES: Final = 32 << 20
 
 OpenStores = Callable[[], AbstractContextManager[Stores]]
-"""Makes what opens stores for reading, in whatever process it is called; has to be picklable."""
+"""Makes what opens stores for reading, in whatever process it is called; must be picklable."""
 
 
 @dataclass(frozen=True, slots=True)

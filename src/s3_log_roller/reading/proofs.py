@@ -43,9 +43,9 @@ class Proof:
     """Originals that are still there and are the same."""
     reason: str = ""
     damaged: tuple[str, ...] = ()
-    """Names of members."""
+    """The names of the damaged members."""
     sha256: str = ""
-    """Of the rollup's bytes, if it was asked for."""
+    """The SHA-256 of the rollup's bytes, if it was asked for."""
 
 
 def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:

@@ -33,7 +33,7 @@ _CLOCK: Final = (r":(?:[01][0-9]|2[0-3])", r":[0-5][0-9]", r":[0-5][0-9]")
 DAY_CHARS: Final = len("06/Feb/2019")
 TIME_CHARS: Final = len("06/Feb/2019:00:00:38")
 TIME_LENGTHS: Final = (DAY_CHARS, DAY_CHARS + 3, DAY_CHARS + 6, TIME_CHARS)
-"""Of a time's day, hour, minute and second."""
+"""The lengths of a time's day, hour, minute and second."""
 
 
 def _field(name: str, names: tuple[str, ...] = (), *, time_chars: int = TIME_CHARS, quotes: bool | None = None) -> str:

@@ -18,7 +18,7 @@ from s3_log_roller.rollup.damage import damaged
 from s3_log_roller.rollup.tar import RECORD_BYTES
 
 PIECE_BYTES: Final = 1 << 20
-"""Inflated at a time."""
+"""So many bytes are inflated at a time."""
 MAX_NAME_BYTES: Final = 64 << 10
 MAX_PAX_BYTES: Final = 1 << 20
 

@@ -26,7 +26,7 @@ REFUSALS: Final = frozenset(
 """Error codes that every other log would get, too."""
 
 OpenBuckets = Callable[[], AbstractContextManager[Callable[[str], Store]]]
-"""Makes what opens buckets for writing, in whatever process it is called; has to be picklable."""
+"""Makes what opens buckets for writing, in whatever process it is called; must be picklable."""
 
 
 @dataclass(frozen=True, slots=True)

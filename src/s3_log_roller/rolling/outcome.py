@@ -19,7 +19,7 @@ class RollOutcome:
 
     group: DayGroup
     figures: Figures = field(default_factory=Figures)
-    """Of this reconcile alone."""
+    """What this run of reconcile did and saw."""
     rollups: tuple[str, ...] = ()
     """Keys of the rollups written."""
     remaining: int = 0

@@ -54,7 +54,7 @@ class Packed:
     rollup: ListedObject
     originals: Originals
     md5s: dict[str, bytes]
-    """By suffix, of the originals whose ETags are not MD5s, taken while they were downloaded."""
+    """MD5s of the originals whose ETags are not MD5s, by suffix, taken while they were downloaded."""
 
 
 def pack(

@@ -24,7 +24,7 @@ WAVE_BYTES: Final = 32 << 20
 WAVE_DAYS: Final = 500
 """What is brought to its end state together, at most: the rollups of a wave are in memory at once."""
 _FEW: Final = 3
-"""Where fewer day groups fail in the same way, each is told of by name."""
+"""If fewer day groups than this fail in the same way, each is named."""
 
 logger = logging.getLogger(__name__)
 

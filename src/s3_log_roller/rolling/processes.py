@@ -21,7 +21,7 @@ from s3_log_roller.rolling.tasks import WorkTask
 logger = logging.getLogger(__name__)
 
 MakeRoll = Callable[[Ticker], Roll]
-"""Builds what runs a task, inside the child; has to be picklable."""
+"""Builds what runs a task, inside the child; must be picklable."""
 
 
 class ProcessRunner:

@@ -30,7 +30,7 @@ class SmallDay:
 
     originals: Originals
     rollups: list[ListedObject] | None
-    """None: this listing does not show them."""
+    """The day group's rollups; None if this listing does not show them."""
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ class Sighting(NamedTuple):
 
     group: DayGroup
     key: str
-    """Its first key."""
+    """The day group's first key."""
     behind: str
     """A key that sorts behind everything of the day groups before and before everything of this one."""
     logs: int

@@ -18,13 +18,13 @@ SPAN_LOGS: Final = 5_000
 """A span ends with the day group in which this many logs were seen. Of a large day a scan sees a page."""
 SPAN_GROUPS: Final = 500
 MAX_GROUPS: Final = 2 * SPAN_GROUPS
-"""Where day groups lie inside each other, no key divides them: more than this go one by one."""
+"""Day groups that lie inside each other have no key between them; if there are more than this, they go one by one."""
 SPAN_KEYS: Final = 30_000
 """Keys of any kind, so that rollups and today's logs do not make a span long to list."""
 PART_KEYS: Final = 5_000
 """About so many keys lie between the borders at which a span's listing is divided: each may cost a LIST more."""
 _MAX_BORDERS_CHARS: Final = 6_000
-"""Of a message, all borders together."""
+"""How long all borders in a message may be together."""
 FIRST_MIX: Final = 10
 LARGEST_MIX: Final = 1_000
 """Spans mixed at a time: few at first, so that work starts soon; then more, so that it spreads widely."""

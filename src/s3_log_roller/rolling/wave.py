@@ -101,7 +101,7 @@ class Wave:
             if not (self._options.delete or is_young(leftovers.rollup, self._today)):
                 continue
             if len(leftovers.odd):
-                raise NotForAPass(f"{day.group} has leftovers that have to be read once more")
+                raise NotForAPass(f"{day.group} has leftovers that must be read once more")
             verified = leftovers.prove(self._store)
             if (unlike := leftovers.unlike(verified)) is not None:
                 raise unlike

@@ -30,14 +30,14 @@ class Day:
     loose: Originals
     """Originals that no rollup has."""
     taken: int = 0
-    """Of the loose ones, so many were asked for and came, or did not."""
+    """How many of the loose originals were asked for and came, or did not."""
     archived: set[str] = field(default_factory=set)
     """Suffixes of loose originals that list like others, and can't be read without a restore."""
     writer: RollupWriter | None = None
     parts: list[bytes] = field(default_factory=list)
-    """The rollup as far as it is written."""
+    """The rollup's bytes as far as they are written."""
     md5s: dict[str, bytes] = field(default_factory=dict)
-    """By suffix, of the originals whose ETags are not MD5s."""
+    """MD5s of the originals whose ETags are not MD5s, by suffix."""
     seen: Figures = field(default_factory=Figures)
     done: Figures = field(default_factory=Figures)
     proven: list[Verified] = field(default_factory=list)

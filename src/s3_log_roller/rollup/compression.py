@@ -15,7 +15,7 @@ from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.rollup.damage import damaged
 
 DEFAULT_LEVEL: Final = 8
-"""Of compression: docs/decisions/0007-compression.md."""
+"""Why this level: docs/decisions/0007-compression.md."""
 MAX_LEVEL: Final = 9
 
 GZIP_HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")

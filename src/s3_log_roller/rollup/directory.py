@@ -29,7 +29,7 @@ from s3_log_roller.rollup.planes import from_planes, to_planes
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, RECORD_BYTES
 
 MAX_PREFIX_BYTES: Final = 1024
-"""S3 knows no longer keys."""
+"""S3 does not allow longer keys."""
 _DAY_BYTES: Final = len("YYYY-MM-DD")
 _BLOCK: Final = struct.Struct("<IIIIQIQ")
 _CHUNK: Final = struct.Struct("<IIIQ")
@@ -42,13 +42,13 @@ class Block(NamedTuple):
     """A part of the data that can be inflated alone, and what its piece of the tar begins with."""
 
     offset: int
-    """In the file."""
+    """Where the block begins in the file."""
     length: int
-    """In the file, in bytes."""
+    """The block's length in the file, in bytes."""
     crc32: int
     """The CRC-32 of these bytes of the file."""
     tar_length: int
-    """What it inflates to, in bytes."""
+    """How many bytes the block inflates to."""
     first_header: int
     """Offset, in the piece of tar, of the first header that starts in it; `tar_length` if none does."""
     ordinal: int

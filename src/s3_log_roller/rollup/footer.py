@@ -47,9 +47,9 @@ class Section(NamedTuple):
     id: int
     flags: int
     offset: int
-    """In the file."""
+    """Where the section begins in the file."""
     length: int
-    """In the file, in bytes."""
+    """The section's length in the file, in bytes."""
     crc32: int
     """The CRC-32 of these bytes of the file."""
 

@@ -22,7 +22,7 @@ SECONDS_PER_DAY: Final = 86_400
 _MD5_BYTES: Final = 16
 _RECORD: Final = struct.Struct(f"<IQqQ{DIGEST_BYTES}s")
 _DEFLATED_PLANES: Final = 4 + 8 + 8
-"""Of second, size and age. Those of unique string and digest are as good as random, and stored as they are."""
+"""The planes of second, size and age. Those of unique string and digest are as good as random: stored as they are."""
 _STORED_PLANES: Final = _RECORD.size - _DEFLATED_PLANES
 _CHUNK_HEAD: Final = struct.Struct("<I")
 _EXCEPTION_HEAD: Final = struct.Struct("<HB")
@@ -54,9 +54,9 @@ class Chunk(NamedTuple):
     """A part of the members section that is read at one go: up to 4,096 members."""
 
     offset: int
-    """In the file."""
+    """Where the chunk begins in the file."""
     length: int
-    """In the file, in bytes."""
+    """The chunk's length in the file, in bytes."""
     crc32: int
     """The CRC-32 of these bytes of the file."""
     members: int

@@ -30,7 +30,7 @@ class Original(NamedTuple):
     suffix: str
     """The key behind the target prefix, `YYYY-MM-DD-hh-mm-ss-UniqueString`."""
     size: int
-    """In bytes."""
+    """The log's size in bytes."""
     mtime: int
     """LastModified, in whole seconds since the epoch."""
     etag: str

@@ -18,7 +18,7 @@ variable "delete" {
 }
 
 variable "account_id" {
-  description = "The account that the buckets have to belong to. With null it is not checked."
+  description = "The account that the buckets must belong to. With null it is not checked."
   type        = string
   default     = null
 

@@ -26,7 +26,7 @@ class Handles:
         self._scheme = wire.origin.partition("://")[0]
         self._host = wire.origin.partition("://")[2]
         self._idle: tuple[list[Any], list[Any]] = ([], [])
-        """For GETs without headers, and with them."""
+        """Handles that wait for a GET whose answer's headers are not wanted, and for one whose headers are."""
 
     def take(self, request: Request) -> Any:
         """A handle that is ready to make the request."""

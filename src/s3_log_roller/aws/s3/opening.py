@@ -31,12 +31,12 @@ DEFAULT_TIMEOUT_S: Final = 50.0
 """A server that does not answer is given up after so long, all attempts together."""
 MAX_CONNECT_TIMEOUT_S: Final = 10.0
 _ATTEMPT_SHARE: Final = 0.4
-"""Of that time, what one attempt waits: there are two, and some time between them."""
+"""An attempt waits for this share of that time: there are two, and some time between them."""
 _OPENING_ATTEMPTS: Final = 4
 _OPENING_SHARE: Final = 0.2
 """The same for opening a bucket, where boto3 makes the attempts."""
 DEFAULT_MAX_ATTEMPTS: Final = 8
-"""Where AWS_MAX_ATTEMPTS and the profile say nothing: about a minute of backing off in all."""
+"""Used if neither AWS_MAX_ATTEMPTS nor the profile says how many; backing off takes about a minute in all."""
 
 
 def open_bucket(

@@ -13,13 +13,13 @@ class Request:
     """One S3 call and, once `done`, its answer or what went wrong on the wire for good (`fault`)."""
 
     operation: str
-    """As IAM names it, `s3:GetObject`."""
+    """The action as IAM names it, `s3:GetObject`."""
     method: str
     path: str
     query: str = ""
     headers: Headers = ()
     key: str = ""
-    """For messages only."""
+    """The object that messages name."""
     body: bytes = b""
     check: Callable[[Request], str | None] | None = None
     """Says what is wrong with a successful answer; it is then fetched again."""
@@ -30,25 +30,25 @@ class Request:
     header_lines: Sequence[bytes] = ()
     answer: bytes = b""
     digest: bytes = b""
-    """MD5 of the answer, where the check took it."""
+    """The answer's MD5, if the check took it."""
     fault: str = ""
     tls_fault: bool = False
     attempts: int = 0
     fruitless: int = 0
-    """Of the attempts, those since anything else went through while this request was asked to slow down."""
+    """Attempts that count: those since anything else went through while this request was asked to slow down."""
     first_start_s: float = 0.0
     """When the first attempt began, on the transport's clock. Known once one failed."""
     took_s: float = 0.0
-    """The last attempt, if it failed on the wire."""
+    """How long the last attempt took, if it failed on the wire."""
     expected_owner: str = ""
-    """The account that the bucket has to belong to, where the request was refused."""
+    """The account that the bucket must belong to, where the request was refused."""
     watched: bool = False
     """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
     put_off: bool = False
     cancelled: bool = False
     epoch: int = 0
     successes: int = 0
-    """Of the transport, when the last attempt started."""
+    """How many requests of the transport had succeeded when the last attempt started."""
 
     def header(self, name: str) -> str | None:
         """A header of the answer (only with `wants_headers`)."""

@@ -16,7 +16,7 @@ BACKOFF_CAP_S: Final = 20.0
 MAX_SLOWED_DOWN_S: Final = 300.0
 """So long a single request may be asked to slow down while others go through."""
 _SILENCE_SHARE: Final = 0.75
-"""Of the time allowed for a silent server; behind it another attempt could not end in time."""
+"""After this share of the time allowed for a silent server, another attempt could not end in time."""
 
 logger = logging.getLogger(__name__)
 

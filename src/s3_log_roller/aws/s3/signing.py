@@ -75,7 +75,7 @@ class Signer:
         always: Headers = (),
     ) -> None:
         self.host = host
-        """May be changed, where the server moves."""
+        """The host that requests are signed for. It changes if the server sends on to another one."""
         self._always = always
         self.expected_owner = dict(always).get(OWNER_HEADER, "")
         self._region = region

@@ -31,7 +31,7 @@ class S3Upload:
         self._part_bytes = part_bytes
         self._pieces: list[bytes] = []
         self._missing_bytes = part_bytes
-        """Until there is enough for a part."""
+        """How many bytes the next part still needs."""
         self._upload_id = ""
         self._parts: list[Request] = []
         self._finished = False
