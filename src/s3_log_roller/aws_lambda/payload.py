@@ -32,7 +32,7 @@ def parse_payload(payload: Mapping[str, Any], settings: Settings, today: date) -
     """Parse a schedule's payload. Raises `UsageError`, which names the field."""
     fields = {name: value for name, value in payload.items() if value is not None}
     if unknown := sorted(set(fields) - _PAYLOAD):
-        raise UsageError(f"the payload has unknown fields: {', '.join(unknown)}. Known are {_known()}")
+        raise UsageError(f"the payload has unknown fields: {', '.join(unknown)}; it may have {_known()}")
     prefixes = fields.get("prefixes")
     if not isinstance(prefixes, list) or not prefixes or not all(isinstance(text, str) for text in prefixes):
         raise UsageError("the payload's 'prefixes' must be a list of s3://bucket/prefix, with at least one entry")

@@ -58,7 +58,7 @@ def _read(args: Namespace) -> SavedPlan:
 
     for name, option in _OF_THE_PLAN:
         if getattr(args, name):
-            raise UsageError(f"--plan does what the plan says: {option} has no place beside it")
+            raise UsageError(f"--plan does what the plan says: {option} cannot be given with it")
     try:
         text = Path(args.plan).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:

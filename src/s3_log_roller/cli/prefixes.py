@@ -177,7 +177,7 @@ def _parse_line(text: str, role: Role | None) -> Place:
     settings: dict[str, str] = {}
     while match := _SETTING.search(text):
         if match[1] in settings:
-            raise UsageError(f"{match[1]}= stands there twice")
+            raise UsageError(f"{match[1]}= is given twice")
         settings[match[1]] = match[2]
         text = text[: match.start()]
     if "external-id" in settings and "role" not in settings:

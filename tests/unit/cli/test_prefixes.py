@@ -111,7 +111,7 @@ def test_scans_of_one_role_stand_together(tmp_path: Path) -> None:
         ("logs/", "line 1: 'logs/' is not an S3 URI"),
         ("s3://bucket-a/ role=me", "line 1: 'me' is not the ARN of a role"),
         ("s3://bucket-a/ external-id=x1", "line 1: external-id= needs role= on the same line"),
-        ("s3://bucket-a/ region=a region=b", "line 1: region= stands there twice"),
+        ("s3://bucket-a/ region=a region=b", "line 1: region= is given twice"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, words: str) -> None:

@@ -128,7 +128,7 @@ def test_window_and_exclusions_are_the_plan_s(runs: Runs) -> None:
 def test_a_plan_takes_no_second_opinion(runs: Runs, option: str) -> None:
     """Options that the plan settled are refused beside it."""
     runs.save()
-    with pytest.raises(UsageError, match="has no place beside it"):
+    with pytest.raises(UsageError, match="cannot be given with it"):
         run_command(f"roll --plan {runs.path} {option}".split())
 
 
