@@ -1,11 +1,14 @@
-"""Rows of the table `logs` as `parse_record` alone makes them, to hold the quick way to."""
+"""Rows of the table `logs` as `parse_record` alone makes them, and answers of questions about some lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-from s3_log_roller.querying.columns import SCHEMA
+import pyarrow as pa
+
+from s3_log_roller.querying.columns import SCHEMA, ColumnParser, Lines
+from s3_log_roller.querying.engine import Take, ask, understand
 from s3_log_roller.reading.records import decode_key, decode_line, parse_record
 
 INDEX_COLUMNS = ("day", "source")
@@ -28,4 +31,27 @@ def rows_exactly(lines: Iterable[bytes]) -> list[dict[str, object]]:
         except ValueError:
             row = {**dict.fromkeys(row), "raw": text}
         rows.append(row)
+    return rows
+
+
+def answer_of(
+    sql: str, lines: Iterable[str], parameters: dict[str, str] | None = None, *, all_columns: bool = False
+) -> list[dict[str, object]]:
+    """The answer to a question about those lines, a batch for every three of them."""
+    question = understand(sql, parameters or {})
+    parser = ColumnParser() if all_columns else ColumnParser(question.columns)
+    rows: list[dict[str, object]] = []
+    texts = list(lines)
+
+    def read(take: Take) -> None:
+        for at in range(0, len(texts), 3):
+            part = texts[at : at + 3]
+            block = "".join(f"{line}\n" for line in part).encode()
+            take(parser.parse(block, [Lines(len(part), "log", date(2019, 2, 6))])[0])
+
+    def write(answer: pa.RecordBatchReader) -> None:
+        for batch in answer:
+            rows.extend(batch.to_pylist())
+
+    ask(question, read, write)
     return rows

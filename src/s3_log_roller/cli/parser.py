@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "ls": "list rollups, or the logs in them",
     "cat": "print log records, whether rolled up or not",
     "grep": "search log records, whether rolled up or not",
+    "query": "answer questions in SQL about log records, whether rolled up or not",
     "verify": "prove that rollups are whole, log by log",
     "restore": "extract originals from rollups",
     "demo": "show the whole job on this machine, with its own servers and made-up logs",

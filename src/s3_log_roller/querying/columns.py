@@ -7,7 +7,7 @@ its text in `raw` and nothing in the fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -70,24 +70,27 @@ class Counts:
 
 
 class ColumnParser:
-    """Turns lines into rows, in order."""
+    """Turns lines into rows, in order. Columns that are not `wanted` hold nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Collection[str] = SCHEMA.names) -> None:
         self._shape = Shape()
+        self._made = NUMBERS.union(wanted)
+        """Numbers in any case: one that is too large turns a record into a line."""
 
     def parse(self, lines: bytes, origins: Sequence[Lines]) -> tuple[pa.RecordBatch, Counts]:
         """The rows of whole lines, each ended by LF; `origins` says of all lines where they come from."""
         text = lines.decode("latin-1")
         with suppress(pa.ArrowInvalid):  # a plain line with a number that is too large
-            return _Rows(self._shape).take(split_lines(text, self._shape)).batch(origins)
-        return _Rows(self._shape).take(text.split("\n")[:-1]).batch(origins)
+            return _Rows(self._shape, self._made).take(split_lines(text, self._shape)).batch(origins)
+        return _Rows(self._shape, self._made).take(text.split("\n")[:-1]).batch(origins)
 
 
 class _Rows:
     """Rows as lists of texts, column by column; `-` stands for nothing, as in the logs."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, made: Collection[str]) -> None:
         self._shape = shape
+        self._made = made
         self._cells: dict[str, list[str]] = {name: [] for name in COLUMNS}
         self._extra: dict[int, list[str]] = {}
         self._raw: dict[int, str] = {}
@@ -102,7 +105,8 @@ class _Rows:
             if isinstance(part, Columns):
                 for name in FIELDS:
                     self._cells[name] += part.fields.get(name) or [_NOTHING] * part.number
-                self._cells[KEY_DECODED] += decoded_keys(part)
+                if KEY_DECODED in self._made:
+                    self._cells[KEY_DECODED] += decoded_keys(part)
                 self._rows += part.number
             else:
                 self._take_line(decode_line(part.encode("latin-1")))
@@ -141,6 +145,8 @@ class _Rows:
     def _column(self, name: str) -> pa.Array:
         nothing = "" if name == KEY_DECODED else _NOTHING
         wanted = SCHEMA.field(name).type
+        if name not in self._made:
+            return pa.nulls(self._rows, wanted)
         cells = self._cells[name]
         if cells and cells.count(cells[0]) == len(cells):
             one = pa.scalar(None if cells[0] == nothing else cells[0], pa.string()).cast(wanted)

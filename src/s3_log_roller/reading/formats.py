@@ -112,7 +112,7 @@ class CsvRows(Format):
     """Comma-separated values. A text that a spreadsheet would take for a formula has an apostrophe in front."""
 
     def _write_columns(self, records: Columns, name: str) -> list[str]:
-        lines = _Template(f"{_csv_cell(name)}," if name else "")
+        lines = _Template(f"{csv_cell(name)}," if name else "")
         for column in COLUMNS:
             if column == KEY_DECODED:
                 lines.add_column(decoded_keys(records), _csv_texts)
@@ -126,8 +126,8 @@ class CsvRows(Format):
     def _write_record(self, record: dict[str, Any], name: str) -> str:
         if EXTRA in record:
             record[EXTRA] = " ".join(record[EXTRA])
-        cells = [_csv_cell(record.get(column)) for column in CSV_COLUMNS]
-        return ",".join([_csv_cell(name), *cells] if name else cells) + "\n"
+        cells = [csv_cell(record.get(column)) for column in CSV_COLUMNS]
+        return ",".join([csv_cell(name), *cells] if name else cells) + "\n"
 
 
 _TO_QUOTE: Final = re.compile(r'[,"\r\n]')
@@ -143,16 +143,17 @@ def _csv_tokens(cells: list[str]) -> list[str]:
     if None not in plain:
         return cells
     return [
-        shown if shown is not None else "" if cell == "-" else _csv_cell(cell)
+        shown if shown is not None else "" if cell == "-" else csv_cell(cell)
         for shown, cell in zip(plain, cells, strict=True)
     ]
 
 
 def _csv_texts(cells: list[str]) -> list[str]:
-    return [_csv_cell(cell) for cell in cells]
+    return [csv_cell(cell) for cell in cells]
 
 
-def _csv_cell(value: str | int | None) -> str:
+def csv_cell(value: str | int | None) -> str:
+    """The value as a cell; nothing is empty."""
     if not isinstance(value, str):
         return "" if value is None else str(value)
     if value.startswith(_FORMULA_STARTS):  # OWASP, "CSV Injection"

@@ -1,0 +1,57 @@
+"""The command line of `query`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from s3_log_roller.cli.main import main
+
+LOG = "2022-07-01-05-15-43-42117B9A70B0F1BA"
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int) -> tuple[str, str]:
+    assert main(["query", *arguments]) == code
+    return capsys.readouterr()
+
+
+def test_a_missing_library_is_told_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not everybody installs the extra. The list of questions does not need it."""
+    for name in [name for name in sys.modules if name.startswith("s3_log_roller.querying.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    _, said = run(["SELECT 1 FROM logs", "."], capsys, 2)
+    assert "query needs duckdb, which is not installed: pip install" in said
+    assert "who-deleted" in run(["--list"], capsys, 0)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "write a SELECT"),
+        (["SELECT 1 FROM logs"], "say where the logs are"),
+        (["--name", "who-deleted"], "say where the logs are"),
+        (["--name", "no-such", "."], "there is no question called 'no-such'"),
+        (["--list", "SELECT 1"], "answer no question"),
+        (["SELECT $a FROM logs", ".", "--param", "a"], "--param 'a' is not a parameter"),
+    ],
+)
+def test_a_question_and_a_place_are_needed(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is missing is said in a line."""
+    assert message in run(arguments, capsys, 2)[1]
+
+
+def test_options_may_stand_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--name` all words are places. A question that needs one row is answered although reading stops."""
+    (tmp_path / LOG).write_bytes(b"nonsense\n")
+    sql = "SELECT raw, day FROM logs LIMIT 1"
+    assert run([sql, "--output", "csv", str(tmp_path)], capsys, 0)[0] == "raw,day\nnonsense,2022-07-01\n"
+    assert run(["--name", "top-keys", str(tmp_path), "--output", "json"], capsys, 0)[0] == ""
+    assert run(["SELECT $a AS a FROM logs", str(tmp_path), "--param", "a=x"], capsys, 0)[0] == "a\nx\n"
+    assert "FROM logs" in run(["--show", "who-deleted"], capsys, 0)[0]
