@@ -38,6 +38,8 @@ class PassOutcome:
     """Where the range goes on if the pass did not come to its end."""
     partly: tuple[RollOutcome, ...] = ()
     """What was done of day groups that going on comes to again."""
+    absent: int = 0
+    """Day groups that a scan found and of which nothing is there any more, as far as that can be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class _Pass:
         self._pace = pace
         self._on_progress = on_progress
         self._outcomes: list[RollOutcome] = []
+        self._absent = 0
         self._under_way: list[Day] = []
         """The day groups of the wave that is being rolled, or that did not come to its end."""
 
@@ -71,6 +72,8 @@ class _Pass:
 
     def run(self) -> PassOutcome:
         listing = list_range(self._store, self._task)
+        if listing.go_on_after is None:
+            self._absent = max(0, self._task.groups - len(listing.in_sight))
         waves = _waves(listing.days, self._pace)
         for wave in waves:
             if not self._roll(wave):
@@ -86,7 +89,8 @@ class _Pass:
         """The outcomes, without day groups that going on from `start_after` comes to again."""
         alone = [group for group in alone if start_after is None or group.logs_prefix < start_after]
         self._outcomes += [RollOutcome(group, remaining=1) for group in alone]
-        return PassOutcome(tuple(self._outcomes), start_after, tuple(day.so_far() for day in self._under_way))
+        partly = tuple(day.so_far() for day in self._under_way)
+        return PassOutcome(tuple(self._outcomes), start_after, partly, self._absent)
 
     def _roll(self, listed: list[SmallDay]) -> bool:
         """Roll a wave; False if there was no time for it, or something in the way after others were done."""

@@ -43,6 +43,8 @@ class RangeListing:
     """Day groups that are not for a pass."""
     go_on_after: str | None = None
     """Where the range goes on, if this is not all of it."""
+    in_sight: set[DayGroup] = field(default_factory=set)
+    """All day groups of the window of which there are logs or rollups in the range."""
 
 
 def list_range(store: Store, task: RangeTask) -> RangeListing:
@@ -58,6 +60,7 @@ def list_range(store: Store, task: RangeTask) -> RangeListing:
         part_of_it = reader.listing()
         listing.days += part_of_it.days
         listing.alone += part_of_it.alone
+        listing.in_sight |= part_of_it.in_sight
         listing.go_on_after = part_of_it.go_on_after
         if listing.go_on_after is not None:
             break
@@ -111,7 +114,9 @@ class _Reader:
             for group, originals in self._tables.items()
             if group not in self._alone
         ]
-        return RangeListing(days, list(self._alone), self._go_on_after)
+        rolled_up = {group for group in self._rollups if group in self._task.window}
+        in_sight = rolled_up | self._tables.keys() | self._alone.keys()
+        return RangeListing(days, list(self._alone), self._go_on_after, in_sight)
 
     def _take_of_range(self, page: Page) -> None:
         for entry in page.objects:

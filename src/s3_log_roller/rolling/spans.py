@@ -65,9 +65,9 @@ class Span:
     def tasks(self) -> list[WorkTask]:
         """One task for the range of keys, or one for each day group."""
         scan = self.scan
-        borders = tuple(self.borders)
+        borders, groups = tuple(self.borders), len(set(self.groups))
         whole = RangeTask(
-            scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end, scan.owner, borders
+            scan.bucket, scan.prefix, scan.window, scan.role, self.start_after, self.end, scan.owner, borders, groups
         )
         if self.in_order and 1 < len(self.groups) <= MAX_GROUPS:
             return [whole]

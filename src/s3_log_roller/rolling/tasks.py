@@ -20,6 +20,8 @@ from s3_log_roller.uris import Role, check_account, check_bucket_name, is_utf8
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024
 """A task is some hundred bytes; keys end at 1,024. Anything much larger was not written by this program."""
+MAX_BORDERS: Final = 100
+"""Of a range, all of whose parts are listed at once: a page of each is in memory. A producer sends some thirty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class RangeTask:
     """The account that the bucket must belong to."""
     borders: tuple[str, ...] = ()
     """Keys inside the range, in order, that no day group lies across: its parts can be listed beside each other."""
+    groups: int = 0
+    """How many day groups the scan found in the range; 0 where nobody counted."""
 
     def parts(self) -> list[RangeTask]:
         """The same request for each of the ranges between the borders."""
@@ -84,7 +88,7 @@ class RangeTask:
     def rest(self, start_after: str) -> RangeTask:
         """The same request for what lies behind that key."""
         borders = tuple(border for border in self.borders if border > start_after)
-        return replace(self, start_after=start_after, borders=borders)
+        return replace(self, start_after=start_after, borders=borders, groups=0)
 
     def __str__(self) -> str:
         start = f" behind {self.start_after!r}" if self.start_after else ""
@@ -121,6 +125,7 @@ def encode_task(task: Task) -> str:
         if isinstance(task, RangeTask):
             common |= {"end": task.end} if task.end else {}
             common |= {"borders": list(task.borders)} if task.borders else {}
+            common |= {"groups": task.groups} if task.groups else {}
     else:
         body = {
             "task": "roll",
@@ -177,15 +182,15 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         borders = _texts(fields, "borders")
         if any(one >= other for one, other in pairwise((start_after, *borders, *([end] if end else [])))):
             raise MalformedTask("the keys of the task's range are not in order")
-        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end, owner, borders)
+        if len(borders) > MAX_BORDERS:
+            raise MalformedTask(f"the task's range has {len(borders)} borders, more than {MAX_BORDERS}")
+        groups = _positive(fields, "groups") or 0
+        return RangeTask(bucket, _text(fields, "prefix"), window, role, start_after, end, owner, borders, groups)
     if kind == "roll":
         group = DayGroup(bucket, _text(fields, "target_prefix"), _day(fields, "day"))
         if group not in window:
             raise MalformedTask(f"the day group {group} is outside the task's own window")
-        max_members = fields.pop("max_members", None)
-        if max_members is not None and (type(max_members) is not int or max_members < 1):
-            raise MalformedTask("max_members is not a positive number")
-        return RollTask(group, window, role, max_members, owner)
+        return RollTask(group, window, role, _positive(fields, "max_members"), owner)
     raise MalformedTask(f"the task is not 'scan', 'roll' or 'range' but {kind!r}: was it sent by a newer version?")
 
 
@@ -196,6 +201,13 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise MalformedTask(f"{name} has a lone surrogate, which no key of S3 has: {value!r}")
     return value
+
+
+def _positive(fields: dict[str, Any], name: str) -> int | None:
+    number = fields.pop(name, None)
+    if number is not None and (type(number) is not int or number < 1):
+        raise MalformedTask(f"{name} is not a positive number")
+    return number
 
 
 def _texts(fields: dict[str, Any], name: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from s3_log_roller.rolling.queue import Delivery, TaskQueue
 from s3_log_roller.rolling.runner import Failed, Result, Runner, Unfinished, failure_of
 from s3_log_roller.rolling.scan import no_deadline
 from s3_log_roller.rolling.sentences import log_outcome
-from s3_log_roller.rolling.summary import Summary
+from s3_log_roller.rolling.summary import Summary, count
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, WorkTask, decode_task
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Worker:
                 for outcome in result.outcomes:
                     self._account(outcome)
                 self._count_done(result.partly)
-                self._send_on(_rest_of_pass(task, result), delivery, task)
+                self._send_on(_rest_of_pass(task, result), delivery, task, _absence(result.absent))
             case RollOutcome():
                 self._account(result)
                 if result.remaining and not (result.figures.packed or result.figures.deleted):
@@ -186,7 +186,7 @@ class Worker:
         """Count what was done of tasks that did not come to their end."""
         for outcome in outcomes:
             if outcome.figures != Figures():
-                self._summary.rolled(replace(outcome, remaining=max(1, outcome.remaining)))
+                self._summary.rolled(outcome)
                 log_outcome(replace(outcome, remaining=0))
 
     def _account(self, outcome: RollOutcome) -> None:
@@ -194,11 +194,14 @@ class Worker:
         if not outcome.remaining or outcome.figures != Figures():
             log_outcome(outcome)
 
-    def _send_on(self, follow_ups: list[Task], delivery: Delivery, task: WorkTask) -> None:
-        """Send what must follow a task, and only then acknowledge it."""
+    def _send_on(self, follow_ups: list[Task], delivery: Delivery, task: WorkTask, but: str = "") -> None:
+        """Send what must follow a task, and only then acknowledge it; or fail it for that reason."""
         try:
             self._queue.send(follow_ups)
-            delivery.acknowledge()
+            if but:
+                self._fail(str(task), Failed(but))
+            else:
+                delivery.acknowledge()
         except Exception as error:
             self._fail(str(task), failure_of(error))
 
@@ -218,6 +221,16 @@ def _result_of(future: Future[Result]) -> Result:
         return future.result()
     except BrokenExecutor:
         return Failed("the process that ran it was killed (out of memory?); the task can be run again")
+
+
+def _absence(absent: int) -> str:
+    if not absent:
+        return ""
+    return (
+        f"{count(absent, 'day group')} that a scan found here {'is' if absent == 1 else 'are'} gone, with neither logs "
+        "nor rollups in sight: another run rolled them up meanwhile, or they expired or were moved away before; run "
+        "again, and verify --complete names days that are missing"
+    )
 
 
 def _done_in(future: Future[Result]) -> tuple[RollOutcome, ...]:

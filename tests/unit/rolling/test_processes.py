@@ -46,7 +46,7 @@ def make_roll(directory, ticker):
         if name == "slow":
             try:
                 Path(directory, "started").touch()
-                with keeping(lambda: [RollOutcome(task.group, Figures(deleted=7))]):
+                with keeping(lambda: [RollOutcome(task.group, Figures(deleted=7), remaining=1)]):
                     time.sleep(60)
             finally:
                 Path(directory, "cleaned up").touch()

@@ -93,7 +93,7 @@ def test_neighbouring_day_groups_become_one_task() -> None:
     buckets = Buckets(one={"a/": [1], "b-": [1]})
     tasks, outcomes, _ = find(buckets, "s3://one/")
     (task,) = tasks
-    assert task == RangeTask("one", "", WINDOW, ROLE)
+    assert task == RangeTask("one", "", WINDOW, ROLE, groups=2)
     assert outcomes[0].day_groups == 2
     with buckets.lease("one", ROLE) as store:
         alone = [str(one.group) for one in tasks_in_range(store, task)]  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ def test_where_time_ran_short_a_scan_task_says_where_to_go_on() -> None:
     assert str(first.group) == "s3://one/a/2022-06-01"
     assert isinstance(rest, ScanTask)
     tasks = find_tasks([rest], buckets.lease, scanned=lambda _: None, failed=lambda *_: None)  # type: ignore[arg-type]
-    assert list(tasks) == [RangeTask("one", "", WINDOW, ROLE, rest.start_after)]
+    assert list(tasks) == [RangeTask("one", "", WINDOW, ROLE, rest.start_after, groups=2)]
 
 
 @pytest.mark.parametrize(

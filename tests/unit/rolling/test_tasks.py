@@ -43,8 +43,8 @@ EXCLUDING_WINDOWS = st.builds(
 SCAN_TASKS = st.builds(ScanTask, BUCKETS, PREFIXES, EXCLUDING_WINDOWS, ROLES, PREFIXES, OWNERS)
 
 RANGE_TASKS = st.builds(
-    lambda bucket, prefix, window, role, start_after, more, owner: RangeTask(
-        bucket, prefix, window, role, start_after, start_after + more if more else "", owner
+    lambda bucket, prefix, window, role, start_after, more, owner, groups: RangeTask(
+        bucket, prefix, window, role, start_after, start_after + more if more else "", owner, groups=groups
     ),
     BUCKETS,
     PREFIXES,
@@ -53,6 +53,7 @@ RANGE_TASKS = st.builds(
     PREFIXES,
     PREFIXES,
     OWNERS,
+    st.integers(0, 1_000),
 )
 
 
@@ -86,6 +87,8 @@ GOOD = {"v": 1, "task": "roll", "bucket": "bucket", "target_prefix": "p/", "day"
         {"target_prefix": "p\udc80/"},
         {"task": "range", "prefix": "", "start_after": "b", "end": "a"},
         {"task": "range", "prefix": "p\ud800"},
+        {"task": "range", "prefix": "", "groups": 0},
+        {"task": "range", "prefix": "", "borders": [f"{number:03}" for number in range(101)]},
         {"role": "arn:aws:iam::1:user/me"},
         {"keys": ["a"]},
     ],

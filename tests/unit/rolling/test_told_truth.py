@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.logs import TODAY, log_key
-from tests.support.memory_day import Killed, a_day, run
+from tests.support.logs import DAY, TODAY, log_key
+from tests.support.memory_day import TASK, Killed, a_day, put_logs, roll, run
 from tests.support.memory_day import rollups as rollups_in
 from tests.support.memory_store import MemoryStore, no_step
 
 from s3_log_roller.errors import DamagedRollup, StorageError
 from s3_log_roller.log_keys import parse_log_key
 from s3_log_roller.rolling.leftovers import PROVEN_AGAIN_DAYS
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
+from s3_log_roller.rolling.passes import roll_range
+from s3_log_roller.rolling.tasks import RangeTask
 
 
 def publish(store: MemoryStore, *, days_ago: int, damaged: bool = False) -> str:
@@ -94,6 +97,23 @@ def test_a_day_that_was_found_and_is_not_there_is_an_error() -> None:
     """A scan saw logs of it: neither logs nor rollups now means that something is wrong, not that all is done."""
     with pytest.raises(StorageError, match="neither logs nor rollups, although a scan found logs"):
         run(MemoryStore())
+
+
+@pytest.mark.parametrize(("kept", "absent"), [("logs", 0), ("rollups", 0), ("nothing", 1)])
+def test_a_pass_tells_of_day_groups_that_were_found_and_are_gone(kept: str, absent: int) -> None:
+    """The range says how many the scan found; one that left nothing behind is not passed over in silence."""
+    store = MemoryStore()
+    for prefix in ("a/", "b/", "c/"):
+        put_logs(store, range(3), prefix)
+    if kept == "rollups":
+        roll(store, "b/", DAY)
+    if kept == "nothing":
+        for key in [key for key in store.objects if key.startswith("b/")]:
+            del store.objects[key]
+    outcome = roll_range(store, RangeTask("bucket", "", TASK.window, groups=3), RollOptions(True, 1), today=TODAY)
+    assert outcome.absent == absent
+    assert len(outcome.outcomes) == (3 if kept == "logs" else 2)
+    assert not any(one.remaining for one in outcome.outcomes)
 
 
 def test_a_day_whose_logs_another_worker_deleted_is_done() -> None:

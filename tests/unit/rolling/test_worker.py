@@ -326,6 +326,17 @@ def a_pass(*outcomes: RollOutcome, start_after: str | None = None) -> PassOutcom
     return PassOutcome(outcomes, start_after)
 
 
+def test_a_pass_that_misses_day_groups_fails_after_all_others_are_done() -> None:
+    """Its figures count, what it left is sent, and the message comes again; in one process the exit code is 3."""
+    queue = Queue(RANGE)
+    good, bad = roll_task(day=1), roll_task(day=2)
+    outcomes = RollOutcome(good.group, Figures(rollups=1, packed=2)), RollOutcome(bad.group, remaining=1)
+    summary = work(queue, lambda task: PassOutcome(outcomes, absent=3))
+    assert queue.events == ["send RollTask"]
+    assert (summary.figures.packed, summary.exit_code) == (2, 3)
+    assert "3 day groups that a scan found here are gone" in summary.failures[str(RANGE)]
+
+
 def test_a_pass_is_acknowledged_after_what_it_left_was_sent() -> None:
     """The day groups that have to go alone, and where the range goes on, each as a task of its own."""
     queue = Queue(RANGE)
