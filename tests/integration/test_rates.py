@@ -1,8 +1,10 @@
-"""A server that grants only so many requests a second: whoever shares it, everything succeeds, in about that time."""
+"""A server that grants only so many requests a second: whoever shares it, everything succeeds,
+
+and nobody keeps hammering it: how long it takes is a row of the benchmarks.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,15 +23,14 @@ WORKERS = [1, 3, 10]
 
 def run(
     options: ServerOptions, workers: int, each: int, work: Callable[[S3Bucket, Pairs], object]
-) -> tuple[list[object], float]:
-    """Let each worker do its work on a filled bucket of its own; what came out, and the seconds it took."""
+) -> tuple[list[object], int]:
+    """Let each worker do its work on a filled bucket of its own; what came out, and how many calls were put off."""
     with serving(options) as server, ExitStack() as clients, ThreadPoolExecutor(workers) as threads:
         stores = [clients.enter_context(opened(server, f"bucket{number}")) for number in range(workers)]
         buckets = [server.api.buckets[store.bucket] for store in stores]
         pairs = [fill(bucket, each) for bucket in buckets if isinstance(bucket, Bucket)]
-        started = time.monotonic()
         results = list(threads.map(work, stores, pairs))
-        return results, time.monotonic() - started
+        return results, server.api.requests["SlowDown"]
 
 
 @pytest.mark.parametrize("whole_calls", [0.0, 1.0], ids=["key by key", "whole calls"])
@@ -43,9 +44,8 @@ def test_deletes(workers: int, whole_calls: float) -> None:
         report = store.delete(pairs)
         return report.deleted, len(report.failures)
 
-    results, seconds = run(options, workers, each, delete)
+    results, _ = run(options, workers, each, delete)
     assert results == [(each, 0)] * workers
-    assert seconds < 1.3 * workers * each / rate
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -58,9 +58,9 @@ def test_reads(workers: int) -> None:
             1 for _ in store.fetch(ByteRange(key, etag, 0, len(str(int(key))), whole=True) for key, etag in pairs)
         )
 
-    results, seconds = run(ServerOptions(delay_ms=25, slow_down_above=rate, burst=rate / 10), workers, each, fetch)
+    results, put_off = run(ServerOptions(delay_ms=25, slow_down_above=rate, burst=rate / 10), workers, each, fetch)
     assert results == [each] * workers
-    assert seconds < 1.3 * workers * each / rate
+    assert put_off < 2 * workers * each
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -75,6 +75,6 @@ def test_writes(workers: int) -> None:
         answers = store.publish_all({f"new/{key}": b"body" for key, _ in pairs}, everything)
         return sum(isinstance(answer, str) for answer in answers.values())
 
-    results, seconds = run(ServerOptions(delay_ms=25, writes_above=rate, write_burst=rate / 10), workers, each, publish)
+    results, put_off = run(ServerOptions(delay_ms=25, writes_above=rate, write_burst=rate / 10), workers, each, publish)
     assert results == [each] * workers
-    assert seconds < 1.3 * workers * each / rate
+    assert put_off < 2 * workers * each

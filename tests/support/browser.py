@@ -64,7 +64,7 @@ class Browser:
         asked = [
             event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
         ]
-        return [url for url in asked if not url.startswith("chrome://")]
+        return [url for url in asked if not url.startswith(("chrome://", "data:"))]
 
     def run(self, script: str) -> Any:
         """What a script returns in the page."""
