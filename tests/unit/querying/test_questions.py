@@ -24,7 +24,7 @@ def line(operation: str = "REST.GET.OBJECT", who: str = "-", key: str = "k", **c
 
 
 STATUS = {status: ('" 200 -', f'" {status}') for status in ("204 -", "403 AccessDenied", "503 SlowDown")}
-LINES = [
+_LINES = [
     line(who=ALICE, key="a/b/1", n=(" 113 9 7 3 ", " 1000 9 900 3 ")),
     line(who=ALICE, key="a/b/1", n=(" 113 9 7 3 ", " 500 9 7 3 ")),
     line(who=MALLORY, key="a/2", s=STATUS["403 AccessDenied"]),
@@ -39,6 +39,8 @@ LINES = [
     CHECKSUM,
     "nonsense",
 ]
+LINES = [text.replace(" 3E57427F3 ", f" {number:016X} ", 1) for number, text in enumerate(_LINES)]
+"""Each with a request id of its own, as S3 gives them: answers in the order of ids are the same every time."""
 TRUTH: dict[str, list[dict[str, object]]] = {
     "who-deleted": [
         {"key": "batch", "kind": "batch", "requester": ALICE},
