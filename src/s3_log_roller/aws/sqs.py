@@ -7,7 +7,9 @@ import random
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 10
 """Messages in a SendMessageBatch, at most."""
+SENDS_AT_ONCE: Final = 4
+"""Calls under way while further tasks are looked for: a scan need not wait for each answer."""
 SEND_ATTEMPTS: Final = 6
 MAX_POLL_SECONDS: Final = 20
 MIN_VISIBILITY_SECONDS: Final = 3
@@ -75,12 +79,16 @@ class SqsQueue:
         """See `TaskQueue.send`. When it raises, an unknown number has been sent: sending again does no harm."""
         bodies = map(encode_task, tasks)
         sent = 0
-        while batch := list(islice(bodies, BATCH)):
-            self._send_batch(batch)
-            sent += len(batch)
-        return sent
+        under_way: deque[Future[int]] = deque()
+        # Leaving the `with` block waits for all calls, so nothing is acknowledged before what follows it was sent.
+        with ThreadPoolExecutor(SENDS_AT_ONCE) as threads:
+            while batch := list(islice(bodies, BATCH)):
+                if len(under_way) == SENDS_AT_ONCE:
+                    sent += under_way.popleft().result()
+                under_way.append(threads.submit(self._send_batch, batch))
+        return sent + sum(call.result() for call in under_way)
 
-    def _send_batch(self, bodies: list[str]) -> None:
+    def _send_batch(self, bodies: list[str]) -> int:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)
         ]
@@ -92,7 +100,7 @@ class SqsQueue:
             done = {entry["Id"] for entry in answer.get("Successful", [])}
             entries = [entry for entry in entries if entry["Id"] not in done]
             if not entries:
-                return
+                return len(bodies)
             reasons = sorted({f"{entry['Code']}: {entry.get('Message', '')}" for entry in failed}) or [
                 "no reason given"
             ]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from s3_log_roller.aws.sqs import SqsDelivery, SqsQueue
@@ -55,6 +56,31 @@ def test_messages_the_server_did_not_take_are_sent_again(sqs: tuple[SqsQueue, St
     )
     assert queue.send([task(0), task(1), task(2)]) == 3
     stub.assert_no_pending_responses()
+
+
+def test_the_search_for_tasks_does_not_wait_for_each_answer(
+    sqs: tuple[SqsQueue, Stubber], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several calls are under way at once, each message is sent once, and one call that fails is told of."""
+    queue, _ = sqs
+    together = threading.Barrier(2)
+    sent: list[str] = []
+
+    def answer(*, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, object]:
+        together.wait(timeout=30)
+        sent.extend(entry["MessageBody"] for entry in Entries)
+        return {"Successful": entries(*range(len(Entries)))}
+
+    monkeypatch.setattr(queue._client, "send_message_batch", answer)
+    assert queue.send(map(task, range(60))) == 60
+    assert sorted(sent) == sorted(encode_task(task(number)) for number in range(60))
+
+    def refuse(**_: object) -> dict[str, object]:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "SendMessageBatch")
+
+    monkeypatch.setattr(queue._client, "send_message_batch", refuse)
+    with pytest.raises(QueueError, match="not allowed"):
+        queue.send(map(task, range(60)))
 
 
 @pytest.mark.parametrize(("ours", "attempts"), [(True, 1), (False, 6)])
