@@ -38,6 +38,8 @@ class Summary:
     failures: dict[str, str] = field(default_factory=dict)
     unnamed_failures: int = 0
     interrupted: bool = False
+    tasks_interrupted: int = 0
+    """Tasks that were under way when the run was interrupted."""
 
     def scanned(self, outcome: ScanOutcome) -> None:
         """A prefix was scanned."""
@@ -98,7 +100,7 @@ def render_text(summary: Summary, *, finished: bool = True) -> str:
         lines.append(_nothing_to_do(summary))
     lines += [*_warnings(summary), *_failure_lines(summary)]
     if summary.interrupted:
-        lines.append("Interrupted: the figures are of what was done until then; nothing is lost, run again to go on.")
+        lines.append(_interruption(summary))
     return "".join(f"{line}\n" for line in lines if line)
 
 
@@ -108,6 +110,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
     return {
         "deleting": summary.deleting,
         "interrupted": summary.interrupted,
+        "tasks_interrupted": summary.tasks_interrupted,
         "prefixes_scanned": summary.prefixes_scanned,
         "prefixes_failed": summary.prefixes_failed,
         "list_requests": summary.list_requests,
@@ -129,6 +132,15 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "failed": summary.failed_count,
         "failures": [{"what": what, "why": why} for what, why in summary.failures.items()],
     }
+
+
+def _interruption(summary: Summary) -> str:
+    """What is left, as far as this run knows."""
+    if not summary.tasks_interrupted:
+        return "Interrupted while no task was under way."
+    left = summary.day_groups_found - summary.day_groups_done
+    what = f"{count(left, 'day group')} found and not done" if left > 0 else "what was under way is not done"
+    return f"Interrupted: {what}. The figures are of what was done until then; nothing is lost, run again to go on."
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -67,6 +67,7 @@ class Worker:
                 raise
         except KeyboardInterrupt as interruption:
             self._runner.interrupt()
+            self._summary.tasks_interrupted += len(self._running)
             self._count_done(done_before(interruption))
             for future, (delivery, _) in self._running.items():
                 delivery.release()
@@ -111,6 +112,7 @@ class Worker:
             with delivery:
                 self._fail(f"message {delivery.message_id}", failure_of(error))
         except BaseException:
+            self._summary.tasks_interrupted += 1
             delivery.release()
             raise
 

@@ -196,7 +196,8 @@ def test_an_interrupted_run_says_what_is_done_and_how_to_go_on(
     output = capsys.readouterr()
     assert "1 rollup written and verified" in output.out
     assert output.out.endswith(
-        "Interrupted: the figures are of what was done until then; nothing is lost, run again to go on.\n"
+        "Interrupted: 1 day group found and not done. The figures are of what was done until then; nothing is lost, "
+        "run again to go on.\n"
     )
     assert output.err.endswith(": what is done stays done; run again to go on\n")
 

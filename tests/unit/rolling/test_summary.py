@@ -84,9 +84,18 @@ def test_a_producer_says_what_it_sent() -> None:
 
 def test_an_interrupted_run_says_so() -> None:
     """Nothing that reads like success where work was cut off."""
-    assert render_text(Summary(interrupted=True)) == (
-        "Interrupted: the figures are of what was done until then; nothing is lost, run again to go on.\n"
+    summary = Summary(interrupted=True, tasks_received=3, tasks_interrupted=1, day_groups_found=3, day_groups_done=2)
+    assert render_text(summary) == (
+        "2 day groups done.\n"
+        "Interrupted: 1 day group found and not done. The figures are of what was done until then; nothing is lost, "
+        "run again to go on.\n"
     )
+
+
+def test_an_idle_run_that_is_interrupted_leaves_nothing_undone() -> None:
+    """A worker that waits for tasks has no work that could be cut off."""
+    summary = Summary(interrupted=True, tasks_received=2, day_groups_done=2)
+    assert render_text(summary) == "2 day groups done.\nInterrupted while no task was under way.\n"
 
 
 def test_a_failure_that_is_made_good_is_none() -> None:
@@ -127,6 +136,7 @@ def test_json_holds_every_figure() -> None:
     assert json.loads(json.dumps(to_json(summary))) == {
         "deleting": True,
         "interrupted": False,
+        "tasks_interrupted": 0,
         "prefixes_scanned": 0,
         "prefixes_failed": 0,
         "list_requests": 0,

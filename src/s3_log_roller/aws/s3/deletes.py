@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Final
 
@@ -24,6 +25,7 @@ from s3_log_roller.aws.s3.xml import (
     parse_delete_answer,
     parse_single_delete,
 )
+from s3_log_roller.errors import StorageError
 from s3_log_roller.store import DeleteFailure, DeleteReport
 
 DELETE_BATCH: Final = 1_000
@@ -34,12 +36,14 @@ GROWTH_KEYS: Final = 100
 """More keys under way after a round of calls in which nothing was put off."""
 PATIENCE_S: Final = 60.0
 """So long nothing at all may be deleted while the server asks to slow down, before that is an error."""
+LAST_ANSWERS_S: Final = 10.0
+"""So long an interrupted delete waits for the answers to what it has asked for already."""
 
 logger = logging.getLogger(__name__)
 
 
 def delete(calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport) -> DeleteReport:
-    """See `Store.delete`."""
+    """See `Store.delete`. An interruption waits for the answers to the calls under way, up to `LAST_ANSWERS_S`."""
     return _Deleting(calls, objects, report).run()
 
 
@@ -78,9 +82,20 @@ class _Deleting:
                     time.sleep(pause_s)
             self._tell_end()
             return self._report
+        except KeyboardInterrupt:
+            self._await_last_answers()
+            raise
         finally:
             for batch in self._under_way:
                 self._transport.cancel(batch.request)
+
+    def _await_last_answers(self) -> None:
+        """Take the answers to the calls under way, which nobody can call back, and ask for nothing more."""
+        give_up_at = time.monotonic() + LAST_ANSWERS_S
+        with suppress(StorageError):  # it was interrupted: that is what the caller hears of
+            while self._under_way and time.monotonic() < give_up_at:
+                if not self._take_answers():
+                    self._transport.step(0.1)
 
     def _tell_end(self) -> None:
         fields = {

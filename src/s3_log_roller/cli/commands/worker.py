@@ -28,7 +28,7 @@ EXIT_CODES: Final = {
     1: "the queue could not be used; the message says why",
     3: "some tasks failed, the others are done; SQS hands the failed ones out again",
 }
-IF_INTERRUPTED: Final = "what is done stays done, unfinished tasks go back to the queue; start a worker again to go on"
+IF_INTERRUPTED: Final = "what is done stays done; start a worker again to go on"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

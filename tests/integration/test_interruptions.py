@@ -1,0 +1,93 @@
+"""Ctrl-C and SIGTERM among deletes, of a real process before a server that answers slowly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Final
+
+import pytest
+from bench.buckets import Bucket
+from bench.logs import LogSet
+from bench.s3_api import Call
+from bench.s3_server import ServerOptions, serving
+from tests.support.answers import is_delete
+from tests.support.paths import MAIN
+
+from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
+
+pytestmark = pytest.mark.heavy
+
+ONE_DAY: Final = LogSet(("example.com/",), days=1, logs=8_000, records=1)
+MANY_DAYS: Final = LogSet(("example.com/",), days=30, logs=300, records=1)
+SLOW_MS: Final = 400
+
+
+class Interrupted:
+    """A run of `roll --delete` that got a signal when the first deletes were done and not yet answered."""
+
+    def __init__(self, logs: LogSet, how: signal.Signals, *options: str) -> None:
+        self.bucket = Bucket()
+        self.bucket.fill(logs)
+        self._slow = threading.Event()
+        with serving(ServerOptions(), self._watch) as server:
+            self._options = server.options
+            server.api.buckets["logs"] = self.bucket
+            keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": server.url}
+            self._environment = {**os.environ, **keys, "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+            command = [sys.executable, str(MAIN), "roll", "--prefixes", "s3://logs/", "--delete", *options]
+            pipe = subprocess.PIPE
+            with subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True) as process:
+                assert self._slow.wait(25)
+                process.send_signal(how)
+                self.out, self.err = process.communicate(timeout=30)
+            self.code = process.returncode
+            self._options.delay_ms = 0
+            self.logs_left = sum(parse_log_key(key) is not None for key, _ in self.bucket.entries("", ""))
+            self.rollups = sum(parse_rollup_key(key) is not None for key, _ in self.bucket.entries("", ""))
+            self.deleted = len(logs) - self.logs_left
+            again = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=30)
+            self.code_of_next = again.returncode
+            self.logs_left_by_next = sum(parse_log_key(key) is not None for key, _ in self.bucket.entries("", ""))
+
+    def _watch(self, call: Call, answer: bytes) -> bytes:
+        if is_delete(call):
+            self._options.delay_ms = SLOW_MS
+            self._slow.set()
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("how", "logs", "processes"),
+    [
+        pytest.param(signal.SIGTERM, ONE_DAY, "1", id="SIGTERM in one day"),
+        pytest.param(signal.SIGINT, ONE_DAY, "2", id="Ctrl-C in one day with processes"),
+        pytest.param(signal.SIGINT, MANY_DAYS, "1", id="Ctrl-C in a pass"),
+        pytest.param(signal.SIGTERM, MANY_DAYS, "2", id="SIGTERM in a pass with processes"),
+    ],
+)
+def test_an_interruption_among_deletes_counts_what_was_done(how: signal.Signals, logs: LogSet, processes: str) -> None:
+    """Rollups, packed logs and deleted originals are those that the server has; the next run goes on."""
+    run = Interrupted(logs, how, "--processes", processes, "--json")
+    told = json.loads(run.out)
+    assert run.code == 128 + how
+    assert 0 < run.deleted < len(logs)
+    assert (told["originals_deleted"], told["rollups"]) == (run.deleted, run.rollups)
+    assert told["logs_packed"] == run.rollups * logs.logs
+    assert told["interrupted"]
+    assert 1 <= told["tasks_interrupted"] <= int(processes)
+    assert "run again to go on" in run.err
+    assert (run.code_of_next, run.logs_left_by_next) == (0, 0)
+
+
+def test_the_text_says_what_is_done_and_what_is_left() -> None:
+    """The same figures for people."""
+    run = Interrupted(ONE_DAY, signal.SIGINT)
+    told = " ".join(run.out.split())
+    assert "1 rollup written and verified: 8,000 logs" in told
+    assert f"{run.deleted:,} originals deleted." in told
+    assert "Interrupted: 1 day group found and not done." in told
