@@ -130,6 +130,7 @@ def test_no_color_leaves_out_even_dim_text() -> None:
     assert not re.search(r"\x1b\[[\d;]+m", screen({"TERM": "xterm", "NO_COLOR": "1"}))
 
 
+@pytest.mark.heavy
 def test_a_dumb_terminal_gets_plain_lines_now_and_then() -> None:
     """No escape sequences at all; so does a terminal without a TERM, and one in the C locale."""
     for environment in ({}, {"TERM": "dumb", "LC_ALL": "C"}):

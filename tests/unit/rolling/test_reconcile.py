@@ -231,6 +231,7 @@ def test_archived_originals_are_skipped_and_counted() -> None:
     assert_nothing_lost(store, bodies)
 
 
+@pytest.mark.heavy
 def test_however_many_are_archived_and_not_listed_so_each_is_asked_for_once(caplog: pytest.LogCaptureFixture) -> None:
     """Intelligent-Tiering tells only when asked for the object: all are found in one go, and told of in one line."""
     store, bodies = a_day(400)

@@ -132,6 +132,7 @@ def test_tarfile_reads_exactly_the_originals(logs: list[Log], target_prefix: str
     assert found == [(base + log.suffix, log.body, log.mtime, 0o644, 0, True) for log in logs]
 
 
+@pytest.mark.heavy
 @quick
 @given(LOGS)
 def test_blocks_tile_the_data_and_follow_the_rule(logs: list[Log]) -> None:

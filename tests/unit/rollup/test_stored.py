@@ -37,6 +37,7 @@ def stored(content: bytes, key: str = "x.tgz") -> tuple[MemoryStore, ListedObjec
     return store, listed(key, len(content), store.objects[key].etag)
 
 
+@pytest.mark.heavy
 @given(st.binary(max_size=300), st.integers(0, 300), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300))))
 def test_ranges_come_in_order_wherever_they_are(content: bytes, tail: int, places: list[tuple[int, int]]) -> None:
     """From the tail at hand or from the store, fetched ahead or not."""

@@ -116,6 +116,7 @@ def test_when_the_server_deletes_nothing_more_every_key_left_is_named(monkeypatc
         assert len(report.failures) == len({failure.key for failure in report.failures}) == 7500
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("whole_calls", [0.0, 1.0], ids=["key by key", "whole calls"])
 def test_a_server_that_grants_few_keys_at_once_is_asked_for_fewer(whole_calls: float) -> None:
     """All are deleted; tests/integration/test_rates.py holds it to the time."""

@@ -95,6 +95,7 @@ def get_all(transport: Transport, count: int) -> list[Request]:
     return requests
 
 
+@pytest.mark.heavy
 def test_what_is_in_flight_grows_up_to_the_cap_and_no_further(server: Server) -> None:
     """It starts low, grows with success, and never exceeds `--max-in-flight`."""
     server.delay_s = 0.2
@@ -103,6 +104,7 @@ def test_what_is_in_flight_grows_up_to_the_cap_and_no_further(server: Server) ->
     assert FIRST_IN_FLIGHT < server.most_in_flight <= 48
 
 
+@pytest.mark.heavy
 def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(server: Server) -> None:
     """A storm of 503s costs one halving per round, not one per request; all requests succeed in the end."""
     driver = transport(server.origin, max_attempts=10)
@@ -157,6 +159,7 @@ def test_an_answer_that_fails_its_check_is_fetched_again(server: Server) -> None
     driver.close()
 
 
+@pytest.mark.heavy
 def test_a_server_that_hangs_is_a_time_out_not_a_hang(server: Server) -> None:
     """No answer within the read time-out counts as a fault."""
     server.delay_s = 5
@@ -252,6 +255,7 @@ def test_an_answer_without_end_is_cut(head: bytes, monkeypatch: pytest.MonkeyPat
         assert request.answer == b""
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(60)
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faster than what counts as stuck, and still too slow to wait for: there is a time for the whole of it."""
@@ -283,6 +287,7 @@ def test_a_certificate_for_another_name_is_not_trusted(name: str, trusted: bool,
     assert (request.status, request.tls_fault) == ((200, False) if trusted else (0, True))
 
 
+@pytest.mark.heavy
 def test_a_server_that_falls_silent_is_given_up_in_the_time_allowed(server: Server) -> None:
     """Whatever attempts are left; each waits for some of that time only."""
     server.delay_s = 30
