@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from hashlib import md5
 from heapq import heappop, heappush
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, ObjectGone, RollerError
+from s3_log_roller.errors import DamagedRollup, DayChanged, ObjectGone, RollerError
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.contents import Tails, fetch_logs, whole_if_small
 from s3_log_roller.reading.doubles import Doubles, LogPart, Origin
 from s3_log_roller.reading.groups import OnFailure, Stores
-from s3_log_roller.reading.overlaps import Unlike, compared, rescue
+from s3_log_roller.reading.overlaps import Unlike, compared, find_holders
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, MayMatch, loss_of, read_selected, read_through
 from s3_log_roller.reading.selection import Selection, suffix_of
 from s3_log_roller.reading.shares import Share
@@ -97,8 +97,8 @@ class Reader:
             log = f"{index.directory.target_prefix}{error.suffix}"
             self._failed(
                 f"{location(file.store.bucket, file.listed.key)} does not hold the bytes of "
-                f"{location(file.store.bucket, log)}, which still exists: from here on, logs that still exist are read "
-                "instead of its members; verify it"
+                f"{location(file.store.bucket, log)}, as it was listed: from here on, logs are read where they "
+                "were listed, not as its members; verify it"
             )
             raise
         except DamagedRollup as error:
@@ -191,11 +191,19 @@ class Reader:
             except ObjectGone:
                 if begun:
                     raise
-                log = logs[done]
-                index = rescue(store, group, log)
-                name = log.key.rpartition("/")[2]
-                yield from self._indexed(index, Selection(names=frozenset({name})))
+                yield from self._rescued(store, group, logs[done])
                 done += 1
+
+    def _rescued(self, store: ReadStore, group: DayGroup, log: ListedObject) -> Iterator[LogPart]:
+        """A log that is gone, out of the rollup that holds its bytes by now."""
+        selection = Selection(names=frozenset({log.key.rpartition("/")[2]}))
+        for index, loose_too in find_holders(store, group, log):
+            with suppress(Unlike):  # told of
+                yield from self._indexed(index, selection, loose_too=loose_too)
+                return
+        raise DayChanged(
+            f"{location(store.bucket, log.key)} is gone since it was listed, and is in no rollup of its day"
+        )
 
 
 def _member(log: ListedObject) -> Member:

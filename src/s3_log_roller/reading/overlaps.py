@@ -8,7 +8,7 @@ from hashlib import md5
 from heapq import merge
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat
+from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import OnFailure
@@ -166,14 +166,21 @@ def _suffix(numbered: _Numbered) -> str:
     return numbered[1].suffix
 
 
-def rescue(store: ReadStore, group: DayGroup, log: ListedObject) -> Index:
-    """The index of the rollup that holds a loose log by now, which was rolled up and deleted since it was listed."""
-    suffix = log.key[len(group.target_prefix) :]
+def find_holders(store: ReadStore, group: DayGroup, log: ListedObject) -> Iterator[tuple[Index, Originals | None]]:
+    """Rollups that by their indexes hold a log by now, which was rolled up and deleted since it was listed.
+
+    With each comes what its bytes are to be compared with, if the log's ETag is their MD5.
+    """
+    listed = Originals(group)
+    listed.append(log.key[len(group.target_prefix) :], log.etag, log.size, log.mtime)
+    (original,) = listed
     for rollup in list_rollups(store, group):
         try:
             index = read_index(open_packed(store, rollup))
-            if any(index.members_between(suffix, suffix)):
-                return index
+            members = list(index.members_between(original.suffix, original.suffix))
         except (DamagedRollup, NewerFormat):
             continue
-    raise DayChanged(f"{location(store.bucket, log.key)} is gone since it was listed, and is in no rollup of its day")
+        for member in members:
+            if member.may_hold(original):
+                comparable = member.etag is None and member.size <= MAX_COMPARED_BYTES
+                yield index, listed if comparable else None

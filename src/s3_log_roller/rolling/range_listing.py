@@ -181,9 +181,7 @@ class _Reader:
             self._open.pop()
         group = DayGroup(self._bucket, log.target_prefix, log.day)
         if group not in self._open:
-            if not self._open and (
-                self._logs >= self._max_logs or len(self._tables) + len(self._alone) >= self._max_days
-            ):
+            if not self._open and self._is_full():
                 self._go_on_after = group.logs_prefix
                 self._ended = True
                 return

@@ -338,6 +338,30 @@ def test_a_log_rolled_up_and_deleted_while_it_is_read_is_not_missed() -> None:
     assert log_key(4) not in store.objects
 
 
+@pytest.mark.parametrize("sizes", ["the same", "others"])
+def test_a_log_that_goes_away_is_not_taken_from_a_planted_rollup(sizes: str) -> None:
+    """A rollup is believed only if it holds the bytes that were listed; another one of the day does."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(9))
+    others = bodies if sizes == "the same" else dict.fromkeys(bodies, b"planted")
+    planted = store.objects.pop(plant(store, others, set(bodies)))
+    names = DayGroup(store.bucket, PREFIX, DAY).rollup_keys(min(bodies)[len(PREFIX) :])
+    assert names[1] < names[0]  # the planted one comes first
+    armed = True
+
+    def roll_behind_our_back(step: str, key: str) -> None:
+        nonlocal armed
+        if armed and step == "fetch" and key == log_key(4):
+            armed = False
+            roll(store)
+            store.objects[names[1]] = planted
+
+    store.before = roll_behind_our_back
+    reading = Reading(store)
+    assert not armed
+    assert reading.logs == expected(bodies)
+
+
 def test_logs_rolled_up_and_deleted_while_they_are_looked_up_are_not_missed() -> None:
     """Seen loose at first, gone when the day is listed: rollups are listed after logs, so one shows the other."""
     store = MemoryStore()
