@@ -72,7 +72,7 @@ class Selection:
         high = EVER
         if until:
             high = f"{date.fromisoformat(parse_time(until)[:10]) + timedelta(DELIVERY_DAYS)}{ABOVE}"
-        if low > high:
+        if since and until and parse_time(since) > f"{parse_time(until)}{ABOVE}":
             raise UsageError(f"--record-since {since} is later than --record-until {until}")
         return self.narrowed(low, high)
 

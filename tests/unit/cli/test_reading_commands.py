@@ -174,7 +174,7 @@ def test_output_that_cannot_be_written_is_one_error(tmp_path: Path, arguments: l
     program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = shlex.join([sys.executable, "-c", program, *arguments, str(path)])
     done = subprocess.run(["sh", "-c", f"{command} >{stdout}"], stderr=subprocess.PIPE, check=False)
-    assert done.returncode == (2 if arguments[0] == "grep" else 1)
+    assert done.returncode == (3 if arguments[0] == "grep" else 1)
     assert done.stderr.count(b"\n") == 1
     assert b"standard output" in done.stderr
 
@@ -268,14 +268,14 @@ class TestGrep:
         assert (code, out, err.count("\n")) == (2, "", 1)
 
     def test_errors(self, store: MemoryStore, run: Run) -> None:
-        """Exit code 2, as grep has it, also where something was found; 0 with -q then."""
+        """Exit code 3, as of every command, also where something was found; 0 with -q then. 2 is for usage."""
         store.put(f"{PREFIX}rollup-{DAY}-0badcafe.tgz", b"no gzip")
         code, out, err = run("grep", "-h", "four", "s3://bucket/")
-        assert (code, out) == (2, "alpha four\n")
+        assert (code, out) == (3, "alpha four\n")
         assert "0badcafe.tgz is damaged" in err
         assert run("grep", "-q", "four", "s3://bucket/")[0] == 0
-        assert run("grep", "four", "s3://bucket/absent/")[0] == 2
-        assert run("grep", "four", "/absent.tgz")[0] == 2
+        assert run("grep", "four", "s3://bucket/absent/")[0] == 3
+        assert run("grep", "four", "/absent.tgz")[0] == 3
         assert run("grep", "four")[0] == 2
 
 
@@ -830,7 +830,7 @@ def test_a_rollup_that_is_cut_off_is_told_of(
     words = [str(tmp_path / "out") if word == "TARGET" else word for word in COMMANDS[command]]
     for source in (f"s3://bucket/{key}", "s3://bucket/"):
         code, _, err = run(*words, source)
-        assert code == (2 if command == "grep" else 3)
+        assert code == 3
         assert f"s3://bucket/{key} is damaged: the file does not end with the index of a rollup: it is cut off" in err
 
 
@@ -901,7 +901,7 @@ class TestProcesses:
             assert done.stderr.count(b"is damaged") == 1
             results.append((done.returncode, done.stdout))
         assert results[0] == results[1]
-        assert results[0][0] == (3 if arguments[0] == "cat" else 2)
+        assert results[0][0] == 3
         assert results[0][1]
 
     def test_ctrl_c_leaves_no_half_written_files(self, rollup: Path, tmp_path: Path) -> None:

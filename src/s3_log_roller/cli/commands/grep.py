@@ -54,7 +54,7 @@ made, and also read what was delivered up to 2 days later.
 EXIT_CODES: Final = {
     0: "something was found",
     1: "nothing was found",
-    2: "error, or something could not be read; the same codes as grep",
+    3: "something could not be read; what was found elsewhere was printed",
 }
 IF_INTERRUPTED: Final = "the output is not complete"
 
@@ -120,14 +120,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Write what is found, and exit as grep does."""
+    """Write what is found. Return 0 if that is something, 1 if nothing, 3 if something could not be read."""
     try:
         return _search(args)
     except UsageError:
         raise
     except (RollerError, Unwritable) as error:
         note(printable(str(error)))
-        return 2
+        return 3
 
 
 def _search(args: Namespace) -> int:
@@ -148,7 +148,7 @@ def _search(args: Namespace) -> int:
         if by_delivery and not (findings.matched or args.quiet):
             note("logs delivered at that time have no such line; --record-since/--record-until go by time of request")
         if session.failures and not (args.quiet and findings.matched):
-            return 2
+            return 3
         return 0 if findings.matched else 1
 
 
