@@ -67,9 +67,8 @@ def _lines(found: Discovery) -> list[Text]:
         verb = "does" if len(silent) == 1 else "do"
         lines.append(Text(f"{count(len(silent), 'bucket')} {verb} not log: {', '.join(silent[:_MAX_NAMED])}{more}."))
     lines += [Text(f"Not known: {printable(why)}", "red") for why in found.refused]
-    buckets, targets = (
-        count(len(found.buckets), "bucket"),
-        count(len(found.targets), "target prefix", "target prefixes"),
-    )
-    lines.append(Text(f"{buckets}, {len(found.logging):,} of which log, to {targets}.", "bold"))
+    buckets = count(len(found.buckets), "bucket")
+    targets = count(len(found.targets), "target prefix", "target prefixes")
+    log = f"{len(found.logging):,} of which log, to {targets}" if found.logging else "none of which logs"
+    lines.append(Text(f"{buckets}, {log}.", "bold"))
     return lines

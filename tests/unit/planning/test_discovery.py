@@ -320,3 +320,12 @@ WHOLE_OUTPUT = """\
  Not known: s3:GetBucketAcl: not allowed
  5 buckets, 3 of which log, to 3 target prefixes.
 """
+
+
+def test_where_no_bucket_logs_it_says_so() -> None:
+    """Not "0 of which log, to 0 target prefixes"."""
+    account = FakeAccount()
+    account.buckets = {"quiet": "us-west-2"}
+    account.configured = {}
+    text = render_discovery(discover(account, TODAY), width=80, colours=False)
+    assert text.endswith("1 bucket, none of which logs.\n")

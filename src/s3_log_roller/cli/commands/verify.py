@@ -103,6 +103,7 @@ def run(args: Namespace) -> int:
         with Output() as output, session.progress(figures):
             prove = Prove(session.open_stores, with_sha256=bool(manifest))
             run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
+            output.flush()
             for where in report.missing:
                 session.failed(f"{where} is in the manifest, but not there any more")
             if args.complete:
