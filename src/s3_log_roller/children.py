@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from logging.handlers import QueueHandler, QueueListener
+from logging.handlers import QueueHandler
 from multiprocessing.queues import Queue
+from queue import Empty
 from types import FrameType
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ CLEAN_UP_SECONDS: Final = 20
 CONTEXT: Final = multiprocessing.get_context("spawn")
 
 _PACKAGE: Final = "s3_log_roller"
+_POLL_SECONDS: Final = 0.2
+_GIVE_UP_SECONDS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -44,27 +47,39 @@ def log_of_this_process() -> ChildLog:
 
 
 class LogRelay:
-    """Gives the records of children to this process's own handlers, until it is closed."""
+    """Gives the records of children to this process's own handlers, until it is closed.
+
+    Each child has a queue of its own. One that is killed in the middle of a record keeps its queue's lock for ever; if
+    all had one queue, the others would wait for that lock when they end.
+    """
 
     def __init__(self) -> None:
-        self._records: Queue[Any] = CONTEXT.Queue()
-        self._listener = QueueListener(self._records, _Relay())
-        self._listener.start()
+        self._ended = threading.Event()
+        self._readers: list[threading.Thread] = []
 
-    @property
     def child_log(self) -> ChildLog:
-        """What a child that starts now is given."""
-        return ChildLog(log_of_this_process().level, self._records)
+        """What one child that starts now is given."""
+        records: Queue[Any] = CONTEXT.Queue()
+        reader = threading.Thread(target=self._hand_on, args=(records,), daemon=True)
+        reader.start()
+        self._readers.append(reader)
+        return ChildLog(log_of_this_process().level, records)
 
     def close(self) -> None:
-        """Hand on what has come so far, and stop."""
-        self._listener.stop()
-        self._records.close()
+        """Hand on what has come so far, and stop; call it when the children have ended."""
+        self._ended.set()
+        for reader in self._readers:
+            reader.join(_GIVE_UP_SECONDS)  # of a killed child half a record may have come, and no more will
 
-
-class _Relay(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        logging.getLogger(record.name).handle(record)
+    def _hand_on(self, records: Queue[Any]) -> None:
+        while True:
+            try:
+                record = records.get(timeout=_POLL_SECONDS)
+            except Empty:
+                if self._ended.is_set():
+                    return
+            else:
+                logging.getLogger(record.name).handle(record)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class ProcessRunner:
             max_workers=1,
             mp_context=children.CONTEXT,
             initializer=_start,
-            initargs=(self._make_roll, self._meter.cells, number, self._log.child_log),
+            initargs=(self._make_roll, self._meter.cells, number, self._log.child_log()),
         )
         with children.starting():
             pid = pool.submit(children.process_id)

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,9 @@ from s3_log_roller.rolling.outcome import RollOutcome, keeping
 def make_roll(directory, ticker):
     def roll(task):
         name = task.group.target_prefix
+        if name == "killed in a record":
+            logging.getLogger("s3_log_roller.child").info("x" * (64 << 20))
+            time.sleep(0.5)
         if name.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         if name == "archived":
@@ -112,6 +117,32 @@ def test_a_killed_child_fails_its_own_task_only(runner: ProcessRunner) -> None:
     assert summary.day_groups_done == 7
     assert sorted(summary.failures) == ["s3://logs/killed1/2022-07-01", "s3://logs/killed2/2022-07-01"]
     assert all("was killed (out of memory?)" in why for why in summary.failures.values())
+
+
+def test_a_child_that_is_killed_in_a_record_holds_up_nobody(
+    runner: ProcessRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others go on, are heard, and end."""
+    heard = threading.Event()
+    slow = logging.Filter()
+    slow.filter = lambda record: heard.wait(30) or True  # type: ignore[method-assign]
+    logger = logging.getLogger("s3_log_roller.child")
+    logger.addFilter(slow)
+    try:
+        with caplog.at_level(logging.INFO):
+            futures = [runner.submit(task("a")), runner.submit(task("killed in a record"))]
+            with pytest.raises(BrokenProcessPool):
+                futures[1].result(30)
+            heard.set()
+            assert runner.submit(task("b")).result(30) == RollOutcome(task("b").group, Figures(packed=2))
+            closing = threading.Thread(target=runner.close, daemon=True)
+            closing.start()
+            closing.join(20)
+            assert not closing.is_alive()
+            assert {"a", "b"} <= {record.__dict__.get("prefix") for record in caplog.records}
+    finally:
+        heard.set()
+        logger.removeFilter(slow)
 
 
 def test_an_idle_child_that_is_killed_is_replaced(runner: ProcessRunner) -> None:
