@@ -9,6 +9,7 @@ from typing import Final
 
 from s3_log_roller.errors import DeleteRefused
 from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.summary import count
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import DeleteFailure, DeleteReport, Store
 
@@ -16,15 +17,17 @@ _NAMED_FAILURES: Final = 5
 
 logger = logging.getLogger(__name__)
 
-Count = Callable[[int, Figures], None]
+CountDeleted = Callable[[int, Figures], None]
 """Called with the number of a rollup, from 0, and what was deleted of the originals it holds."""
 
 
-def delete_verified(store: Store, proven: Sequence[Verified], count: Count) -> list[DeleteRefused | None]:
+def delete_verified(
+    store: Store, proven: Sequence[Verified], count_deleted: CountDeleted
+) -> list[DeleteRefused | None]:
     """Delete the originals that these rollups, at least one, were proven to hold, in common calls.
 
-    Returns, for each, the error if any of its originals were not deleted. `count` is called for each, also where an
-    exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
+    Returns, for each, the error if any of its originals were not deleted. `count_deleted` is called for each, also
+    where an exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
     """
     report = DeleteReport()
     by_rollup: list[list[DeleteFailure]] = []
@@ -39,7 +42,7 @@ def delete_verified(store: Store, proven: Sequence[Verified], count: Count) -> l
             markers = min(deleted, markers_left)
             deleted_left -= deleted
             markers_left -= markers
-            count(number, Figures(deleted=deleted, delete_markers=markers))
+            count_deleted(number, Figures(deleted=deleted, delete_markers=markers))
     by_rollup[0] += refused.values()  # of keys that nobody asked to delete: whatever it means, it is not success
     return [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
 
@@ -60,7 +63,10 @@ def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
         logger.error("delete_refused", extra={"bucket": bucket, "key": failure.key, "why": failure.reason})
     named = "; ".join(f"{failure.key}: {failure.reason}" for failure in failures[:_NAMED_FAILURES])
     more = f"; and {len(failures) - _NAMED_FAILURES} more, see the log" if len(failures) > _NAMED_FAILURES else ""
+    forbidden = any(failure.reason.startswith("AccessDenied") for failure in failures)
+    remedy = "allow s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
+    was = "was" if len(failures) == 1 else "were"
     return DeleteRefused(
-        f"{len(failures)} originals in s3://{bucket} were not deleted ({named}{more}); they are safe in a verified "
-        "rollup: allow s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
+        f"{count(len(failures), 'original')} in s3://{bucket} {was} not deleted ({named}{more}); what was packed is "
+        f"safe in a verified rollup: {remedy if forbidden else 'run again'}"
     )

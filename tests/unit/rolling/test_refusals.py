@@ -63,7 +63,9 @@ def test_every_refused_delete_is_counted_and_some_are_named() -> None:
     """Five of them in the error, all of them in its number."""
     store, bodies = a_day(12)
     store.undeletable = set(sorted(bodies)[:7])
-    with pytest.raises(DeleteRefused, match=r"^7 originals .*; and 2 more, see the log\); they are safe") as seen:
+    with pytest.raises(
+        DeleteRefused, match=r"^7 originals .*; and 2 more, see the log\); what was packed is safe"
+    ) as seen:
         run(store, delete=True)
     assert sum(key in str(seen.value) for key in bodies) == 5
     store, bodies = a_day(12)
@@ -71,6 +73,24 @@ def test_every_refused_delete_is_counted_and_some_are_named() -> None:
     with pytest.raises(DeleteRefused) as few:
         run(store, delete=True)
     assert "more" not in str(few.value)
+
+
+def test_what_was_not_deleted_is_told_with_what_helps() -> None:
+    """A permission where it was denied; where an original was replaced meanwhile, running again packs that one."""
+    store, bodies = a_day(3)
+    store.undeletable = set(sorted(bodies)[:1])
+    with pytest.raises(DeleteRefused, match=r"^1 original in .* was not deleted .*: allow s3:DeleteObject"):
+        run(store, delete=True)
+    store, bodies = a_day(3)
+    key = max(bodies)
+
+    def replace_it(step: str, other: str) -> None:
+        if step == "delete" and other == key:
+            store.put(key, b"replaced")
+
+    store.before = replace_it
+    with pytest.raises(DeleteRefused, match=r"PreconditionFailed: replaced\); what was packed is safe .*: run again$"):
+        run(store, delete=True)
 
 
 def test_refusals_of_keys_never_asked_for_still_fail_the_task() -> None:
