@@ -52,7 +52,7 @@ resource "aws_sqs_queue" "tasks" {
   tags = var.tags
 }
 
-# Payloads that failed as a whole or could not be delivered. They are no tasks, so they have a queue of their own.
+# Payloads that failed as a whole or could not be delivered. They are not tasks, so they have a queue of their own.
 resource "aws_sqs_queue" "failed_payloads" {
   name                      = "${var.name}-failed-payloads"
   message_retention_seconds = 14 * 24 * 3600

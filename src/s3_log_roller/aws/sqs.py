@@ -106,7 +106,7 @@ class SqsQueue:
             ]
             if any(entry["SenderFault"] for entry in failed):
                 break
-            time.sleep(random.uniform(0, min(10.0, 0.1 * 2**attempt)))  # noqa: S311 jitter is no secret
+            time.sleep(random.uniform(0, min(10.0, 0.1 * 2**attempt)))  # noqa: S311 jitter need not be secret
         raise QueueError(
             f"sqs:SendMessage on queue {self.name}: {len(entries)} of {len(bodies)} messages were not taken "
             f"({'; '.join(reasons)}); run again, tasks sent twice do no harm"

@@ -46,7 +46,7 @@ def estimate_rest(store: ReadStore, group: DayGroup, last_key: str, rng: Random)
         densities.append(len(logs) / max(reached - start, 1e-9))
         seen += logs
     mean = sum(densities) / PARTS
-    # Of neighbours, not from the mean: days have their hours, and those are no error.
+    # Of neighbours, not from the mean: days have busy hours, which are not an error.
     spread = sum((one - other) ** 2 for one, other in pairwise(densities)) / 2 / (PARTS - 1)
     return Estimate(round(mean * (end - begin)), tuple(seen), spread * part**2 * PARTS)
 
