@@ -19,7 +19,6 @@ _OCTAL_LIMIT: Final = 8**11
 """Sizes (8 GiB) and times from here on do not fit the 11 octal digits of a header."""
 
 _SIZE_FIELD: Final = 124
-_CHECKSUM_FIELD: Final = 148
 _TYPE_FIELD: Final = 156
 
 
