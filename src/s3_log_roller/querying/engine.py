@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any, Final
@@ -88,7 +88,10 @@ def ask(question: Question, read: Read, write: Write) -> None:
                 else:
                     connection.register(_TABLE, rows)
                 relation = connection.sql(question.sql, params=dict(question.parameters) or None)
-                write(relation.to_arrow_reader(RESULT_ROWS))
+                try:
+                    write(relation.to_arrow_reader(RESULT_ROWS))
+                finally:
+                    feed.stop()  # before the connection closes: DuckDB's own threads may wait for rows
         except BaseException as error:
             failure.append(error)
         finally:
@@ -206,11 +209,13 @@ class _Feed:
             raise _CutOff
 
     def stop(self) -> None:
-        """Take no more."""
+        """Take no more. Neither side waits for the other from now on."""
         self._stopped.set()
         with suppress(Empty):
             while True:
-                self._batches.get_nowait()  # somebody may wait for room
+                self._batches.get_nowait()  # who reads may wait for room
+        with suppress(Full):
+            self._batches.put_nowait(None)  # DuckDB may have asked for more rows than the answer needed
 
     def _put(self, batch: pa.RecordBatch | None) -> None:
         if not self._stopped.is_set():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.support.records import a_line
 
 from s3_log_roller.cli.main import main
 
@@ -55,3 +57,18 @@ def test_options_may_stand_anywhere(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run(["--name", "top-keys", str(tmp_path), "--output", "json"], capsys, 0)[0] == ""
     assert run(["SELECT $a AS a FROM logs", str(tmp_path), "--param", "a=x"], capsys, 0)[0] == "a\nx\n"
     assert "FROM logs" in run(["--show", "who-deleted"], capsys, 0)[0]
+
+
+def test_the_program_ends_when_nobody_reads_the_answer_any_more(tmp_path: Path) -> None:
+    """`query … | head -1` does not wait for rows that nobody wants."""
+    (tmp_path / LOG).write_text(f"{a_line()}\n" * 40_000)
+    program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "query", "FROM logs", str(tmp_path), "--output", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b'{"bucket_owner"')
+        process.stdout.close()
+        try:
+            process.wait(30)
+        finally:
+            process.kill()

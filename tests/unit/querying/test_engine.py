@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from tests.support.records import a_line
 
 from s3_log_roller.errors import StorageError, UsageError
 from s3_log_roller.querying.columns import ColumnParser, Lines
-from s3_log_roller.querying.engine import Take, ask, understand
+from s3_log_roller.querying.engine import Take, _CutOff, _Feed, ask, understand
 
 LINES = [a_line(uri=f"GET /{number} HTTP/1.1").replace(" 113 ", f" {number} ") for number in range(10)]
 
@@ -124,3 +125,18 @@ def test_the_temporary_directory_is_removed(tmp_path: Path, monkeypatch: pytest.
     answer_of("SELECT count(*) FROM logs AS a, logs AS b", LINES)
     assert list(tmp_path.iterdir()) == []
     assert tmp_path.stat().st_mtime >= before - 1
+
+
+def test_nobody_waits_for_rows_when_the_answer_is_complete() -> None:
+    """DuckDB's threads may ask for more than was needed; waiting for ever, they would keep the program from ending."""
+    feed = _Feed()
+
+    def take_all() -> None:
+        with pytest.raises(_CutOff):
+            list(feed.batches())
+
+    waiting = Thread(target=take_all, daemon=True)
+    waiting.start()
+    feed.stop()
+    waiting.join(10)
+    assert not waiting.is_alive()
