@@ -212,7 +212,7 @@ class _Reader:
         if (
             entry.archived
             or entry.size > PIECE_BYTES
-            or "\0" in group.target_prefix
+            or not group.target_prefix.isprintable()  # a NUL fits no tarball, others no DeleteObjects call
             or len(table) > MAX_DAY_LOGS
             or table.total_bytes > MAX_DAY_BYTES
         ):

@@ -50,7 +50,7 @@ def test_days_longer_than_a_page_are_listed_beside_each_other() -> None:
 
 @pytest.mark.parametrize("page_size", [3, 1000])
 def test_what_is_not_for_a_pass_goes_alone(page_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large days, archived and huge originals, NULs, days inside of others, and listings that no S3 gives."""
+    """Large days, archived and huge originals, control characters, days in others, and listings that no S3 gives."""
     monkeypatch.setattr(range_listing, "MAX_DAY_LOGS", 20)
     store = MemoryStore(page_size=page_size)
     small = [fill(store, "a/", 0, 5), fill(store, "z/", 1, 7)]
@@ -65,10 +65,11 @@ def test_what_is_not_for_a_pass_goes_alone(page_size: int, monkeypatch: pytest.M
     outer = fill(store, "f/", 0, 30)
     inner = fill(store, f"f/{FIRST}-00-01/", 1, 3)
     nul = fill(store, "n\0/", 0, 1)
+    control = fill(store, "n\x01/", 0, 1)
     listing = list_range(store, TASK)
     assert list(shown(listing)) == small
     assert shown(listing) == {small[0]: 5, small[1]: 7}
-    assert {large, archived, huge, odd, outer, nul} <= set(listing.alone)
+    assert {large, archived, huge, odd, outer, nul, control} <= set(listing.alone)
     # Where the rest of the outer day was skipped, reconcile reports what lies in it.
     assert page_size == 3 or inner in listing.alone
 

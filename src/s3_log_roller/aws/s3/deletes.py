@@ -22,6 +22,7 @@ from s3_log_roller.aws.s3.xml import (
     DeleteAnswer,
     UnreadableAnswer,
     delete_request,
+    is_not_xml,
     parse_delete_answer,
     parse_single_delete,
 )
@@ -120,6 +121,11 @@ class _Deleting:
             keys = dict(islice(self._source, min(size, room)))
             self._exhausted = not keys
             if not keys:
+                return
+            if not self._singly and any(map(is_not_xml, keys)):
+                self._singly = True  # a path can have them
+                self._source = chain(keys.items(), self._source)
+                self._submit()
                 return
             batch = _Batch(self._calls, keys, self._limit.epoch, singly=self._singly)
             self._under_way.append(batch)

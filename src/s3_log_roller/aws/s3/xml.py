@@ -22,6 +22,7 @@ _PLAIN_DELETES: Final = re.compile(
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]*")
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _WEAK_OR_QUOTED: Final = re.compile(r'(?:W/)?"?([^"]*)"?')
 
 
@@ -41,6 +42,11 @@ def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
         f"<Object><Key>{_escape(key)}</Key><ETag>&quot;{etag}&quot;</ETag></Object>" for key, etag in objects
     )
     return f'<Delete xmlns="{_NAMESPACE}">{entries}</Delete>'.encode()
+
+
+def is_not_xml(key: str) -> bool:
+    """Whether the key has characters that XML 1.0 cannot express, so that S3 refuses a DeleteObjects call with it."""
+    return _NOT_XML.search(key) is not None
 
 
 def _escape(key: str) -> str:

@@ -185,6 +185,16 @@ def test_a_delete_that_fails_raises_and_leaves_the_client_usable() -> None:
         assert remaining <= 4500
 
 
+def test_keys_that_xml_cannot_express_are_deleted_one_by_one() -> None:
+    """S3 refuses a DeleteObjects call with such a key as malformed, with all others in it."""
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 20)
+        pairs += [(key, stored.put(key, b"x", 0).etag) for key in ("b\x01c", "\x1f", "d\ufffe")]
+        assert client.delete(pairs).deleted == 23
+        assert len(stored) == 0
+        assert not any(b"\x01" in call.body for call in intruder.calls)
+
+
 def test_what_was_deleted_before_a_failure_is_in_the_report() -> None:
     """Though the whole ends with an error: figures count what happened."""
     with a_bucket(max_attempts=1) as (client, stored, intruder):

@@ -22,6 +22,7 @@ from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
 from s3_log_roller.aws.s3.wire import Wire
+from s3_log_roller.aws.s3.xml import is_not_xml
 from s3_log_roller.store import ByteRange
 
 MOMENT = 1_656_652_543
@@ -95,7 +96,7 @@ def call_everything(store: S3Bucket, key: str, start_after: str, body: bytes) ->
         ("", listing | {"max-keys": "1000"}),
         ("", listing | {"max-keys": "7", "start-after": start_after}),
         ("", listing | {"max-keys": "1000", "continuation-token": start_after}),
-        ("", {"delete": ""}),
+        (key, {}) if is_not_xml(key) else ("", {"delete": ""}),
         (key, {}),
         *[create, (key, upload | {"partNumber": "1"}), (key, upload | {"partNumber": "2"}), (key, upload)],
         *[create, (key, upload | {"partNumber": "1"}), (key, upload)],
