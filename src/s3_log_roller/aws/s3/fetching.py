@@ -133,9 +133,10 @@ class Fetcher:
 
 
 def _another_range(request: Request, wanted: ByteRange) -> str | None:
-    """What is wrong with an answer of the right length to a range request: a cache may send other bytes of it."""
-    if request.status == 200 and wanted.offset == 0:
-        return None  # the object is no longer than that, and all of it came
+    """What is wrong with an answer of the right length to a range request: a cache may send other bytes of it.
+
+    A status of 200 claims to be the whole object, and nothing in it says which bytes came.
+    """
     asked = f"bytes {wanted.offset}-{wanted.offset + wanted.length - 1}/"
     came = request.header("content-range") or ""
     if request.status == 206 and came.startswith(asked):
