@@ -1,5 +1,5 @@
 # make demo      sets everything up and shows the whole job against servers on this machine
-# make test      sets everything up, then runs every check and every test (with AT_A_TIME=2 two at a time)
+# make test      sets everything up, then runs every check and every test (AT_A_TIME=0: one after the other)
 # make quick     the checks and the tests that need no server, in half a minute: what one runs while working
 # make test-all  that, with the tests that take long
 # make prove     what docs/evidence/reliability.md and docs/evidence/scale.md tell of: the long proofs, all in a row; takes hours
@@ -30,7 +30,7 @@ demo: .venv/.demo-installed
 	@$(BIN)/s3-log-roller demo
 
 # So many tests at a time; each of them has servers of its own.
-AT_A_TIME ?= 0
+AT_A_TIME ?= 3
 test: check
 	$(BIN)/pytest -n $(AT_A_TIME)
 
