@@ -325,7 +325,7 @@ def size(effort: Effort) -> list[Row]:
             1.0,
             note=f"{ours:,} bytes ({ours / raw:.1%} of the logs); "
             + ", ".join(f"{command}: {size:,}" for command, size in sizes.items())
-            + ". Logs under 2 KB do worse, see the table in [format.md](format.md#size)",
+            + ". Logs under 2 KB do worse, see the table in [format.md](../reference/format.md#size)",
         )
     ]
 
