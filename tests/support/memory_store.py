@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping, 
 from hashlib import md5
 from typing import NamedTuple
 
+from tests.support.paging import next_pages
+
 from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
 from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page, Pager
 
@@ -64,15 +66,7 @@ class MemoryStore:
         return Page(objects, len(keys) > size)
 
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        return [self._next_page(pager) for pager in pagers]
-
-    def _next_page(self, pager: Pager) -> Page | StorageError:
-        try:
-            page = self.list_page(pager.prefix, pager.start_after)
-            pager.take(page)
-        except StorageError as error:
-            return error
-        return page
+        return next_pages(self, pagers)
 
     def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for piece in pieces:

@@ -10,6 +10,7 @@ from itertools import islice
 from random import Random
 from typing import NamedTuple, TypeVar
 
+from tests.support.paging import next_pages
 from tests.support.simulation.faults import Odds
 from tests.support.simulation.ledger import Ledger
 from tests.support.simulation.schedule import Schedule
@@ -106,15 +107,7 @@ class Connection:
         return page
 
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        return [self._next_page(pager) for pager in pagers]
-
-    def _next_page(self, pager: Pager) -> Page | StorageError:
-        try:
-            page = self.list_page(pager.prefix, pager.start_after)
-            pager.take(page)
-        except StorageError as error:
-            return error
-        return page
+        return next_pages(self, pagers)
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for wanted in ranges:
