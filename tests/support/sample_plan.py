@@ -12,6 +12,7 @@ from s3_log_roller.planning.plan import Plan, Terms, make_plan
 from s3_log_roller.planning.prices import Prices, shipped_prices
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject
+from s3_log_roller.stored_as import BUCKET_DEFAULTS
 
 TODAY = date(2022, 10, 3)
 LOG_BYTES = 3_700
@@ -19,7 +20,7 @@ LOG_BYTES = 3_700
 
 def sample_terms(*, delete: bool = True, keep_days: int = 365) -> Terms:
     """All days before `TODAY`."""
-    return Terms(TODAY, Window(TODAY), ("s3://my-logs/",), delete, 8, keep_days, 1_769)
+    return Terms(TODAY, Window(TODAY), ("s3://my-logs/",), delete, 8, BUCKET_DEFAULTS, keep_days, 1_769)
 
 
 def us_prices() -> Prices:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.aws.sessions import Sessions
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 from s3_log_roller.uris import Role
 
 if TYPE_CHECKING:
@@ -45,11 +46,20 @@ class _Open:
 
 
 class Buckets:
-    """Opens each bucket once per role, and closes those used longest ago when many are open."""
+    """Opens each bucket once per role, and closes those used longest ago when many are open.
 
-    def __init__(self, connection: Connection, sessions: Sessions | None = None) -> None:
+    What is written to them is stored as `stored_as` says.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        sessions: Sessions | None = None,
+        stored_as: StoredAs = BUCKET_DEFAULTS,
+    ) -> None:
         self._connection = connection
         self._sessions = sessions or Sessions(profile=connection.profile, region=connection.region)
+        self._stored_as = stored_as
         self._open: dict[tuple[str, Role | None, str | None], _Open] = {}
 
     @contextmanager
@@ -87,6 +97,7 @@ class Buckets:
             expected_bucket_owner=owner,
             timeout_s=self._connection.timeout_s,
             etags_are_md5=self._connection.etags_are_md5,
+            stored_as=self._stored_as,
         )
 
     def _close_idle(self, keep: int) -> None:

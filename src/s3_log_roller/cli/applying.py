@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_log_roller.cli import options, planning
+from s3_log_roller.cli import options, planning, storing
 from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.stored_as import BUCKET_DEFAULTS
 
 if TYPE_CHECKING:
     from s3_log_roller.planning.saved import SavedPlan
@@ -32,7 +34,10 @@ _OF_THE_PLAN = (
 def apply(args: Namespace) -> int:
     """Roll up the day groups of the plan that are still as it saw them; the others are named and left."""
     saved = _read(args)
-    args = Namespace(**vars(args) | {"delete": saved.delete, "level": saved.level})
+    asked = storing.roll_options_from(args).stored_as
+    if asked not in (BUCKET_DEFAULTS, saved.stored_as):
+        raise UsageError("--plan stores rollups as the plan says, but the options given here differ: leave them out")
+    roll_options = RollOptions(saved.delete, saved.level, saved.stored_as)
     connection = replace(options.connection_from(args), bucket_regions=dict(saved.regions))
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import find_all_tasks, rolling
@@ -40,7 +45,7 @@ def apply(args: Namespace) -> int:
     from s3_log_roller.rolling.queue import InProcessQueue
 
     sessions = Sessions(profile=connection.profile, region=connection.region)
-    with rolling(args, connection, sessions, prefixes=len(saved.scans)) as job:
+    with rolling(args, roll_options, connection, sessions, prefixes=len(saved.scans)) as job:
         inventories = [planning.take(job.buckets, scan, with_digests=True) for scan in saved.scans]
         changes = changes_since(saved, inventories)
         scans = without(saved.scans, changes)

@@ -24,6 +24,11 @@ OPTIONS: Final = (
     "min_age_days",
     "max_age_days",
     "level",
+    "storage_class",
+    "tag",
+    "sse",
+    "sse_kms_key_id",
+    "acl",
     "processes",
     "log_format",
     "no_progress",
@@ -68,9 +73,9 @@ def _value(action: Action, name: str, text: str) -> object:
         raise UsageError(f"{name}={text}: write true or false")
     if action.choices is not None and text not in action.choices:
         raise UsageError(f"{name}={text}: write one of {', '.join(action.choices)}")
-    if not callable(action.type):
-        return text
+    parse = action.type if callable(action.type) else str
     try:
-        return action.type(text)
+        # An option that may be repeated takes a list; none of those here takes a comma itself.
+        return list(map(parse, text.split(","))) if isinstance(action.default, list) else parse(text)
     except ArgumentTypeError as error:
         raise UsageError(f"{name}: {error}") from error

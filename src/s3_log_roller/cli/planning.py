@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from s3_log_roller import clock
-from s3_log_roller.cli import options, prefixes
+from s3_log_roller.cli import options, prefixes, storing
 from s3_log_roller.errors import RollerError, UsageError
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def plan_from(args: Namespace) -> Plan:
     if args.html:
         import_page()  # before anything is listed
     places = prefixes.places_from(args)
+    roll_options = storing.roll_options_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     today = clock.utc_today()
     scans = list(chain.from_iterable(prefixes.scans_from(args, places, today)))
@@ -97,8 +98,9 @@ def plan_from(args: Namespace) -> Plan:
         today=today,
         window=scans[0].window,
         prefixes=tuple(f"s3://{scan.bucket}/{scan.prefix}" for scan in scans),
-        delete=args.delete,
-        level=args.level,
+        delete=roll_options.delete,
+        level=roll_options.level,
+        stored_as=roll_options.stored_as,
         keep_days=args.keep_days,
         lambda_memory_mb=args.lambda_memory,
     )

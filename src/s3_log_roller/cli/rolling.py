@@ -74,12 +74,13 @@ def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator
 
 
 @contextmanager
-def rolling(args: Namespace, connection: Connection, sessions: Sessions, prefixes: int = 0) -> Iterator[Job]:
+def rolling(
+    args: Namespace, options: RollOptions, connection: Connection, sessions: Sessions, prefixes: int = 0
+) -> Iterator[Job]:
     """Everything a run that rolls needs, in this process or in as many as asked for."""
-    options = RollOptions(args.delete, args.level)
     summary = Summary(deleting=options.delete)
     meter = Meter(args.processes)
-    buckets = Buckets(connection, sessions)
+    buckets = Buckets(connection, sessions, options.stored_as)
     with reporting(args, summary, ProgressLine(summary, meter, prefixes)), closing(buckets):
         if args.processes == 1:
             roll = partial(_roll, buckets, options, Ticker(meter.cells, 0))
@@ -95,7 +96,7 @@ def rolling(args: Namespace, connection: Connection, sessions: Sessions, prefixe
 
 
 def _make_roll(connection: Connection, options: RollOptions, ticker: Ticker) -> Roll:
-    return partial(_roll, Buckets(connection), options, ticker)
+    return partial(_roll, Buckets(connection, stored_as=options.stored_as), options, ticker)
 
 
 def _roll(buckets: Buckets, options: RollOptions, ticker: Ticker, task: WorkTask) -> Outcome:

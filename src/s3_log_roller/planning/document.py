@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from s3_log_roller.planning.costs import Keeping
@@ -11,6 +12,7 @@ from s3_log_roller.planning.places import Place
 from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
 from s3_log_roller.planning.requests import Requests
 from s3_log_roller.planning.verdict import verdict
+from s3_log_roller.stored_as import StoredAs
 
 VERSION: Final = 1
 
@@ -26,6 +28,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "prefixes": list(terms.prefixes),
         "delete": terms.delete,
         "level": terms.level,
+        "stored_as": _stored_as(terms.stored_as),
         "keep_days": terms.keep_days,
         "lambda_memory_mb": terms.lambda_memory_mb,
         "verdict": verdict(plan),
@@ -53,6 +56,10 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "day_groups": [_day(day) for day in plan.days],
         "failures": [{"what": what, "why": why} for what, why in plan.failures.items()],
     }
+
+
+def _stored_as(stored_as: StoredAs) -> dict[str, Any]:
+    return asdict(stored_as) | {"tags": dict(stored_as.tags)}
 
 
 def _figures(figures: Figures) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from s3_log_roller.planning.requests import Requests
 from s3_log_roller.planning.sampling import plus_minus
 from s3_log_roller.planning.sizes import Measured, model_bytes, sum_measured
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.stored_as import StoredAs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Terms:
     prefixes: tuple[str, ...]
     delete: bool
     level: int
+    stored_as: StoredAs
     keep_days: int
     """How long the logs are kept; for the verdict."""
     lambda_memory_mb: int

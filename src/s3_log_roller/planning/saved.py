@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from s3_log_roller.planning.document import to_json
 from s3_log_roller.planning.inventory import Day, Inventory
 from s3_log_roller.planning.plan import Plan
 from s3_log_roller.rolling.tasks import ScanTask, decode_task, encode_task
+from s3_log_roller.stored_as import StoredAs
 
 VERSION: Final = 1
 MAX_CHANGES: Final = 1_000
@@ -40,6 +41,7 @@ class SavedPlan:
     scans: tuple[ScanTask, ...]
     delete: bool
     level: int
+    stored_as: StoredAs
     regions: Mapping[str, str]
     """The regions that were named, by bucket."""
     days: Mapping[DayGroup, SavedDay]
@@ -70,6 +72,7 @@ def encode_saved(plan: Plan, scans: Iterable[ScanTask], regions: Mapping[str, st
         "scans": [json.loads(encode_task(scan)) for scan in scans],
         "delete": plan.terms.delete,
         "level": plan.terms.level,
+        "stored_as": asdict(plan.terms.stored_as),
         "regions": dict(regions),
         "day_groups": days,
     }
@@ -93,11 +96,18 @@ def decode_saved(text: str, name: str) -> SavedPlan:
         delete, level = apply["delete"], apply["level"]
         if not isinstance(delete, bool) or not isinstance(level, int) or not scans:
             raise ValueError("its options are not those of a plan")
-        return SavedPlan(scans, delete, level, {str(key): str(value) for key, value in apply["regions"].items()}, days)
+        regions = {str(key): str(value) for key, value in apply["regions"].items()}
+        return SavedPlan(scans, delete, level, _stored_as(apply.get("stored_as", {})), regions, days)
     except KeyError as error:
         raise UsageError(f"{name} is not a plan that `plan --save` wrote: {error} is missing") from error
     except (ValueError, TypeError, AttributeError, MalformedTask) as error:
         raise UsageError(f"{name} is not a plan that `plan --save` wrote: {error}") from error
+
+
+def _stored_as(fields: Any) -> StoredAs:
+    """How rollups are stored. Plans of earlier versions say nothing of it."""
+    texts = {name: str(value) for name, value in fields.items() if name != "tags"}
+    return StoredAs(tags=tuple((str(key), str(value)) for key, value in fields.get("tags", [])), **texts)
 
 
 def _scan(fields: Any) -> ScanTask:

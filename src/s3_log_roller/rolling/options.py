@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s3_log_roller.rollup.compression import DEFAULT_LEVEL
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,5 @@ class RollOptions:
     """Delete originals once a rollup that holds them was read back and verified."""
     level: int = DEFAULT_LEVEL
     """Compression level."""
+    stored_as: StoredAs = BUCKET_DEFAULTS
+    """How rollups are stored. A store that writes them is opened with it."""

@@ -19,9 +19,10 @@ from s3_log_roller.planning.sizes import Measured
 from s3_log_roller.planning.verdict import usd, verdict
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject
+from s3_log_roller.stored_as import BUCKET_DEFAULTS
 
 TODAY = date(2022, 7, 10)
-TERMS = Terms(TODAY, Window(TODAY), ("s3://logs/",), True, 8, 365, 1_769)
+TERMS = Terms(TODAY, Window(TODAY), ("s3://logs/",), True, 8, BUCKET_DEFAULTS, 365, 1_769)
 KB128 = 128 << 10
 
 

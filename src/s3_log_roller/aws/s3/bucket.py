@@ -9,10 +9,12 @@ from s3_log_roller.aws.s3.deletes import delete
 from s3_log_roller.aws.s3.fetching import Fetcher
 from s3_log_roller.aws.s3.listings import Lister
 from s3_log_roller.aws.s3.publishing import publish_all
+from s3_log_roller.aws.s3.storing import creating_headers
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import ByteRange, DeleteReport, Page, Pager
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 
 class S3Bucket:
@@ -27,6 +29,7 @@ class S3Bucket:
         *,
         tells_restores: bool = True,
         etags_are_md5: bool = True,
+        stored_as: StoredAs = BUCKET_DEFAULTS,
     ) -> None:
         self.bucket = bucket
         self.region = region
@@ -34,6 +37,7 @@ class S3Bucket:
         self._transport = transport
         self._calls = Calls(bucket, base_path, transport)
         self._lister = Lister(self._calls, tells_restores=tells_restores)
+        self._stored_as = stored_as
         self._fetcher = Fetcher(self._calls, etags_are_md5=etags_are_md5)
 
     @property
@@ -73,7 +77,7 @@ class S3Bucket:
 
     def upload(self, key: str, expected_bytes: int) -> S3Upload:
         """See `Store.upload`."""
-        return S3Upload.of_size(self._calls, key, expected_bytes)
+        return S3Upload.of_size(self._calls, key, expected_bytes, creating_headers(self._stored_as))
 
     def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
         """See `Store.delete`."""
@@ -83,4 +87,4 @@ class S3Bucket:
         self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         """See `Store.publish_all`."""
-        return publish_all(self._calls, objects, last_look)
+        return publish_all(self._calls, objects, last_look, creating_headers(self._stored_as))

@@ -23,6 +23,7 @@ from s3_log_roller.aws.s3.signing import OWNER_HEADER, Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.errors import CredentialsError, NoCredentials, RollerError, StorageError, Unreachable, WrongRegion
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,12 @@ def open_bucket(
     expected_bucket_owner: str | None = None,
     timeout_s: float | None = None,
     etags_are_md5: bool = True,
+    stored_as: StoredAs = BUCKET_DEFAULTS,
 ) -> S3Bucket:
     """Open a bucket that exists and is in the worker's region (or crossing regions is allowed).
 
-    If an owner is expected, S3 refuses every request once the bucket belongs to another account.
+    If an owner is expected, S3 refuses every request once the bucket belongs to another account. What is written
+    there is stored as `stored_as` says.
 
     Endpoint, addressing style, FIPS, dual-stack, proxies, CA bundle, retries and credentials are boto3's answers for
     this session. Costs one HeadBucket. Raises `NoCredentials` and `Unreachable` where no other bucket could be opened
@@ -106,7 +109,15 @@ def open_bucket(
     transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
     logger.debug("opened", extra={"bucket": bucket, "host": host, "region": region, "proxy": bool(wire.proxy)})
     base_path = parts.path.rstrip("/") + "/"
-    return S3Bucket(bucket, base_path, transport, region, tells_restores=is_aws_host(host), etags_are_md5=etags_are_md5)
+    return S3Bucket(
+        bucket,
+        base_path,
+        transport,
+        region,
+        tells_restores=is_aws_host(host),
+        etags_are_md5=etags_are_md5,
+        stored_as=stored_as,
+    )
 
 
 def _user_agent() -> str:

@@ -7,15 +7,22 @@ from collections.abc import Callable, Collection, Mapping
 from s3_log_roller.aws.s3.calls import Calls, content_md5
 from s3_log_roller.aws.s3.failures import single_failure
 from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.xml import bare_etag
 from s3_log_roller.errors import StorageError
 
 
 def publish_all(
-    calls: Calls, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+    calls: Calls,
+    objects: Mapping[str, bytes],
+    last_look: Callable[[Collection[str]], Collection[str]],
+    headers: Headers = (),
 ) -> dict[str, str | StorageError]:
-    """See `Store.publish_all`. Takes rounds of a look and one attempt each, until nothing is left to try again."""
-    pending = {key: _put(calls, key, body) for key, body in objects.items()}
+    """See `Store.publish_all`. Takes rounds of a look and one attempt each, until nothing is left to try again.
+
+    `headers` say how each object is stored.
+    """
+    pending = {key: _put(calls, key, body, headers) for key, body in objects.items()}
     answers: dict[str, str | StorageError] = {}
     try:
         while pending:
@@ -31,8 +38,8 @@ def publish_all(
     return answers
 
 
-def _put(calls: Calls, key: str, body: bytes) -> Request:
-    headers = (("content-md5", content_md5(body)), ("if-none-match", "*"))
+def _put(calls: Calls, key: str, body: bytes, headers: Headers) -> Request:
+    headers = (("content-md5", content_md5(body)), ("if-none-match", "*"), *headers)
     request = Request("s3:PutObject", "PUT", calls.path(key), "", headers, key, body, wants_headers=True)
     request.watched = True
     return request

@@ -21,14 +21,15 @@ class S3Upload:
     """`store.Upload`: one PUT where the content is small, else a multipart upload that streams."""
 
     @classmethod
-    def of_size(cls, calls: Calls, key: str, expected_bytes: int) -> S3Upload:
-        """With parts so large that there are not too many of them."""
-        return cls(calls, key, max(PART_BYTES, -(-expected_bytes // MAX_PARTS)))
+    def of_size(cls, calls: Calls, key: str, expected_bytes: int, headers: Headers = ()) -> S3Upload:
+        """With parts so large that there are not too many of them. `headers` say how the object is stored."""
+        return cls(calls, key, max(PART_BYTES, -(-expected_bytes // MAX_PARTS)), headers)
 
-    def __init__(self, calls: Calls, key: str, part_bytes: int) -> None:
+    def __init__(self, calls: Calls, key: str, part_bytes: int, headers: Headers = ()) -> None:
         self._calls = calls
         self._key = key
         self._part_bytes = part_bytes
+        self._headers = headers
         self._pieces: list[bytes] = []
         self._missing_bytes = part_bytes
         """How many bytes the next part still needs."""
@@ -86,7 +87,7 @@ class S3Upload:
         return joined
 
     def _put(self, body: bytes, last_look: Callable[[], object]) -> Request:
-        headers = (("content-md5", content_md5(body)), ("if-none-match", "*"))
+        headers = (("content-md5", content_md5(body)), ("if-none-match", "*"), *self._headers)
         return self._publish(self._request("s3:PutObject", "PUT", "", headers, body), last_look)
 
     def _publish(self, request: Request, last_look: Callable[[], object]) -> Request:
@@ -95,7 +96,7 @@ class S3Upload:
 
     def _send_part(self, body: bytes) -> None:
         if not self._upload_id:
-            create = self._request("s3:PutObject", "POST", "uploads=")
+            create = self._request("s3:PutObject", "POST", "uploads=", self._headers)
             create.check = lambda done: None if _upload_id(done) else "S3 gave no upload id"
             self._upload_id = _upload_id(self._calls.run(create))
         query = f"partNumber={len(self._parts) + 1}&uploadId={quote_query(self._upload_id)}"

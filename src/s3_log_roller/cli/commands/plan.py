@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
-from s3_log_roller.cli import options, planning, prefixes
+from s3_log_roller.cli import options, planning, prefixes, storing
 
 DESCRIPTION: Final = """\
 Counts what lies under the prefixes and says what `roll` with the same options would do: rollups, requests, cost, and
@@ -29,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command: all of `roll`, and what the plan reckons with."""
     prefixes.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
+    storing.add_storing_arguments(parser)
     planning.add_plan_arguments(parser)
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from s3_log_roller import clock
-from s3_log_roller.cli import applying, options, planning, prefixes
+from s3_log_roller.cli import applying, options, planning, prefixes, storing
 
 DESCRIPTION: Final = (
     "Finds every day of access logs under the prefixes, at any depth, and rolls it up into a tarball beside the logs, "
@@ -42,6 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
     prefixes.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
+    storing.add_storing_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="change nothing: print the plan, as `plan` does")
     parser.add_argument("--plan", metavar="FILE", help="do what a plan says that `plan --save` wrote, and nothing else")
     planning.add_plan_arguments(parser, "the plan, with --dry-run")
@@ -56,6 +57,7 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         return planning.show(planning.plan_from(args), args)
     places = prefixes.places_from(args)
+    roll_options = storing.roll_options_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import find_all_tasks, rolling
@@ -63,7 +65,7 @@ def run(args: Namespace) -> int:
 
     scans = prefixes.scans_from(args, places, clock.utc_today())
     sessions = Sessions(profile=connection.profile, region=connection.region)
-    with rolling(args, connection, sessions, prefixes=len(places)) as job:
+    with rolling(args, roll_options, connection, sessions, prefixes=len(places)) as job:
         tasks = find_all_tasks(scans, job.buckets, job.summary)
         job.worker(InProcessQueue(tasks)).work()
         prefixes.warn_of_unused_exclusions(args, job.summary)

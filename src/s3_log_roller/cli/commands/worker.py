@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
-from s3_log_roller.cli import options
+from s3_log_roller.cli import options, storing
 
 DESCRIPTION: Final = (
     "Takes tasks from an SQS queue and rolls up the day groups that they name. Ends when the queue is empty. Any "
@@ -40,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--forever", action="store_true", help="wait for more tasks when the queue is empty (default: end)"
     )
     options.add_rolling_arguments(parser)
+    storing.add_storing_arguments(parser)
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
 
@@ -47,12 +48,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Process the queue's tasks. Return an exit code that says whether every task is done."""
     connection = options.connection_from(args)
+    roll_options = storing.roll_options_from(args)
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.aws.sqs import SqsQueue
     from s3_log_roller.cli.rolling import rolling
 
     sessions = Sessions(profile=connection.profile, region=connection.region)
     queue = SqsQueue(sessions.get(), args.queue_name)
-    with rolling(args, connection, sessions) as job:
+    with rolling(args, roll_options, connection, sessions) as job:
         job.worker(queue).work(max_tasks=args.count, forever=args.forever)
     return job.summary.exit_code

@@ -1,0 +1,79 @@
+"""Options that say how rollups are stored, and all that makes a roll."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from typing import TypeVar
+
+from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.stored_as import (
+    ACLS,
+    ENCRYPTIONS,
+    STORAGE_CLASSES,
+    StoredAs,
+    check_key_id,
+    check_storage_class,
+    parse_tag,
+)
+
+T = TypeVar("T")
+
+
+def add_storing_arguments(parser: ArgumentParser) -> None:
+    """Add the options that say how rollups are stored."""
+    group = parser.add_argument_group("how rollups are stored", "What is not given is left to the bucket's defaults.")
+    group.add_argument(
+        "--storage-class",
+        metavar="CLASS",
+        help=f"storage class: {', '.join(STORAGE_CLASSES)}. Archive classes are refused: a lifecycle rule moves there",
+    )
+    group.add_argument(
+        "--tag",
+        action="append",
+        type=_argument(parse_tag),
+        default=[],
+        metavar="KEY=VALUE",
+        help="tag for every rollup; may be repeated, up to 10 times",
+    )
+    group.add_argument("--sse", choices=ENCRYPTIONS, help="how S3 encrypts rollups; with aws:kms a bucket key is used")
+    group.add_argument(
+        "--sse-kms-key-id",
+        type=_argument(check_key_id),
+        metavar="KEY",
+        help="KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3)",
+    )
+    group.add_argument("--acl", choices=ACLS, help="ACL of every rollup, where the bucket still has ACLs on")
+
+
+def roll_options_from(args: Namespace) -> RollOptions:
+    """How to roll, validated. Raises `UsageError`."""
+    if args.storage_class is not None:
+        check_storage_class(args.storage_class, _prefixes(args))
+    stored_as = StoredAs(
+        storage_class=args.storage_class or "",
+        tags=tuple(args.tag),
+        sse=args.sse or "",
+        kms_key_id=args.sse_kms_key_id or "",
+        acl=args.acl or "",
+    )
+    return RollOptions(args.delete, args.level, stored_as)
+
+
+def _prefixes(args: Namespace) -> list[str]:
+    """The prefixes that the command line names, without their buckets."""
+    given = [*getattr(args, "prefixes", []), *getattr(args, "uris", [])]
+    return sorted({uri.removeprefix("s3://").partition("/")[2] for uri in given} - {""})
+
+
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """An argparse type from something that raises `UsageError`."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise ArgumentTypeError(str(error)) from error
+
+    return parsed

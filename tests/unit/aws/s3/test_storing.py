@@ -1,0 +1,85 @@
+"""How rollups are stored: the headers that go out, for one PUT and for an upload in parts, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+from bench import s3_api
+from bench.s3_api import Call
+from tests.support.answers import a_bucket
+
+from s3_log_roller.aws.s3 import S3Bucket, uploads
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
+
+KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+SSE = "x-amz-server-side-encryption"
+HEADERS: dict[StoredAs, dict[str, str]] = {
+    BUCKET_DEFAULTS: {},
+    StoredAs("GLACIER_IR"): {"x-amz-storage-class": "GLACIER_IR"},
+    StoredAs(tags=(("team", "web logs"), ("größe", "a+b=c/d"))): {
+        "x-amz-tagging": "team=web%20logs&gr%C3%B6%C3%9Fe=a%2Bb%3Dc%2Fd"
+    },
+    StoredAs(sse="AES256"): {SSE: "AES256"},
+    StoredAs(sse="aws:kms"): {SSE: "aws:kms", f"{SSE}-bucket-key-enabled": "true"},
+    StoredAs(sse="aws:kms", kms_key_id=KEY): {
+        SSE: "aws:kms",
+        f"{SSE}-bucket-key-enabled": "true",
+        f"{SSE}-aws-kms-key-id": KEY,
+    },
+    StoredAs(sse="aws:kms:dsse", kms_key_id="alias/logs"): {
+        SSE: "aws:kms:dsse",
+        f"{SSE}-aws-kms-key-id": "alias/logs",
+    },
+    StoredAs(acl="bucket-owner-full-control"): {"x-amz-acl": "bucket-owner-full-control"},
+}
+EVER = sorted(set().union(*HEADERS.values()))
+STORED_AS = pytest.mark.parametrize("stored_as", HEADERS, ids=lambda one: str(one) if one else "nothing")
+
+
+def said(call: Call) -> dict[str, str]:
+    """What a request says of how its object is to be stored."""
+    found = {name: call.header(name.encode()).decode() for name in EVER}
+    return {name: value for name, value in found.items() if value}
+
+
+def put_small(client: S3Bucket) -> None:
+    """A small upload alone, and small objects together."""
+    upload = client.upload("one", 10)
+    upload.write(b"content")
+    upload.finish()
+    assert client.publish_all({"two": b"2", "three": b"3"}, lambda keys: keys).keys() == {"two", "three"}
+
+
+@STORED_AS
+def test_a_put_says_it_all(stored_as: StoredAs) -> None:
+    """Whether it is one object or many at once."""
+    with a_bucket(stored_as=stored_as) as (client, stored, intruder):
+        put_small(client)
+        assert [said(call) for call in intruder.calls if call.method == "PUT"] == [HEADERS[stored_as]] * 3
+        assert stored.find("one") is not None
+
+
+@STORED_AS
+def test_in_parts_the_first_request_says_it_all(stored_as: StoredAs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CreateMultipartUpload says how; S3 refuses these headers with parts, or ignores them."""
+    monkeypatch.setattr(uploads, "PART_BYTES", 1000)
+    monkeypatch.setattr(s3_api, "MIN_PART_BYTES", 1)
+    with a_bucket(stored_as=stored_as) as (client, stored, intruder):
+        upload = client.upload("key", 2_500)
+        upload.write(bytes(2_500))
+        upload.finish()
+        created, *others = intruder.calls
+        assert (created.method, created.query) == ("POST", "uploads=")
+        assert said(created) == HEADERS[stored_as]
+        assert len(others) == 4
+        assert [said(call) for call in others] == [{}] * 4
+        assert stored.find("key") is not None
+
+
+@STORED_AS
+def test_reading_and_deleting_say_nothing_of_it(stored_as: StoredAs) -> None:
+    """Only what creates a rollup does."""
+    with a_bucket(stored_as=stored_as) as (client, stored, intruder):
+        etag = stored.put("key", b"content", 0).etag
+        client.list_page("")
+        client.delete([("key", etag)])
+        assert [said(call) for call in intruder.calls] == [{}, {}]
