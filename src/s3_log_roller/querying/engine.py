@@ -8,7 +8,7 @@ kept in DuckDB's memory, and beyond `MEMORY_BYTES` in a temporary directory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -26,6 +26,8 @@ MEMORY_BYTES: Final = 1 << 30
 """What DuckDB may hold in memory; what is more goes to the temporary directory."""
 RESULT_ROWS: Final = 2048
 """Of the answer, at a time."""
+ROWS_AT_A_TIME: Final = 1 << 13
+"""Rows in a batch that several questions take."""
 _WAITING: Final = 16
 """Batches read that DuckDB has not taken yet."""
 _TABLE: Final = "logs"
@@ -73,53 +75,113 @@ def ask(question: Question, read: Read, write: Write) -> None:
     Raises what `read` and `write` raise, and `UsageError` for what DuckDB cannot compute. `read` is stopped when the
     answer needs no more rows.
     """
-    feed = _Feed()
-    failure: list[BaseException] = []
-    working: list[Any] = []
+    ask_all([(question, write)], read)
 
-    def answer() -> None:
+
+def ask_all(questions: Sequence[tuple[Question, Write]], read: Read) -> None:
+    """As `ask`, for several questions at once: the logs are read once, and the questions share the memory.
+
+    Each question has a thread of its own, all share one database. When one of them fails, all end without an answer.
+    """
+    with (
+        TemporaryDirectory(prefix="s3-log-roller-") as directory,
+        _connected(directory, is_shared=len(questions) > 1) as database,
+    ):
+        answers = [_Answer(question, write, database.cursor()) for question, write in questions]
+        rows = _Rows(answers)
         try:
-            with TemporaryDirectory(prefix="s3-log-roller-") as directory, _connected(directory) as connection:
-                working.append(connection)
-                rows = pa.RecordBatchReader.from_batches(SCHEMA, feed.batches())
-                if question.looks > 1:
-                    connection.register(_STREAM, rows)
-                    connection.execute(_KEEP)
-                else:
-                    connection.register(_TABLE, rows)
-                relation = connection.sql(question.sql, params=dict(question.parameters) or None)
-                try:
-                    write(relation.to_arrow_reader(RESULT_ROWS))
-                finally:
-                    feed.stop()  # before the connection closes: DuckDB's own threads may wait for rows
-        except BaseException as error:
-            failure.append(error)
+            with suppress(_Enough):
+                read(rows.take if len(answers) > 1 else rows.hand_over)
+                rows.flush()
+            rows.end(whole=True)
+        except BaseException:
+            rows.end(whole=False)
+            raise
         finally:
-            feed.stop()
-
-    thread = Thread(target=answer, name="duckdb", daemon=True)
-    thread.start()
-    whole = False
-    try:
-        with suppress(_Enough):
-            read(feed.put)
-        whole = True
-    finally:
-        feed.end(whole=whole)
-        _join(thread, working)
-    if failure:
-        raise _told(failure[0])
+            for answer in answers:
+                answer.join()
+    for answer in answers:
+        if answer.failure is not None:
+            raise _told(answer.failure)
 
 
-def _join(thread: Thread, working: list[Any]) -> None:
-    """Wait for the answer; an interruption ends the work, too, so that the temporary directory is removed."""
-    try:
-        thread.join()
-    except BaseException:
-        for connection in working:
-            connection.interrupt()
-        thread.join()
-        raise
+class _Answer:
+    """The answer to one question, on its way in a thread of its own."""
+
+    def __init__(self, question: Question, write: Write, connection: Any) -> None:
+        self.feed = _Feed()
+        self.failure: BaseException | None = None
+        self._question = question
+        self._write = write
+        self._connection = connection
+        self._thread = Thread(target=self._run, name="duckdb", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        question, connection = self._question, self._connection
+        try:
+            rows = pa.RecordBatchReader.from_batches(SCHEMA, self.feed.batches())
+            if question.looks > 1:
+                connection.register(_STREAM, rows)
+                connection.execute(_KEEP)
+            else:
+                connection.register(_TABLE, rows)
+            relation = connection.sql(question.sql, params=dict(question.parameters) or None)
+            try:
+                self._write(relation.to_arrow_reader(RESULT_ROWS))
+            finally:
+                self.feed.stop()  # before the connection closes: DuckDB's own threads may wait for rows
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self.feed.stop()
+            connection.close()
+
+    def join(self) -> None:
+        """Wait for it; an interruption ends the work, too, so that the temporary directory is removed."""
+        try:
+            self._thread.join()
+        except BaseException:
+            self._connection.interrupt()
+            self._thread.join()
+            raise
+
+
+class _Rows:
+    """Batches on their way to all questions."""
+
+    def __init__(self, answers: Sequence[_Answer]) -> None:
+        self._answers = answers
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Hand the batch over with some others: each question has its costs for each of them. Raises `_Enough`."""
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= ROWS_AT_A_TIME:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        if waiting:
+            self.hand_over(pa.concat_batches(waiting))
+
+    def hand_over(self, batch: pa.RecordBatch) -> None:
+        """Raises `_Enough` if no question needs more rows, or one has failed."""
+        wanted = [answer.feed.put(batch) for answer in self._answers]
+        if not any(wanted) or self._has_failed:
+            raise _Enough
+
+    def end(self, *, whole: bool) -> None:
+        """No more come; these were all of them, or not."""
+        for answer in self._answers:
+            answer.feed.end(whole=whole and not self._has_failed)
+
+    @property
+    def _has_failed(self) -> bool:
+        return any(answer.failure is not None for answer in self._answers)
 
 
 def one_line(error: Exception) -> str:
@@ -138,7 +200,7 @@ def _told(error: BaseException) -> BaseException:
 class _Connection:
     """A database in memory, closed at the end."""
 
-    def __init__(self, directory: str | None) -> None:
+    def __init__(self, directory: str | None, *, is_shared: bool) -> None:
         self._connection = duckdb.connect()
         settings = {
             "memory_limit": f"{MEMORY_BYTES >> 20}MiB",
@@ -150,6 +212,8 @@ class _Connection:
             "enable_external_access": "false",
             "lock_configuration": "true",
         }
+        if is_shared:
+            settings = {"threads": "1"} | settings  # each question has a thread that asked it; no other waits for rows
         for name, value in settings.items():
             self._connection.execute(f"SET {name} = '{value}'")
 
@@ -160,8 +224,9 @@ class _Connection:
         self._connection.close()
 
 
-def _connected(directory: str | None = None) -> _Connection:
-    return _Connection(directory)
+def _connected(directory: str | None = None, *, is_shared: bool = False) -> _Connection:
+    """For one question, or for several at the same time."""
+    return _Connection(directory, is_shared=is_shared)
 
 
 def _scans(node: Any) -> Iterator[frozenset[str]]:
@@ -190,11 +255,10 @@ class _Feed:
         self._stopped = Event()
         self._whole = False
 
-    def put(self, batch: pa.RecordBatch) -> None:
-        """Hand a batch over. Raises `_Enough` if nobody takes it any more."""
+    def put(self, batch: pa.RecordBatch) -> bool:
+        """Hand a batch over; False if nobody takes any more."""
         self._put(batch)
-        if self._stopped.is_set():
-            raise _Enough
+        return not self._stopped.is_set()
 
     def end(self, *, whole: bool) -> None:
         """No more come; these were all of them, or not."""

@@ -70,7 +70,31 @@ TRUTH: dict[str, list[dict[str, object]]] = {
         {"account": "999999999999", "requester": MALLORY, "requests": 2, "successful": 0},
         {"account": "unknown", "requester": "AmazonS3"},
     ],
-    "requests-by-day": [{"requests": 10, "refused": 2, "server_errors": 1}],
+    "requests-by-day": [{"requests": 10, "refused": 2, "client_errors": 0, "server_errors": 1, "bytes_sent": 2404}],
+    "requests-by-operation": [
+        {"operation": "REST.GET.OBJECT", "requests": 4, "refused": 1, "server_errors": 1, "bytes_sent": 1726},
+        {"operation": "REST.DELETE.OBJECT", "requests": 2, "refused": 1, "server_errors": 0},
+        {"operation": "REST.PUT.OBJECT", "requests": 2, "refused": 0},
+        {"operation": "BATCH.DELETE.OBJECT", "requests": 1},
+        {"operation": "REST.PUT.BUCKETPOLICY", "requests": 1},
+    ],
+    "deletes-by-requester": [
+        {"requester": "AmazonS3", "kind": "lifecycle rule", "objects": 1},
+        {"requester": ALICE, "kind": "batch", "objects": 1},
+        {"requester": ALICE, "kind": "request", "objects": 1},
+    ],
+    "overview": [
+        {
+            "records": 12,
+            "requests": 10,
+            "bytes_sent": 2404,
+            "refused": 2,
+            "server_errors": 1,
+            "deleted": 3,
+            "anonymous": 1,
+            "old_tls": 1,
+        }
+    ],
 }
 GIVEN = {"other-accounts": {"account": "111122223333"}}
 STARTS = frozenset({"top-keys", "bytes-by-requester", "bytes-by-prefix", "slowest"})
