@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from s3_log_roller.amounts import count
 from s3_log_roller.log_output import printable
 from s3_log_roller.planning.discovery import Discovery
-from s3_log_roller.rolling.summary import count
 
 _MAX_NAMED: Final = 10
 """Buckets that do not log, named one by one; the rest is counted."""

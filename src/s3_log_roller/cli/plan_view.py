@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.log_output import printable
 from s3_log_roller.planning.costs import CLASS_NAMES, Keeping
 from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
 from s3_log_roller.planning.verdict import usd, verdict
-from s3_log_roller.rolling.summary import count, size
 
 _SHORT_NAMES: Final = CLASS_NAMES | {"GLACIER_IR": "Glacier IR", "DEEP_ARCHIVE": "Deep Archive"}
 _MAX_PLACES: Final = 40

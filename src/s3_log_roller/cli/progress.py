@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.rolling.meter import Meter
-from s3_log_roller.rolling.summary import Summary, count, size
+from s3_log_roller.rolling.summary import Summary
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from s3_log_roller.amounts import count
 from s3_log_roller.cli import options
 from s3_log_roller.cli.output import Output, note
 from s3_log_roller.cli.progress import fit, show_progress
 from s3_log_roller.log_output import FORMATS
-from s3_log_roller.rolling.summary import count
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 
 if TYPE_CHECKING:

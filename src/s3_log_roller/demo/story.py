@@ -16,12 +16,12 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, Final
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.demo.proof import prove
 from s3_log_roller.demo.scenario import BUCKETS, PREFIXES, Place, make_scenario
 from s3_log_roller.demo.stage import QUEUE, Listing, Stage, set_stage
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
-from s3_log_roller.rolling.summary import count, size
 
 ROLE_ARN: Final = "arn:aws:sts::123456789012:role/s3-rollup-bucket-access"
 PRODUCER: Final = ("producer", "--queue-name", QUEUE, "--s3-role", ROLE_ARN, "--prefixes", *PREFIXES)

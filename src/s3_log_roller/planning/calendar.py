@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from s3_log_roller.rolling.summary import count
+from s3_log_roller.amounts import count
 
 SHADES: Final = 5
 MAX_MONTHS: Final = 24

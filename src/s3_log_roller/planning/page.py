@@ -12,6 +12,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.log_output import printable
 from s3_log_roller.planning.calendar import Month, calendar
 from s3_log_roller.planning.costs import CLASS_NAMES, Keeping
@@ -19,7 +20,6 @@ from s3_log_roller.planning.course import PlannedDay
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
 from s3_log_roller.planning.verdict import usd, verdict
-from s3_log_roller.rolling.summary import count, size
 
 MAX_CALENDARS: Final = 30
 """Target prefixes with a calendar: those with the most logs."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from s3_log_roller.amounts import count
 from s3_log_roller.errors import DeleteRefused
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.summary import count
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import DeleteFailure, DeleteReport, Store
 

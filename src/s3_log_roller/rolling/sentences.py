@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.rolling.outcome import RollOutcome
-from s3_log_roller.rolling.summary import count, size
 
 logger = logging.getLogger(__name__)
 

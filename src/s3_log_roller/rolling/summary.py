@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.log_output import printable
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
@@ -141,23 +142,6 @@ def _interruption(summary: Summary) -> str:
     left = summary.day_groups_found - summary.day_groups_done
     what = f"{count(left, 'day group')} found and not done" if left > 0 else "what was under way is not done"
     return f"Interrupted: {what}. The figures are of what was done until then; nothing is lost, run again to go on."
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 log`, `1,234 logs`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def size(n_bytes: float) -> str:
-    """A size in decimal units: `999 B`, `1.2 kB`, `4.6 GB`."""
-    if n_bytes < 999.5:
-        return f"{n_bytes:.0f} B"
-    units = iter(("kB", "MB", "GB", "TB"))
-    unit = next(units)
-    n_bytes /= 1000
-    while n_bytes >= 999.95 and unit != "TB":
-        n_bytes, unit = n_bytes / 1000, next(units)
-    return f"{n_bytes:,.1f} {unit}"
 
 
 def _scan_line(summary: Summary) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
+from s3_log_roller.amounts import count
 from s3_log_roller.errors import MalformedTask, RollerError
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, done_before
@@ -17,7 +18,7 @@ from s3_log_roller.rolling.queue import Delivery, TaskQueue
 from s3_log_roller.rolling.runner import Failed, Result, Runner, Unfinished, failure_of
 from s3_log_roller.rolling.scan import no_deadline
 from s3_log_roller.rolling.sentences import log_outcome
-from s3_log_roller.rolling.summary import Summary, count
+from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, WorkTask, decode_task
 
 logger = logging.getLogger(__name__)

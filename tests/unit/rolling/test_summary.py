@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 from datetime import date
 
+from s3_log_roller.amounts import size
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
 from s3_log_roller.rolling.sentences import describe
-from s3_log_roller.rolling.summary import Summary, render_text, size, to_json
+from s3_log_roller.rolling.summary import Summary, render_text, to_json
 
 GROUP = DayGroup("logs", "web/", date(2022, 7, 1))
 OTHER = DayGroup("logs", "app/", date(2022, 7, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
+from s3_log_roller.amounts import count
 from s3_log_roller.cli.output import Output
 from s3_log_roller.cli.reading import (
     WHERE_FROM,
@@ -21,7 +22,6 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError
-from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
     from s3_log_roller.reading.groups import Source

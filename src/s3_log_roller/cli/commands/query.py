@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, Final
 
+from s3_log_roller.amounts import count
 from s3_log_roller.cli.output import Output, note
 from s3_log_roller.cli.querying import import_querying, read_rows
 from s3_log_roller.cli.reading import (
@@ -19,7 +20,6 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError, UsageError
-from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
     from s3_log_roller.querying.engine import Take

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
+from s3_log_roller.amounts import count, size
 from s3_log_roller.cli.output import note
 from s3_log_roller.cli.reading import (
     WHERE_FROM,
@@ -17,7 +18,6 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError
-from s3_log_roller.rolling.summary import count, size
 from s3_log_roller.uris import S3Uri
 
 if TYPE_CHECKING:

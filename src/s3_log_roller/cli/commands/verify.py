@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
+from s3_log_roller.amounts import count
 from s3_log_roller.cli.output import Output, note
 from s3_log_roller.cli.reading import (
     WHERE_FROM,
@@ -18,7 +19,6 @@ from s3_log_roller.cli.reading import (
     sources_from,
 )
 from s3_log_roller.errors import StorageError
-from s3_log_roller.rolling.summary import count
 
 if TYPE_CHECKING:
     from s3_log_roller.reading.completeness import Gap, ManifestEntry
