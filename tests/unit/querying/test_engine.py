@@ -14,7 +14,7 @@ from tests.support.records import a_line
 
 from s3_log_roller.errors import StorageError, UsageError
 from s3_log_roller.querying.columns import ColumnParser, Lines
-from s3_log_roller.querying.engine import Take, _CutOff, _Feed, ask, understand
+from s3_log_roller.querying.engine import Question, Take, Write, _CutOff, _Feed, ask, ask_all, understand
 
 LINES = [a_line(uri=f"GET /{number} HTTP/1.1").replace(" 113 ", f" {number} ") for number in range(10)]
 
@@ -85,6 +85,49 @@ def test_an_error_in_writing_is_raised_where_it_was_asked() -> None:
 
     with pytest.raises(BrokenPipeError):
         ask(understand("SELECT * FROM logs", {}), read, write)
+
+
+def test_many_questions_are_answered_over_one_reading() -> None:
+    """The logs are read once, and every question sees all rows, lines that are not records included."""
+    answers: dict[str, list[dict[str, object]]] = {}
+    readings = 0
+    batch, _ = ColumnParser().parse(f"{a_line()}\nnonsense\n".encode(), [Lines(2, "log", None)])
+
+    def read(take: Take) -> None:
+        nonlocal readings
+        readings += 1
+        for _ in range(9_000):
+            take(batch)
+
+    def question(sql: str) -> tuple[Question, Write]:
+        return understand(sql, {}), lambda answer: answers.update({sql: answer.read_all().to_pylist()})
+
+    counted, summed, first = (
+        "SELECT count(raw) AS n FROM logs",
+        "SELECT sum(bytes_sent) AS n FROM logs",
+        "FROM logs LIMIT 1",
+    )
+    ask_all([question(counted), question(summed), question(first)], read)
+    assert (answers[counted], answers[summed]) == ([{"n": 9_000}], [{"n": 9_000 * 113}])
+    assert len(answers[first]) == readings == 1
+
+
+@pytest.mark.parametrize("failing", ["reading", "question"])
+def test_when_one_of_many_questions_fails_none_is_answered(failing: str) -> None:
+    """None of them has seen all rows."""
+    answered = []
+    batch, _ = ColumnParser().parse(f"{a_line()}\n".encode(), [Lines(1, "log", None)])
+
+    def read(take: Take) -> None:
+        for _ in range(100_000):
+            take(batch)
+        raise StorageError("gone")
+
+    sql = "SELECT count(*) FROM logs" if failing == "reading" else "SELECT CAST(operation AS INTEGER) FROM logs"
+    questions = [understand("SELECT count(*) FROM logs", {}), understand(sql, {})]
+    with pytest.raises(StorageError if failing == "reading" else UsageError):
+        ask_all([(one, lambda answer: answered.append(answer.read_all())) for one in questions], read)
+    assert answered == []
 
 
 @pytest.mark.parametrize(
