@@ -104,6 +104,13 @@ def parse_tag(text: str) -> tuple[str, str]:
     return key, value
 
 
+def parse_tags(text: str) -> tuple[tuple[str, str], ...]:
+    """Tags that are separated by commas, which no tag can have. Raises `UsageError`."""
+    tags = tuple(map(parse_tag, text.split(",")))
+    check_tags(tags)
+    return tags
+
+
 def check_tags(tags: Sequence[tuple[str, str]]) -> None:
     """Raise `UsageError` for tags that S3 would refuse."""
     if len(tags) > MAX_TAGS:

@@ -67,7 +67,7 @@ def _function() -> Function:
         expected_bucket_owner=settings.expected_bucket_owner,
     )
     queue = SqsQueue(sessions.get(), settings.queue_name)
-    return Function(settings, queue, Buckets(connection, sessions).lease)
+    return Function(settings, queue, Buckets(connection, sessions, settings.roll_options().stored_as).lease)
 
 
 class Function:

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rollup.compression import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
+from s3_log_roller.stored_as import (
+    StoredAs,
+    check_acl,
+    check_encryption,
+    check_key_id,
+    check_storage_class,
+    parse_tags,
+)
 from s3_log_roller.uris import Role, RolePattern, check_account
 
 PREFIX: Final = "ROLLUP_"
@@ -46,6 +55,16 @@ class Settings:
     """Also work on buckets in other regions, and pay for the traffic between the regions."""
     log_level: str = "INFO"
     """The least severe events that the function logs: DEBUG, INFO, WARNING or ERROR."""
+    storage_class: str = ""
+    """Storage class of rollups: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING or GLACIER_IR."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """Tags for every rollup, as `KEY=VALUE`, separated by commas."""
+    sse: str = ""
+    """How S3 encrypts rollups: `aws:kms`, `aws:kms:dsse` or AES256."""
+    sse_kms_key_id: str = ""
+    """The KMS key for that, by its ARN, its id or `alias/NAME`; without it AWS's own key for S3."""
+    acl: str = ""
+    """ACL of every rollup, where the bucket still has ACLs on: `bucket-owner-full-control`."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -62,7 +81,14 @@ class Settings:
             for field, parser in _PARSERS.items()
             if _variable(field) in given
         }
-        return cls(**fields)  # type: ignore[arg-type]
+        settings = cls(**fields)  # type: ignore[arg-type]
+        settings.roll_options()  # which checks what belongs together
+        return settings
+
+    def roll_options(self) -> RollOptions:
+        """How to roll. Raises `UsageError`."""
+        stored_as = StoredAs(self.storage_class, self.tags, self.sse, self.sse_kms_key_id, self.acl)
+        return RollOptions(self.delete, self.level, stored_as)
 
     def check_role(self, role: Role | None) -> None:
         """Raise `UsageError` for a role that this function may not assume, whoever asks for it."""
@@ -120,5 +146,10 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "max_in_flight": _number(1, MAX_IN_FLIGHT),
     "allow_cross_region": _boolean,
     "log_level": _log_level,
+    "storage_class": check_storage_class,
+    "tags": parse_tags,
+    "sse": check_encryption,
+    "sse_kms_key_id": check_key_id,
+    "acl": check_acl,
 }
 """How to read each field of `Settings`."""

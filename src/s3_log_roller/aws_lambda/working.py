@@ -9,7 +9,6 @@ from typing import Any, Final
 from s3_log_roller.aws_lambda.batch import Batch
 from s3_log_roller.aws_lambda.invocation import Invocation
 from s3_log_roller.errors import OutOfTime
-from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import PassOutcome, done_before
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.roll import roll
@@ -73,7 +72,7 @@ class PacedRunner:
                 outcome = roll(
                     store,
                     task,
-                    RollOptions(invocation.settings.delete, invocation.settings.level),
+                    invocation.settings.roll_options(),
                     today=invocation.today,
                     pace=self._pace,
                     on_progress=count,

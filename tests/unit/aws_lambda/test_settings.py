@@ -6,6 +6,8 @@ import pytest
 
 from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import Role
 
 ROLE = "arn:aws:iam::123456789012:role/access"
@@ -34,10 +36,18 @@ def test_every_variable_is_read() -> None:
         "ROLLUP_MAX_IN_FLIGHT": "64",
         "ROLLUP_ALLOW_CROSS_REGION": "1",
         "ROLLUP_LOG_LEVEL": "debug",
+        "ROLLUP_STORAGE_CLASS": "GLACIER_IR",
+        "ROLLUP_TAGS": "team=web logs,cost=12",
+        "ROLLUP_SSE": "aws:kms",
+        "ROLLUP_SSE_KMS_KEY_ID": "alias/logs",
+        "ROLLUP_ACL": "bucket-owner-full-control",
     }
     roles = frozenset({ROLE, "arn:aws:iam::123456789012:role/other"})
     settings = Settings.from_environment(environment)
-    assert settings == Settings("q", True, roles, 3, 14, "111111111111", 6, 64, True, "DEBUG")
+    tags = (("team", "web logs"), ("cost", "12"))
+    stored = ("GLACIER_IR", tags, "aws:kms", "alias/logs", "bucket-owner-full-control")
+    assert settings == Settings("q", True, roles, 3, 14, "111111111111", 6, 64, True, "DEBUG", *stored)
+    assert settings.roll_options() == RollOptions(True, 6, StoredAs(*stored))
     settings.check_role(Role(ROLE, "any external id"))
 
 
@@ -61,6 +71,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("ROLLUP_ALLOW_CROSS_REGION", "2"),
         ("ROLLUP_LOG_LEVEL", "loud"),
         ("ROLLUP_DELETES", "true"),
+        ("ROLLUP_STORAGE_CLASS", "DEEP_ARCHIVE"),
+        ("ROLLUP_TAGS", "team"),
+        ("ROLLUP_TAGS", "a=1,a=2"),
+        ("ROLLUP_SSE", "rot13"),
+        ("ROLLUP_ACL", "public-read"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(name: str, value: str) -> None:
@@ -73,3 +88,9 @@ def test_a_queue_is_needed() -> None:
     """Nothing works without one."""
     with pytest.raises(UsageError, match="ROLLUP_QUEUE_NAME"):
         Settings.from_environment({})
+
+
+def test_a_kms_key_alone_is_refused() -> None:
+    """When the function starts, not when the first rollup is written."""
+    with pytest.raises(UsageError, match="a KMS key is used with aws:kms or aws:kms:dsse only"):
+        Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", "ROLLUP_SSE_KMS_KEY_ID": "alias/logs"})
