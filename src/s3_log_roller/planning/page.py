@@ -1,20 +1,18 @@
-"""The plan as a page: one HTML file without anything outside it, readable without its script, in print, and aloud."""
+"""The plan as a page."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from s3_log_roller.amounts import count, size
 from s3_log_roller.log_output import printable
-from s3_log_roller.planning.calendar import Month, calendar
+from s3_log_roller.pages.calendar import Month, calendar
+from s3_log_roller.pages.page import render
+from s3_log_roller.pages.tables import Cell, Column, Table
 from s3_log_roller.planning.costs import CLASS_NAMES, Keeping
 from s3_log_roller.planning.course import PlannedDay
 from s3_log_roller.planning.places import Place, place_of
@@ -23,6 +21,10 @@ from s3_log_roller.planning.verdict import usd, verdict
 
 MAX_CALENDARS: Final = 30
 """Target prefixes with a calendar: those with the most logs."""
+_COLUMNS: Final = [
+    Column("target prefix", "text"),
+    *map(Column, ("days", "logs", "size", "packed", "late", "rollups", "about")),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,6 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A target prefix in the table: each cell's text and what it is sorted by."""
-
-    name: str
-    cells: list[tuple[str, str, float]]
-    """(heading, text, number)."""
-
-
-@dataclass(frozen=True, slots=True)
 class PlaceCalendar:
     """Logs a day under a target prefix."""
 
@@ -59,23 +52,18 @@ class PlaceCalendar:
 
 def render_page(plan: Plan) -> str:
     """The page. What it says is what `plan` prints, with pictures."""
-    environment = Environment(
-        loader=PackageLoader("s3_log_roller.planning"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = environment.get_template("sort.js").render()
     by_logs = sorted(plan.places().items(), key=lambda item: -sum(day.found.logs for day in item[1]))
     calendars = list(_calendars(plan, by_logs[:MAX_CALENDARS]))
-    return environment.get_template("plan.html").render(
+    return render(
+        "s3_log_roller.planning",
+        "plan.html",
+        title=f"What rolling up would do, {plan.terms.today}",
         plan=plan,
         verdict=verdict(plan),
-        figures=list(_figures(plan)),
+        all_figures=list(_figures(plan)),
         storage=_storage(plan.money) if plan.money else [],
         classes=list(_classes(plan, plan.money)) if plan.money else [],
-        rows=[_row(place, sum_figures(days)) for place, days in by_logs],
+        places=Table(_COLUMNS, [_row(place, sum_figures(days)) for place, days in by_logs]),
         calendars=calendars,
         more_calendars=max(0, len(plan.places()) - len(calendars)),
         requests=list(_requests(plan)),
@@ -84,9 +72,6 @@ def render_page(plan: Plan) -> str:
         failures=[(printable(what), printable(why)) for what, why in plan.failures.items()],
         prefixes=[printable(prefix) for prefix in plan.terms.prefixes],
         sizes=count(plan.measured.logs, "log") if plan.measured.logs else "",
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=environment.get_template("plan.css").render(),
     )
 
 
@@ -142,17 +127,18 @@ def _bars(amounts: Sequence[tuple[str, float, str]], longest: float | None = Non
     ]
 
 
-def _row(place: Place, figures: Figures) -> Row:
+def _row(place: Place, figures: Figures) -> list[Cell]:
     numbers = (
-        ("days", f"{figures.day_groups:,}", figures.day_groups),
-        ("logs", f"{figures.logs:,}", figures.logs),
-        ("size", size(figures.bytes), figures.bytes),
-        ("packed", f"{figures.leftovers:,}", figures.leftovers),
-        ("late", f"{figures.late:,}", figures.late),
-        ("rollups", f"{figures.rollups:,}", figures.rollups),
-        ("about", size(figures.rollup_bytes) if figures.rollups else "–", figures.rollup_bytes),
+        (f"{figures.day_groups:,}", figures.day_groups),
+        (f"{figures.logs:,}", figures.logs),
+        (size(figures.bytes), figures.bytes),
+        (f"{figures.leftovers:,}", figures.leftovers),
+        (f"{figures.late:,}", figures.late),
+        (f"{figures.rollups:,}", figures.rollups),
+        (size(figures.rollup_bytes) if figures.rollups else "–", figures.rollup_bytes),
     )
-    return Row(printable(str(place)), [(heading, text, float(number)) for heading, text, number in numbers])
+    name = printable(str(place))
+    return [Cell(name, name), *(Cell(text, float(number)) for text, number in numbers)]
 
 
 def _calendars(plan: Plan, places: Sequence[tuple[Place, list[PlannedDay]]]) -> Iterator[PlaceCalendar]:
