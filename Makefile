@@ -10,7 +10,7 @@
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
 # make screenshots     shows the page of a sample plan in Chromium and keeps pictures of it in docs/images
 # make check     the linters and the type checker only
-# make dist      builds what is released on PyPI into dist/
+# make dist      builds what is released into dist/: wheel, sdist, zips, what is in the zips (SBOM), SHA-256 sums; checks them
 # make install   the program alone, into .venv
 # make lock      writes requirements/*.lock anew (make lock UPGRADE=--upgrade takes newer versions)
 # make clean     removes what the above made
@@ -23,7 +23,7 @@ BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
 .PHONY: demo test quick test-all prove fuzz bench docs-reference screenshots transcripts check workflows install lambda \
-    dist lock clean
+    dist github-release lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -64,10 +64,10 @@ fuzz: .venv-fuzz/.installed
 bench: .venv-bench/.installed
 	PYTHONPATH=src .venv-bench/bin/python -m bench.run
 
-# An environment of its own: the AWS command line wants a botocore of its own.
-.venv-bench/.installed: requirements/bench.lock .venv/.created pyproject.toml
-	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-bench
-	@$(BIN)/uv pip install -qq --python .venv-bench/bin/python --require-hashes -r $<
+# Environments of their own: the AWS command line wants a botocore of its own, and few need what a release needs.
+.venv-bench/.installed .venv-publish/.installed: .venv-%/.installed: requirements/%.lock .venv/.created pyproject.toml
+	@$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-$*
+	@$(BIN)/uv pip install -qq --python .venv-$*/bin/python --require-hashes -r $<
 	@touch $@
 
 docs-reference: .venv/.dev-installed
@@ -84,8 +84,15 @@ lambda: .venv/.created
 	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip
 	$(BIN)/python deploy/build_lambda.py --arch x86_64 --output dist/s3-log-roller-lambda-x86_64.zip
 
-dist: .venv/.created
+dist: lambda .venv-publish/.installed
+	rm -f dist/*.whl dist/*.tar.gz
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+	.venv-publish/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	.venv-publish/bin/python deploy/describe_release.py dist
+
+# The workflow `release` calls it, with the files that `make dist` built and the tag they were built from.
+github-release:
+	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --generate-notes dist/*
 
 check: .venv/.dev-installed workflows
 	$(BIN)/ruff check .
@@ -108,7 +115,7 @@ install: .venv/.runtime-installed
 	@echo "Installed: $(BIN)/s3-log-roller"
 
 clean:
-	rm -rf .venv .venv-bench .venv-fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-bench .venv-fuzz .venv-publish .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 
 .venv/.created: requirements/build.lock
 	@for python in $(CANDIDATES); do \
@@ -145,5 +152,6 @@ lock: .venv/.created
 	$(COMPILE) -c requirements/dev.lock --group build -o requirements/build.lock
 	$(COMPILE) --extra bench -o requirements/bench.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --group lambda -o requirements/lambda.lock
+	$(COMPILE) -c requirements/dev.lock --group publish -o requirements/publish.lock
 	$(COMPILE) --group workflows -o requirements/actionlint.lock
 	@! grep -nE '://|^-|file:' requirements/*.lock

@@ -1,4 +1,5 @@
-"""`make docs-reference`: write what follows from the program's own parsers: pages of docs/reference, and docs/man.
+"""`make docs-reference`: write what follows from the program's own parsers: pages of docs/reference, manual pages in
+docs/man, and what completes the commands in shells, in docs/completions.
 
 A test holds the pages to what this makes, so an option cannot be added or removed without its line in the reference.
 """
@@ -19,10 +20,14 @@ from argparse_manpage.manpage import Manpage
 
 from s3_log_roller import __version__
 from s3_log_roller.cli import exit_codes
+from s3_log_roller.cli.commands.completion import script_for
 from s3_log_roller.cli.parser import COMMANDS, DESCRIPTION, PROGRAM, build_parser, command_parser
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 MANUAL: Final = Path(__file__).parent / "man"
+COMPLETIONS: Final = Path(__file__).parent / "completions"
+COMPLETION_FILES: Final = {"bash": PROGRAM, "zsh": f"_{PROGRAM}", "fish": f"{PROGRAM}.fish"}
+"""By shell, the name under which it looks for the script."""
 _ABOUT_EXIT_CODES: Final = """\
 A script can rely on these codes. If something failed, standard error says in one line what failed, why, and what to do.
 A program whose output nobody reads any more (`| head`) exits with 141, as shells expect.
@@ -31,7 +36,7 @@ MADE_BY: Final = "<!-- Written by `make docs-reference`; change the program's he
 
 
 def main() -> int:
-    """Write the pages and the manual pages."""
+    """Write the pages, the manual pages and the completion scripts."""
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page())
     MANUAL.mkdir(exist_ok=True)
@@ -41,6 +46,9 @@ def main() -> int:
     for name, purpose in COMMANDS.items():
         page_name = f"{PROGRAM}-{name}"
         (MANUAL / f"{page_name}.1").write_text(_manual_page(command_parser(name, {}), page_name, purpose))
+    COMPLETIONS.mkdir(exist_ok=True)
+    for shell, file_name in COMPLETION_FILES.items():
+        (COMPLETIONS / file_name).write_text(script_for(shell))
     return 0
 
 

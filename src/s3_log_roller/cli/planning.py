@@ -166,10 +166,7 @@ def import_page() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
-        raise UsageError(
-            "--html needs jinja2, which is not installed: "
-            "pip install '<the path or URL that you installed s3-log-roller from>[report]'"
-        ) from error
+        raise UsageError("--html needs jinja2, which is not installed: pip install 's3-log-roller[report]'") from error
 
 
 def screen() -> Screen:

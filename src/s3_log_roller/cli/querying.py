@@ -24,8 +24,7 @@ def import_querying(module: str, command: str) -> ModuleType:
         if error.name not in ("duckdb", "pyarrow"):
             raise
         raise UsageError(
-            f"{command} needs {error.name}, which is not installed: "
-            "pip install '<the path or URL that you installed s3-log-roller from>[query]'"
+            f"{command} needs {error.name}, which is not installed: pip install 's3-log-roller[query]'"
         ) from error
 
 

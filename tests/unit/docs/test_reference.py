@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from docs.write_reference import PAGES, REFERENCE
+from docs.write_reference import COMPLETION_FILES, COMPLETIONS, PAGES, REFERENCE
 from tests.support.paths import ROOT
 
 from s3_log_roller.aws_lambda.settings import Settings
+from s3_log_roller.cli.commands.completion import SHELLS, script_for
 from s3_log_roller.cli.environment import OPTIONS, variable
 from s3_log_roller.cli.parser import COMMANDS, command_parser
 from s3_log_roller.rolling.summary import Summary, to_json
@@ -34,6 +35,12 @@ def test_every_command_has_a_manual_page_with_its_options(command: str) -> None:
     documented = set(re.findall(r"\\fB(--[\w-]+)\\fR", page))
     options = {option for option in command_parser(command, {})._option_string_actions if option.startswith("--")}
     assert documented == options - {"--help", "--basic-regexp"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_completion_scripts_are_those_that_the_program_prints(shell: str) -> None:
+    """The wheel installs the scripts that `s3-log-roller completion` prints."""
+    assert (COMPLETIONS / COMPLETION_FILES[shell]).read_text() == script_for(shell), "run: make docs-reference"
 
 
 def test_every_field_of_the_summary_is_documented() -> None:

@@ -32,9 +32,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the script."""
+    from s3_log_roller.cli.output import print_result
+
+    print_result(script_for(args.shell))
+    return 0
+
+
+def script_for(shell: str) -> str:
+    """The script for that shell, one of `SHELLS`."""
     import shtab
 
-    from s3_log_roller.cli.output import print_result
     from s3_log_roller.cli.parser import COMMANDS, build_parser, commands_of
 
     parser = build_parser(COMMANDS, {})
@@ -42,5 +49,5 @@ def run(args: Namespace) -> int:
         for action in command._actions:
             if action.metavar == _FILE:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
-    print_result(shtab.complete(parser, args.shell) + "\n")
-    return 0
+    script: str = shtab.complete(parser, shell)
+    return script + "\n"
