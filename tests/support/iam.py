@@ -94,7 +94,18 @@ def calls_of(exchange: Exchange) -> list[tuple[str, str, dict[str, str]]]:
     context = {"s3:ObjectCreationOperation": str(creates).lower()}
     if b"\r\nif-none-match:" in exchange.head.lower():
         context["s3:if-none-match"] = "*"
-    return [("s3:PutObject", f"{arn}/{key}", context)]
+    calls = [("s3:PutObject", f"{arn}/{key}", context)]
+    if tagging := _header(exchange.head, b"x-amz-tagging"):
+        tags = {f"s3:RequestObjectTag/{name}": value for name, value in parse_qsl(tagging, keep_blank_values=True)}
+        calls.append(("s3:PutObjectTagging", f"{arn}/{key}", tags))
+    if _header(exchange.head, b"x-amz-acl"):
+        calls.append(("s3:PutObjectAcl", f"{arn}/{key}", {}))
+    return calls
+
+
+def _header(head: bytes, name: bytes) -> str:
+    found = re.search(rb"\r\n" + name + rb":\s*([^\r]*)\r", head, re.IGNORECASE)
+    return found[1].decode() if found else ""
 
 
 def _deletes(body: bytes) -> list[tuple[str, dict[str, str]]]:

@@ -6,7 +6,8 @@ with the ETag it was proven with.
 
 The facts behind it: S3 User Guide, "Enforce conditional writes" and "Enforce conditional deletes" (`s3:if-none-match`,
 `s3:if-match`; parts of an upload are exempted by `s3:ObjectCreationOperation`); service authorization reference of
-Amazon S3 (`s3:ListBucket` has the condition key `s3:prefix`); IAM User Guide (`${*}` is a literal `*`; quotas).
+Amazon S3 (`s3:ListBucket` has the condition key `s3:prefix`, `s3:PutObjectTagging` has `s3:RequestObjectTag`);
+IAM User Guide (`${*}` is a literal `*`; quotas).
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from itertools import chain
 from typing import Any, Final
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 from s3_log_roller.uris import S3Uri
 
 READING: Final = ("s3:AbortMultipartUpload", "s3:GetObject")
 LISTING: Final = "s3:ListBucket"
 WRITING: Final = "s3:PutObject"
+TAGGING: Final = "s3:PutObjectTagging"
+GIVING_CONTROL: Final = "s3:PutObjectAcl"
+ENCRYPTING: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+"""S3 asks for the first one to complete an upload in parts, and to read a rollup back."""
 DELETING: Final = "s3:DeleteObject"
 """A delete that names an ETag, as the program's do, needs s3:GetObject as well."""
 QUEUEING: Final = (
@@ -47,6 +53,7 @@ IF_UNCHANGED: Final = {"Null": {"s3:if-match": "false"}}
 MAX_POLICY_CHARS: Final = 6_144
 """A managed policy holds no more; white space does not count (IAM quotas)."""
 
+_KEY_ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 _LOG_START: Final = "2000-01-01-00-00-00-"
 _LOG_START_PATTERN: Final = re.compile(
     r"20\d\d-(0[0-9]|1[0-2])-([0-2]\d|3[01])-([01]\d|2[0-3])(-[0-5]\d){2}-.*", re.DOTALL
@@ -64,6 +71,8 @@ class Grant:
     partition: str = "aws"
     account: str | None = None
     """The account that the buckets must belong to, by its 12 digits."""
+    stored_as: StoredAs = BUCKET_DEFAULTS
+    """How rollups are stored."""
 
 
 def policies_for(places: Iterable[S3Uri], grant: Grant, others: Sequence[Statement] = ()) -> list[Policy]:
@@ -112,6 +121,11 @@ def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: G
         _allow([WRITING], rollups, IF_NOTHING_IS_THERE, grant),
         _allow([WRITING], rollups, PARTS_OF_AN_UPLOAD, grant),
     ]
+    tags = {f"s3:RequestObjectTag/{key}": value for key, value in grant.stored_as.tags}
+    if tags:
+        statements.append(_allow([TAGGING], rollups, {"StringEquals": tags}, grant))
+    if grant.stored_as.acl:
+        statements.append(_allow([GIVING_CONTROL], rollups, {}, grant))
     if grant.delete:
         statements.append(_allow([DELETING], logs, IF_UNCHANGED, grant))
     return statements if keys else []
@@ -120,6 +134,30 @@ def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: G
 def queue_statement(queue_arn: str) -> Statement:
     """What using that queue takes."""
     return {"Effect": "Allow", "Action": [*QUEUEING], "Resource": [queue_arn]}
+
+
+def key_statements(stored_as: StoredAs) -> list[Statement]:
+    """What encrypting with a KMS key takes, if one is named: AWS's own key for S3 is open to the whole account already.
+
+    Raises `UsageError` for a key that is not named by its ARN.
+    """
+    if not stored_as.kms_key_id:
+        return []
+    match = _KEY_ARN.fullmatch(stored_as.kms_key_id)
+    if match is None:
+        raise UsageError(
+            f"a policy names a KMS key by its ARN, arn:aws:kms:REGION:123456789012:key/ID, but "
+            f"{stored_as.kms_key_id!r} is none: look it up with `aws kms describe-key`"
+        )
+    through_s3 = {"StringLike": {"kms:ViaService": f"s3.{match['region']}.amazonaws.com*"}}
+    return [
+        {
+            "Effect": "Allow",
+            "Action": [*ENCRYPTING],
+            "Resource": [stored_as.kms_key_id],
+            "Condition": through_s3,
+        }
+    ]
 
 
 def roles_statement(arns: Iterable[str]) -> Statement:
@@ -182,7 +220,7 @@ def _literal(text: str) -> str:
 def _allow(actions: list[str], resources: list[str], condition: dict[str, Any], grant: Grant) -> Statement:
     condition = dict(condition)
     if grant.account is not None:
-        condition["StringEquals"] = {"aws:ResourceAccount": grant.account}
+        condition["StringEquals"] = {"aws:ResourceAccount": grant.account} | condition.get("StringEquals", {})
     statement: Statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
     return statement | {"Condition": condition} if condition else statement
 

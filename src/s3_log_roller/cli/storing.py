@@ -49,16 +49,20 @@ def add_storing_arguments(parser: ArgumentParser) -> None:
 
 def roll_options_from(args: Namespace) -> RollOptions:
     """How to roll, validated. Raises `UsageError`."""
+    return RollOptions(args.delete, args.level, stored_as_from(args))
+
+
+def stored_as_from(args: Namespace) -> StoredAs:
+    """How rollups are stored, validated. Raises `UsageError`."""
     if args.storage_class is not None:
         check_storage_class(args.storage_class, _prefixes(args))
-    stored_as = StoredAs(
+    return StoredAs(
         storage_class=args.storage_class or "",
         tags=tuple(args.tag),
         sse=args.sse or "",
         kms_key_id=args.sse_kms_key_id or "",
         acl=args.acl or "",
     )
-    return RollOptions(args.delete, args.level, stored_as)
 
 
 def _prefixes(args: Namespace) -> list[str]:

@@ -15,6 +15,7 @@ from s3_log_roller.aws.policy import (
     MAX_POLICY_CHARS,
     Grant,
     key_prefixes,
+    key_statements,
     policies_for,
     policy_chars,
     queue_statement,
@@ -23,6 +24,7 @@ from s3_log_roller.aws.policy import (
 from s3_log_roller.cli.main import main
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import S3Uri
 
 LOG = "2022-07-21-23-59-58-0123456789ABCDEF"
@@ -79,6 +81,60 @@ def test_a_policy_as_a_whole() -> None:
             "Condition": {"Null": {"s3:if-match": "false"}} | owner,
         },
     ]
+
+
+class TestHowRollupsAreStored:
+    """Each option brings the permission that it needs, for rollups, and nothing else does."""
+
+    TAGS = (("team", "web logs"), ("cost", "12"))
+    KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+    def statements(self, stored_as: StoredAs) -> list[dict[str, Any]]:
+        """Those that are there for it."""
+        (whole,) = policies_for([S3Uri("my-logs", "a/")], Grant(account=ACCOUNT, stored_as=stored_as))
+        plain = policy("s3://my-logs/a/", account=ACCOUNT)["Statement"]
+        return [statement for statement in whole["Statement"] if statement not in plain]
+
+    def test_a_storage_class_and_sse_s3_need_none(self) -> None:
+        """They are part of s3:PutObject."""
+        assert self.statements(StoredAs("GLACIER_IR", sse="AES256")) == []
+
+    def test_tags_need_s3_put_object_tagging(self) -> None:
+        """Of rollups, and with these very tags only: a lifecycle rule may delete what has others."""
+        assert [statement["Action"] for statement in self.statements(StoredAs(tags=self.TAGS))] == [
+            ["s3:PutObjectTagging"]
+        ]
+        (whole,) = policies_for([S3Uri("my-logs", "a/")], Grant(account=ACCOUNT, stored_as=StoredAs(tags=self.TAGS)))
+        context = {f"s3:RequestObjectTag/{key}": value for key, value in self.TAGS}
+        context["aws:ResourceAccount"] = ACCOUNT
+        assert may(whole, "s3:PutObjectTagging", f"a/{ROLLUP}", **context)
+        assert not may(whole, "s3:PutObjectTagging", f"a/{LOG}", **context)
+        assert not may(whole, "s3:PutObjectTagging", f"a/{ROLLUP}", **context | {"s3:RequestObjectTag/cost": "13"})
+        assert not may(whole, "s3:PutObjectTagging", f"a/{ROLLUP}", **context | {"aws:ResourceAccount": "2" * 12})
+
+    def test_an_acl_needs_s3_put_object_acl(self) -> None:
+        """Of rollups only."""
+        (statement,) = self.statements(StoredAs(acl="bucket-owner-full-control"))
+        assert statement["Action"] == ["s3:PutObjectAcl"]
+        assert statement["Resource"] == ["arn:aws:s3:::my-logs/a/*rollup-20??-??-??-????????.tgz"]
+
+    def test_a_key_of_ones_own_needs_permissions_for_that_key(self) -> None:
+        """Through S3 only, so that nobody decrypts anything else with it. AWS's own key needs none."""
+        (statement,) = key_statements(StoredAs(sse="aws:kms", kms_key_id=self.KEY))
+        assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+        assert statement["Resource"] == [self.KEY]
+        assert statement["Condition"] == {"StringLike": {"kms:ViaService": "s3.us-west-2.amazonaws.com*"}}
+        assert key_statements(StoredAs(sse="aws:kms")) == []
+        with pytest.raises(UsageError, match=r"a policy names a KMS key by its ARN, .* but 'alias/logs' is none"):
+            key_statements(StoredAs(sse="aws:kms", kms_key_id="alias/logs"))
+
+    def test_the_command_takes_the_options_of_roll(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """And prints what they need."""
+        options = ["--tag", "team=web", "--acl", "bucket-owner-full-control", "--sse", "aws:kms"]
+        assert main(["policy", "--prefixes", "s3://my-logs/", *options, "--sse-kms-key-id", self.KEY]) == 0
+        printed = capsys.readouterr().out
+        for action in ("s3:PutObjectTagging", "s3:PutObjectAcl", "kms:GenerateDataKey", "kms:Decrypt"):
+            assert f'"{action}"' in printed
 
 
 class TestStolenCredentials:

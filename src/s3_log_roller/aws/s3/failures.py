@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.xml import parse_fields
@@ -25,6 +26,13 @@ _CREDENTIAL_CODES = {
     "SignatureDoesNotMatch": "the secret key does not fit the access key",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it and run again",
 }
+_ACTION = re.compile(r"not authorized to perform: ([a-z0-9]+:\w+)")
+_ALSO_NEEDED = {
+    "x-amz-acl": "s3:PutObjectAcl",
+    "x-amz-tagging": "s3:PutObjectTagging",
+    "x-amz-server-side-encryption-aws-kms-key-id": "kms:GenerateDataKey and kms:Decrypt for the key",
+}
+"""Permissions that a header takes on top of s3:PutObject."""
 
 
 def failure(bucket: str, request: Request) -> RollerError:
@@ -60,12 +68,7 @@ def failure(bucket: str, request: Request) -> RollerError:
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed") and "Region" in fields:
         return WrongRegion(f"{what}: the bucket is in {fields['Region']}")
     if code in ("AccessDenied", "AllAccessDisabled") or request.status == 403:
-        owner = request.expected_owner
-        or_else = f", or the bucket is not of the account {owner}, as --expected-bucket-owner says" if owner else ""
-        return StorageError(
-            f"{what} was refused ({code}: {message}): the credentials need {request.operation} there{or_else}",
-            code=code,
-        )
+        return StorageError(f"{what} was refused ({code}: {message}): {_if_refused(request, message)}", code=code)
     if request.status in (301, 302, 307, 308):
         where = fields.get("Endpoint") or "another server"
         return StorageError(f"{what} failed: it was sent on to {where}, which is not S3's and not followed", code=code)
@@ -73,6 +76,28 @@ def failure(bucket: str, request: Request) -> RollerError:
         tried = f"{what} failed after {request.attempts} attempts"
         return StorageError(f"{tried}: {code}: {message}".rstrip(": ") + _network_hint(request), code=code)
     return StorageError(f"{what} failed: {code}: {message}".rstrip(": "), code=code)
+
+
+def _if_refused(request: Request, message: str) -> str:
+    """What to do where S3 says 403. Its messages name the action and the kind of policy since 2024, but not always.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+    """
+    if "explicit deny" in message:
+        return (
+            "a policy denies it, so more permissions for the role don't help. Look at the bucket policy: it may demand "
+            "how objects are stored (--sse, --sse-kms-key-id, --tag, --acl, --storage-class)"
+        )
+    named = _ACTION.search(message)
+    advice = f"the credentials need {named[1] if named else request.operation} there"
+    if request.operation == "s3:PutObject" and not named:
+        asked = dict(request.headers)
+        needed = [action for header, action in _ALSO_NEEDED.items() if header in asked]
+        advice += "".join(f", and {action}" for action in needed)
+        advice += ", or the bucket policy demands how objects are stored (--sse, --tag, --acl)"
+    if owner := request.expected_owner:
+        advice += f", or the bucket is not of the account {owner}, as --expected-bucket-owner says"
+    return advice
 
 
 def _tell(bucket: str, request: Request) -> None:

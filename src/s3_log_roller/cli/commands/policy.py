@@ -7,6 +7,7 @@ import re
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
+from s3_log_roller.cli import storing
 from s3_log_roller.errors import UsageError
 from s3_log_roller.uris import RolePattern, S3Uri, check_account
 
@@ -19,6 +20,8 @@ examples:
   s3-log-roller policy --prefixes s3://my-logs/example.com/ --delete
   s3-log-roller policy --prefixes s3://my-logs/ \\
       --queue-arn arn:aws:sqs:us-west-2:123456789012:s3-rollup-us-west-2
+  s3-log-roller policy --prefixes s3://my-logs/ --tag team=web \\
+      --sse aws:kms --sse-kms-key-id arn:aws:kms:us-west-2:123456789012:key/ID
   s3-log-roller policy \\
       --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
   s3-log-roller policy --prefixes s3://my-logs-01/ … s3://my-logs-40/ \\
@@ -42,6 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--prefixes", nargs="+", default=[], metavar="URI", help="where the access logs are: s3://BUCKET/PREFIX"
     )
     parser.add_argument("--delete", action="store_true", help="also allow deleting originals")
+    storing.add_storing_arguments(parser)
     parser.add_argument("--queue-arn", metavar="ARN", help="also allow using this queue (producer and worker)")
     parser.add_argument(
         "--s3-role",
@@ -67,7 +71,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the policy."""
-    from s3_log_roller.aws.policy import Grant, policies_for, queue_statement, roles_statement
+    from s3_log_roller.aws.policy import Grant, key_statements, policies_for, queue_statement, roles_statement
     from s3_log_roller.cli.output import print_result
 
     if not args.prefixes and not args.s3_role:
@@ -80,10 +84,12 @@ def run(args: Namespace) -> int:
         raise UsageError(f"--partition {args.partition!r} is not a valid partition: write aws, aws-cn or aws-us-gov")
     owner = None if args.expected_bucket_owner is None else check_account(args.expected_bucket_owner)
     places = [S3Uri.parse(text) for text in args.prefixes]
+    stored_as = storing.stored_as_from(args)
     others = [] if args.queue_arn is None else [queue_statement(args.queue_arn)]
+    others += key_statements(stored_as)
     if args.s3_role:
         others.append(roles_statement({RolePattern.parse(arn).arn for arn in args.s3_role}))
-    policies = policies_for(places, Grant(args.delete, args.partition, owner), others)
+    policies = policies_for(places, Grant(args.delete, args.partition, owner, stored_as), others)
     print_result(json.dumps(policies[_part(args.part, len(policies))], indent=2) + "\n")
     return 0
 

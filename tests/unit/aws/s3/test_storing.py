@@ -8,6 +8,8 @@ from bench.s3_api import Call
 from tests.support.answers import a_bucket
 
 from s3_log_roller.aws.s3 import S3Bucket, uploads
+from s3_log_roller.errors import StorageError
+from s3_log_roller.store import Upload
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -83,3 +85,45 @@ def test_reading_and_deleting_say_nothing_of_it(stored_as: StoredAs) -> None:
         client.list_page("")
         client.delete([("key", etag)])
         assert [said(call) for call in intruder.calls] == [{}, {}]
+
+
+def refusal(message: str) -> bytes:
+    """S3's answer to a request that it doesn't allow."""
+    body = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode()
+    return b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def write_all(upload: Upload, body: bytes) -> None:
+    upload.write(body)
+    upload.finish()
+
+
+WHO = "User: arn:aws:sts::1:assumed-role/roller/s is not authorized to perform: "
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        (
+            f"{WHO}s3:PutObject on resource: x with an explicit deny in a resource-based policy",
+            r"a policy denies it, so more permissions for the role don't help\. Look at the bucket policy: it may",
+        ),
+        (f"{WHO}kms:GenerateDataKey on resource: y because no", "the credentials need kms:GenerateDataKey there$"),
+        (f"{WHO}s3:PutObjectTagging on resource: x because no", "the credentials need s3:PutObjectTagging there$"),
+        (
+            "Access Denied",
+            r"need s3:PutObject there, and s3:PutObjectTagging, or the bucket policy .*\(--sse, --tag, --acl\)$",
+        ),
+    ],
+)
+@pytest.mark.parametrize("size", [7, 2_500])
+def test_a_refusal_says_whether_it_may_be_the_bucket_policy(
+    message: str, advice: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An explicit deny can't be cured by the role; S3's own word for the missing action goes before ours."""
+    monkeypatch.setattr(uploads, "PART_BYTES", 1000)
+    with a_bucket(stored_as=StoredAs(tags=(("team", "web"),))) as (client, _, intruder):
+        intruder.change = lambda call, answer: refusal(message)
+        upload = client.upload("key", size)
+        with pytest.raises(StorageError, match=advice):
+            write_all(upload, bytes(size))
