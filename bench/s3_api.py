@@ -13,7 +13,7 @@ import re
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
@@ -247,11 +247,11 @@ class S3Api:
         token = query.get("continuation-token")
         after = start_after if token is None else base64.b64decode(token).decode()
         max_keys = min(int(query.get("max-keys", MAX_KEYS)), MAX_KEYS)
-        if query.get("delimiter"):
-            raise S3Error(501, "NotImplemented", "this server lists without a delimiter only")
         url = query.get("encoding-type") == "url"
         encode = _url_encoded if url else escape
-        page = list(islice(bucket.entries(prefix, after), max_keys + 1))
+        delimiter = query.get("delimiter", "")
+        entries = _down_to(delimiter, bucket, prefix, after) if delimiter else bucket.entries(prefix, after)
+        page = list(islice(entries, max_keys + 1))
         truncated = len(page) > max_keys
         if truncated:
             page.pop()
@@ -259,6 +259,8 @@ class S3Api:
             f"<Contents><Key>{encode(key)}</Key><LastModified>{_iso_date(stored.mtime)}</LastModified>"
             f"<ETag>&quot;{stored.etag}&quot;</ETag><Size>{len(stored.body)}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
+            if stored is not None
+            else f"<CommonPrefixes><Prefix>{encode(key)}</Prefix></CommonPrefixes>"
             for key, stored in page
         ]
         head = f"<Name>{call.bucket}</Name><Prefix>{encode(prefix)}</Prefix>"
@@ -406,6 +408,22 @@ class S3Api:
                 b"" if head_only else body,
             )
         )
+
+
+def _down_to(
+    delimiter: str, bucket: Bucket | MadeUpBucket, prefix: str, after: str
+) -> Iterator[tuple[str, StoredObject | None]]:
+    """The entries of a listing with a delimiter; a common prefix stands without an object."""
+    while (entry := next(bucket.entries(prefix, after), None)) is not None:
+        key, _ = entry
+        place = key.find(delimiter, len(prefix))
+        if place < 0:
+            yield entry
+            after = key
+        else:
+            folder = key[: place + len(delimiter)]
+            yield folder, None
+            after = folder + "\U0010ffff"
 
 
 def _url_encoded(text: str) -> str:

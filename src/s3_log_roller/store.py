@@ -40,6 +40,15 @@ class Page:
     """Where the listing goes on, in the server's own words; empty where it gave none."""
 
 
+class Level(NamedTuple):
+    """One page of a listing that goes no deeper than the next `/`."""
+
+    folders: list[str]
+    """What keys begin with, up to and including a `/`."""
+    keys: list[str]
+    """The keys without a further `/`."""
+
+
 class ByteRange(NamedTuple):
     """A range of an object to fetch, of the very version with that ETag."""
 
@@ -142,6 +151,9 @@ class Store(ReadStore, Protocol):
 
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
         """The next page of each of these listings. Each pager has moved on behind its page."""
+
+    def list_folders(self, prefix: str, start_after: str) -> Level:
+        """The first page of what lies right under a prefix and sorts behind `start_after`, in the server's order."""
 
     def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
         """As `fetch`; where a range can't be had, the error is in its place."""

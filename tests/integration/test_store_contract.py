@@ -119,6 +119,16 @@ def test_a_listing_goes_on_behind_start_after_with_sizes_and_etags(store: Store)
     assert store.list_page("p/", "p/3:").objects[0].key == "p/4"
 
 
+def test_folders_are_listed_without_what_is_in_them(store: Store) -> None:
+    """With the keys beside them, behind any key, in the order of keys; their names are decoded like keys."""
+    for key in ("p/a/1", "p/a/2/3", "p/b", "p/c d+é&/1", "p/e/1", "q/1"):
+        put(store, key, b"x")
+    level = store.list_folders("p/", "")
+    assert (level.folders, level.keys) == (["p/a/", "p/c d+é&/", "p/e/"], ["p/b"])
+    level = store.list_folders("p/", "p/a/2/4")
+    assert ([folder for folder in level.folders if folder > "p/a/2/4"], level.keys) == (["p/c d+é&/", "p/e/"], ["p/b"])
+
+
 def test_many_pieces_come_in_the_order_they_were_asked_for(store: Store) -> None:
     """With many requests in flight, bodies and MD5s keep the order; ranges are exactly what was asked."""
     written = [put(store, f"{number:03}", b"%d" % number * number) for number in range(60)]

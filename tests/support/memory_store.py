@@ -6,14 +6,14 @@ The contract suite (tests/integration/test_store_contract.py) holds it and the r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from hashlib import md5
 from typing import NamedTuple
 
-from tests.support.paging import next_pages
+from tests.support.paging import PageByPage
 
 from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
-from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page, Pager
+from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
 
 
 class Stored(NamedTuple):
@@ -28,7 +28,7 @@ def no_step(step: str, key: str) -> None:
     """Let every step happen."""
 
 
-class MemoryStore:
+class MemoryStore(PageByPage):
     """`before` is called in front of every step that reads or changes the store, `after` behind it; both may raise."""
 
     def __init__(self, bucket: str = "bucket", page_size: int = 1000) -> None:
@@ -64,9 +64,6 @@ class MemoryStore:
             objects.append(ListedObject(key, stored.etag, len(stored.body), stored.mtime, stored.archived))
         self.after("list", prefix)
         return Page(objects, len(keys) > size)
-
-    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        return next_pages(self, pagers)
 
     def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for piece in pieces:

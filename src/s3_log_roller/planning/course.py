@@ -20,7 +20,7 @@ from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.passes import WAVE_BYTES, WAVE_DAYS, WAVE_LOGS
 from s3_log_roller.rolling.range_listing import MAX_DAY_BYTES, MAX_DAY_LOGS
 from s3_log_roller.rolling.scan import Sighting
-from s3_log_roller.rolling.spans import Span, cut_spans
+from s3_log_roller.rolling.spans import Span, SpanCutter
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask
 from s3_log_roller.rolling.wave import MAX_ROLLUPS
 from s3_log_roller.rolling.window import Window
@@ -110,13 +110,13 @@ class Cut:
 
 def cut(runs: Sequence[Run], scan: ScanTask) -> Cut:
     """What a producer would make of these keys."""
-    cutting = cut_spans(sightings(runs, scan.window), scan)
-    spans = []
+    cutter, spans = SpanCutter(scan), list[Span]()
+    seen = sightings(runs, scan.window)
     while True:
         try:
-            spans.append(next(cutting))
+            spans += cutter.take(next(seen))
         except StopIteration as stop:
-            return Cut(spans, stop.value.requests)
+            return Cut([*spans, *cutter.end("")], stop.value.requests)
 
 
 def sightings(runs: Sequence[Run], window: Window) -> Generator[Sighting, None, ScanOutcome]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.tasks import ScanTask
 
 _DONE: Final = "done_before"
 
@@ -44,12 +45,11 @@ class PassOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ScanOutcome:
-    """What a scan found, and where it goes on if it ended early."""
+    """What a scan found, and the scans that go on if it ended early."""
 
     day_groups: int
     requests: int
-    start_after: str | None = None
-    """None if the scan is complete."""
+    rest: tuple[ScanTask, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     """How many day groups each prefix of `Window.exclude` left out. They are not among the others."""
 

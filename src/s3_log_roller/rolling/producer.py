@@ -6,14 +6,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.scan import no_deadline, scan
-from s3_log_roller.rolling.spans import Span, cut_spans, interleave
+from s3_log_roller.rolling.side_by_side import find_spans
+from s3_log_roller.rolling.spans import Span, interleave
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task
 from s3_log_roller.store import ReadStore, Store
 from s3_log_roller.uris import Role
@@ -43,19 +43,17 @@ def find_tasks(
     """
     unfinished: list[ScanTask] = []
 
-    def find_spans(task: ScanTask) -> Generator[Span, None, None]:
+    def spans_of(task: ScanTask) -> Generator[Span, None, None]:
         try:
             with open_store(task.bucket, task.role, task.owner) as store:
-                sightings = scan(store, task, time_left_s=time_left_s, reserve_s=reserve_s)
-                outcome = yield from cut_spans(sightings, task)
+                outcome = yield from find_spans(store, task, time_left_s=time_left_s, reserve_s=reserve_s)
         except RollerError as error:
             failed(f"s3://{task.bucket}/{task.prefix}", error)
             return
-        if outcome.start_after is not None:
-            unfinished.append(replace(task, start_after=outcome.start_after))
+        unfinished.extend(outcome.rest)
         scanned(outcome)
 
-    for span in interleave(_take_turns(map(find_spans, scans))):
+    for span in interleave(_take_turns(map(spans_of, scans))):
         yield from span.tasks()
     yield from unfinished
 
@@ -75,10 +73,6 @@ def _take_turns(sources: Iterator[Iterator[Span]]) -> Iterator[Span]:
 
 def tasks_in_range(store: ReadStore, task: RangeTask) -> Iterator[RollTask]:
     """A roll task for every day group in the range."""
-    whole = ScanTask(task.bucket, task.prefix, task.window, task.role, task.start_after, task.owner)
+    whole = ScanTask(task.bucket, task.prefix, task.window, task.role, task.start_after, task.owner, task.end)
     for sighting in scan(store, whole):
-        behind_the_end = bool(task.end) and sighting.key > task.end
-        if behind_the_end and sighting.in_order:
-            return
-        if not behind_the_end:
-            yield task.for_group(sighting.group)
+        yield task.for_group(sighting.group)

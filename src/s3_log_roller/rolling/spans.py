@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask, WorkTask
 
@@ -74,34 +72,34 @@ class Span:
         return [whole.for_group(group) for group in self.groups]
 
 
-def cut_spans(sightings: Generator[Sighting, None, ScanOutcome], scan: ScanTask) -> Generator[Span, None, ScanOutcome]:
-    """What a scan comes to, as spans that cover every key up to where it ends.
+class SpanCutter:
+    """Makes spans of what the scan of a range comes to; they cover every key up to where it ends."""
 
-    When it fails, what it came to before is handed out first, as day groups that go one by one.
-    """
-    span: Span | None = None
-    while True:
-        try:
-            sighting = next(sightings)
-        except StopIteration as stop:
-            outcome: ScanOutcome = stop.value
-            break
-        except RollerError:
-            if span is not None:
-                span.in_order = False
-                yield span
-            raise
-        if span is None:
-            span = Span(scan, scan.start_after, sighting)
-        elif (not sighting.nested and span.is_full(sighting)) or len(span.groups) > MAX_GROUPS:
+    def __init__(self, scan: ScanTask) -> None:
+        self._scan = scan
+        self._span: Span | None = None
+
+    def take(self, sighting: Sighting) -> Iterator[Span]:
+        """The next day group; yields the span that ends before it."""
+        span = self._span or Span(self._scan, self._scan.start_after, sighting)
+        if (not sighting.nested and span.is_full(sighting)) or len(span.groups) > MAX_GROUPS:
             span.end = sighting.behind
             yield span
-            span = Span(scan, span.end, sighting)
+            span = Span(self._scan, span.end, sighting)
         span.add(sighting)
-    if span is not None:
-        span.end = outcome.start_after or ""
-        yield span
-    return outcome
+        self._span = span
+
+    def end(self, last_key: str) -> Iterator[Span]:
+        """The scan ended: with that key, or where it is empty, with the prefix."""
+        if self._span is not None:
+            self._span.end = last_key
+            yield self._span
+
+    def give_up(self) -> Iterator[Span]:
+        """The scan failed. Where the last span ends is not known, so its day groups go one by one."""
+        if self._span is not None:
+            self._span.in_order = False
+            yield self._span
 
 
 def interleave(spans: Iterable[Span]) -> Iterator[Span]:

@@ -26,7 +26,7 @@ MAX_BORDERS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class ScanTask:
-    """Find the day groups under a prefix, going on behind `start_after`."""
+    """Find the day groups under a prefix, in a range of its keys."""
 
     bucket: str
     prefix: str
@@ -35,6 +35,8 @@ class ScanTask:
     start_after: str = ""
     owner: str | None = None
     """The account that the bucket must belong to."""
+    end: str = ""
+    """The last key of the range; empty where it ends with the prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,8 @@ def encode_task(task: Task) -> str:
         body = {"task": kind, "bucket": task.bucket, "prefix": task.prefix}
         if task.start_after:
             body["start_after"] = task.start_after
+        common |= {"end": task.end} if task.end else {}
         if isinstance(task, RangeTask):
-            common |= {"end": task.end} if task.end else {}
             common |= {"borders": list(task.borders)} if task.borders else {}
             common |= {"groups": task.groups} if task.groups else {}
     else:
@@ -175,13 +177,13 @@ def _decode_fields(fields: dict[str, Any]) -> Task:
         external_id = _text(fields, "external_id") if "external_id" in fields else None
         role = Role.parse(_text(fields, "role"), external_id)
     owner = check_account(_text(fields, "owner")) if "owner" in fields else None
-    if kind == "scan":
-        return ScanTask(bucket, _text(fields, "prefix"), window, role, _text(fields, "start_after", ""), owner)
-    if kind == "range":
+    if kind in ("scan", "range"):
         start_after, end = _text(fields, "start_after", ""), _text(fields, "end", "")
-        borders = _texts(fields, "borders")
+        borders = _texts(fields, "borders") if kind == "range" else ()
         if any(one >= other for one, other in pairwise((start_after, *borders, *([end] if end else [])))):
             raise MalformedTask("the keys of the task's range are not in order")
+        if kind == "scan":
+            return ScanTask(bucket, _text(fields, "prefix"), window, role, start_after, owner, end)
         if len(borders) > MAX_BORDERS:
             raise MalformedTask(f"the task's range has {len(borders)} borders, more than {MAX_BORDERS}")
         groups = _positive(fields, "groups") or 0

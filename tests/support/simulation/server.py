@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from hashlib import md5
 from itertools import islice
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from tests.support.paging import next_pages
+from tests.support.paging import PageByPage
 from tests.support.simulation.faults import Odds
 from tests.support.simulation.ledger import Ledger
 from tests.support.simulation.schedule import Schedule
 
 from s3_log_roller.errors import AlreadyExists, ObjectGone, StorageError
 from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
-from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page, Pager
+from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Bucket:
         del self._before[:-KEPT_STATES]
 
 
-class Connection:
+class Connection(PageByPage):
     """One process's `Store`: every call is a point where others may go on, and may go wrong."""
 
     def __init__(self, bucket: Bucket, schedule: Schedule, odds: Odds, ledger: Ledger, rollup_mtime: int) -> None:
@@ -105,9 +105,6 @@ class Connection:
             self._schedule.note(f"lists {prefix}{stale}: {[entry.key[-20:] for entry in page.objects]}")
         self._answer("list")
         return page
-
-    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        return next_pages(self, pagers)
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         for wanted in ranges:

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.paging import PageByPage
 
 from s3_log_roller import clock
 from s3_log_roller.aws import sqs as queues
@@ -36,7 +37,7 @@ LOG = "2022-07-01-01-02-03-0123456789ABCDEF"
 ROLE_ARN = "arn:aws:iam::123456789012:role/s3-rollup-bucket-access"
 
 
-class Bucket:
+class Bucket(PageByPage):
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
+from tests.support.paging import PageByPage
 
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.rolling import spans
@@ -37,7 +38,7 @@ class Buckets:
         self.open_now -= 1
 
 
-class _Bucket:
+class _Bucket(PageByPage):
     def __init__(self, buckets: Buckets, bucket: str) -> None:
         self.bucket = bucket
         self._buckets = buckets

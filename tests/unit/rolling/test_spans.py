@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import date, timedelta
 
 import pytest
@@ -14,11 +13,11 @@ from tests.support.memory_store import MemoryStore
 from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling import spans
-from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.producer import tasks_in_range
 from s3_log_roller.rolling.range_listing import list_range
-from s3_log_roller.rolling.scan import Sighting, scan
-from s3_log_roller.rolling.spans import Span, cut_spans, interleave
+from s3_log_roller.rolling.scan import Sighting
+from s3_log_roller.rolling.side_by_side import find_spans
+from s3_log_roller.rolling.spans import Span, SpanCutter, interleave
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 
@@ -32,7 +31,7 @@ def span_of(group: DayGroup) -> Span:
 
 
 def cut(store: MemoryStore) -> list[Span]:
-    return list(cut_spans(scan(store, SCAN), SCAN))
+    return list(find_spans(store, SCAN))
 
 
 @pytest.fixture
@@ -119,29 +118,31 @@ def test_a_range_shows_the_rollups_behind_its_logs_or_says_that_it_does_not() ->
 def test_in_a_bucket_that_lists_in_no_order_day_groups_go_one_by_one() -> None:
     """No range of keys is known to hold them."""
 
-    def sightings() -> Generator[Sighting, None, ScanOutcome]:
-        for number in range(4):
-            group = DayGroup("bucket", "a/", FIRST + timedelta(number))
-            yield Sighting(group, f"k{number}", f"j{number}", number, number, nested=False, in_order=number < 2)
-        return ScanOutcome(4, 1)
-
-    (span,) = cut_spans(sightings(), SCAN)
+    cutter = SpanCutter(SCAN)
+    for number in range(4):
+        group = DayGroup("bucket", "a/", FIRST + timedelta(number))
+        seen = Sighting(group, f"k{number}", f"j{number}", number, number, nested=False, in_order=number < 2)
+        assert not list(cutter.take(seen))
+    (span,) = cutter.end("")
     assert [type(task) for task in span.tasks()] == [RollTask] * 4
 
 
 def test_what_was_found_before_a_scan_failed_is_not_dropped() -> None:
     """The day groups seen until then become tasks, then the error comes."""
+    store = MemoryStore(page_size=2)
+    for number in range(4):
+        store.put(log_key(1, "a/", FIRST + timedelta(number)), b"x")
+    lists = iter([None, StorageError("no")])
 
-    def sightings() -> Generator[Sighting, None, ScanOutcome]:
-        for number in range(2):
-            group = DayGroup("bucket", "a/", FIRST + timedelta(number))
-            yield Sighting(group, "", "", number, number, nested=False, in_order=True)
-        raise StorageError("no")
+    def fail_later(step: str, key: str) -> None:
+        if (error := next(lists)) is not None:
+            raise error
 
-    cutting = cut_spans(sightings(), SCAN)
-    assert [type(task) for task in next(cutting).tasks()] == [RollTask] * 2
+    store.before = fail_later
+    spans = find_spans(store, SCAN)
+    assert [type(task) for task in next(spans).tasks()] == [RollTask] * 2
     with pytest.raises(StorageError):
-        next(cutting)
+        next(spans)
 
 
 def test_late_logs_of_a_ranges_last_day_still_belong_to_it(small_spans: None) -> None:

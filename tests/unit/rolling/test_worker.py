@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
+from tests.support.paging import PageByPage
 
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
@@ -75,7 +76,7 @@ class Queue:
         return self.messages[-1]
 
 
-class OneBucket:
+class OneBucket(PageByPage):
     """A store that lists these keys, and nothing else."""
 
     def __init__(self, *keys: str) -> None:

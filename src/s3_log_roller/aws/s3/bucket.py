@@ -13,7 +13,7 @@ from s3_log_roller.aws.s3.storing import creating_headers
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
 from s3_log_roller.errors import StorageError
-from s3_log_roller.store import ByteRange, DeleteReport, Page, Pager
+from s3_log_roller.store import ByteRange, DeleteReport, Level, Page, Pager
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 
@@ -62,6 +62,10 @@ class S3Bucket:
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
         """See `Store.next_pages`."""
         return self._lister.next_pages(pagers)
+
+    def list_folders(self, prefix: str, start_after: str) -> Level:
+        """See `Store.list_folders`."""
+        return self._lister.list_folders(prefix, start_after)
 
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """See `ReadStore.fetch`."""

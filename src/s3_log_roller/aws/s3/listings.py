@@ -8,12 +8,12 @@ from typing import Final
 
 from s3_log_roller.aws.s3.calls import Calls, quote_query
 from s3_log_roller.aws.s3.failures import failure, single_failure
-from s3_log_roller.aws.s3.pages import parse_page
+from s3_log_roller.aws.s3.pages import parse_folders, parse_page
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.xml import UnreadableAnswer
 from s3_log_roller.errors import StorageError
-from s3_log_roller.store import Page, Pager
+from s3_log_roller.store import Level, Page, Pager
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +45,21 @@ class Lister:
             return self.next_pages(pagers)
         return [call.page_for(pager) for call, pager in zip(calls, pagers, strict=True)]
 
-    def _call(self, prefix: str, start_after: str, max_keys: int, continuation_token: str) -> _PageCall:
+    def list_folders(self, prefix: str, start_after: str) -> Level:
+        """See `Store.list_folders`."""
+        call = self._call(prefix, start_after, 1000, "", delimiter="/")
+        self.calls.transport.run(call.request)
+        if self._learns_version_1([call]):
+            return self.list_folders(prefix, start_after)
+        keys = [entry.key for entry in call.page().objects]
+        return Level(parse_folders(call.request.answer), keys)
+
+    def _call(
+        self, prefix: str, start_after: str, max_keys: int, continuation_token: str, delimiter: str = ""
+    ) -> _PageCall:
         """The parameters are in the order of their names, as the signature wants them."""
-        query = "encoding-type=url"
+        query = f"delimiter={quote_query(delimiter)}&" if delimiter else ""
+        query += "encoding-type=url"
         if self._version_1:
             query += f"&marker={quote_query(start_after)}" if start_after else ""
         else:

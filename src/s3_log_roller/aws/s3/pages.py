@@ -59,6 +59,14 @@ def parse_page(body: bytes, *, tells_restores: bool = True) -> Page:
     return Page(objects, truncated, unescape(token[1]) if token else "")
 
 
+def parse_folders(body: bytes) -> list[str]:
+    """The common prefixes of an answer to ListObjectsV2 that was asked for with `encoding-type=url` and a delimiter."""
+    root = root_of(body, "ListBucketResult")
+    encoded = b"<EncodingType>url</EncodingType>" in body
+    folders = [fields.get("Prefix", "") for fields in children(root, "CommonPrefixes")]
+    return [unquote_plus(folder) if encoded else folder for folder in folders]
+
+
 def _parse_entries(body: bytes) -> list[_Entry]:
     """What `_ENTRY` finds, in documents that arrange it in another way. What is restored has no storage class."""
     entries = []
