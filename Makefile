@@ -7,6 +7,7 @@
 # make lambda    builds the zips of the AWS Lambda function into dist/
 # make bench     measures, beside the tools people use instead, and writes docs/evidence/benchmarks.md (best on a quiet machine)
 # make docs-reference  writes the pages of docs/reference that follow from the program's options
+# make docs      makes the site of docs/ into site/; a broken link or a missing heading is an error
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
 # make screenshots     shows the page of a sample plan in Chromium and keeps pictures of it in docs/images
 # make check     the linters and the type checker only
@@ -22,7 +23,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test quick test-all prove fuzz bench docs-reference screenshots transcripts check workflows install lambda \
+.PHONY: demo test quick test-all prove fuzz bench docs docs-reference screenshots transcripts check workflows install lambda \
     dist github-release lock clean
 .DELETE_ON_ERROR:
 
@@ -80,6 +81,11 @@ screenshots: .venv/.dev-installed
 transcripts: .venv/.dev-installed
 	$(BIN)/python docs/write_transcripts.py
 
+docs: .venv-publish/.installed
+	.venv-publish/bin/sphinx-build -c docs/site -n -W --keep-going -E -q -b html docs $(SITE)
+
+SITE ?= site
+
 lambda: .venv/.created
 	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip
 	$(BIN)/python deploy/build_lambda.py --arch x86_64 --output dist/s3-log-roller-lambda-x86_64.zip
@@ -115,7 +121,7 @@ install: .venv/.runtime-installed
 	@echo "Installed: $(BIN)/s3-log-roller"
 
 clean:
-	rm -rf .venv .venv-bench .venv-fuzz .venv-publish .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-bench .venv-fuzz .venv-publish .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist site
 
 .venv/.created: requirements/build.lock
 	@for python in $(CANDIDATES); do \

@@ -51,7 +51,7 @@ function _shtab_s3_log_roller_using
 end
 
 set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query verify restore demo policy completion
-set -g _shtab_s3_log_roller_opts_with_value --after-context --before-context --color --context --count --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --timeout --to --until --where -A -B -C -e -m
+set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --color --context --count --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
 
 complete -c s3-log-roller -e
 complete -c s3-log-roller -f
@@ -72,6 +72,11 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l until -x -d 'l
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l delete -d 'delete originals after their rollup was read back and verified (default: delete nothing)'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l level -x -d 'compression level; higher is smaller and slower (default 8) [S3_LOG_ROLLER_LEVEL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l processes -x -d 'processes to work with, each on its own day groups (default 1) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l storage-class -x -d 'storage class: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR. Archive classes are refused: a lifecycle rule moves there [S3_LOG_ROLLER_STORAGE_CLASS]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l tag -x -d 'tag for every rollup; may be repeated, up to 10 times [S3_LOG_ROLLER_TAG]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l dry-run -d 'change nothing: print the plan, as `plan` does'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l plan -xka "(__fish_complete_path (commandline -ct))" -d 'do what a plan says that `plan --save` wrote, and nothing else'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l measure -d 'read some logs to learn how well they compress'
@@ -126,6 +131,11 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l until -x -d 'l
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l delete -d 'delete originals after their rollup was read back and verified (default: delete nothing)'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l level -x -d 'compression level; higher is smaller and slower (default 8) [S3_LOG_ROLLER_LEVEL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l processes -x -d 'processes to work with, each on its own day groups (default 1) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l storage-class -x -d 'storage class: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR. Archive classes are refused: a lifecycle rule moves there [S3_LOG_ROLLER_STORAGE_CLASS]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l tag -x -d 'tag for every rollup; may be repeated, up to 10 times [S3_LOG_ROLLER_TAG]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l measure -d 'read some logs to learn how well they compress'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l sample -d 'estimate days of more than a page instead of counting them; for buckets of hundreds of millions of logs'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l keep-days -x -d 'how long the logs are kept (default 365)'
@@ -179,6 +189,11 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l forever -d '
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l delete -d 'delete originals after their rollup was read back and verified (default: delete nothing)'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l level -x -d 'compression level; higher is smaller and slower (default 8) [S3_LOG_ROLLER_LEVEL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l processes -x -d 'processes to work with, each on its own day groups (default 1) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l storage-class -x -d 'storage class: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR. Archive classes are refused: a lifecycle rule moves there [S3_LOG_ROLLER_STORAGE_CLASS]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l tag -x -d 'tag for every rollup; may be repeated, up to 10 times [S3_LOG_ROLLER_TAG]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
