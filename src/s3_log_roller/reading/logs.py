@@ -51,15 +51,23 @@ class Reader:
 
     def read(self, shares: Iterable[Share]) -> Iterator[LogPart]:
         """The logs of the shares, one share after the other; small rollups of all shares are fetched at once."""
+        for _, parts in self.read_each(shares):
+            yield from parts
+
+    def read_each(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Iterator[LogPart]]]:
+        """Each share with its logs, which must be begun before the next share is asked for."""
         shares = list(shares)
         small = [(share.bucket, share.packed[0].listed) for share in shares if share.is_one_request]
         with closing(Tails(self._stores, small, whole_if_small)) as contents:
             for share in shares:
-                with reporting(self._failed):
-                    if share.is_one_request:
-                        yield from self._one(contents.take(), share)
-                    else:
-                        yield from self._merged(self._stores(share.bucket), share)
+                yield share, self._reported(contents, share)
+
+    def _reported(self, contents: Tails, share: Share) -> Iterator[LogPart]:
+        with reporting(self._failed):
+            if share.is_one_request:
+                yield from self._one(contents.take(), share)
+            else:
+                yield from self._merged(self._stores(share.bucket), share)
 
     def _one(self, file: PackedFile, share: Share, *, ahead: bool = True) -> Iterator[LogPart]:
         """The wanted members of a rollup, or of a tarball without an index."""
