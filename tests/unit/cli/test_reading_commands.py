@@ -16,8 +16,7 @@ import sys
 import tarfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -34,45 +33,14 @@ from tests.support.memory_store import MemoryStore
 from tests.support.packing import decode_index
 from tests.support.tarballs import a_tarball
 
-from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli
 from s3_log_roller.demo.sample_logs import sample_day, sample_log
 from s3_log_roller.log_keys import parse_rollup_key
 from s3_log_roller.reading.formats import COLUMNS
 from s3_log_roller.rollup import read_footer
-from s3_log_roller.uris import Role
 
 LOG = log_key(18_943)[len(PREFIX) :]
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """The bucket called `bucket`; the commands find it instead of S3."""
-    store = MemoryStore()
-
-    @contextmanager
-    def lease(self: Buckets, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[MemoryStore]:
-        assert bucket == "bucket"
-        yield store
-
-    monkeypatch.setattr(Buckets, "lease", lease)
-    monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    return store
-
-
-@pytest.fixture
-def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Runs a command line in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        command, *rest = arguments
-        processes = [] if command == "ls" else ["--processes", "1"]
-        code = cli.main([command, *processes, *rest])
-        out, err = capsysbinary.readouterr()
-        return code, out.decode("utf-8", "surrogateescape"), err.decode()
-
-    return run
 
 
 def put_records(store: MemoryStore, logs: int = 20) -> str:
