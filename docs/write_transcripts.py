@@ -31,6 +31,8 @@ PAGES: Final = (
     "docs/guide/plan.md",
     "docs/guide/deleting-safely.md",
     "docs/guide/reading.md",
+    "docs/guide/query.md",
+    "docs/guide/export.md",
 )
 
 BUCKET: Final = "my-log-bucket"

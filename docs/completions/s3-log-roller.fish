@@ -50,8 +50,8 @@ function _shtab_s3_log_roller_using
   test "$_shtab_s3_log_roller_cmdpath" = "$argv"
 end
 
-set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query verify restore demo policy completion
-set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --color --context --count --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
+set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query export verify restore demo policy completion
+set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --bucket --color --context --count --ddl --drop --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
 
 complete -c s3-log-roller -e
 complete -c s3-log-roller -f
@@ -314,6 +314,29 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l log-format -x
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l verbose -d 'log more, for example retries'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -s q -l quiet -d 'log only warnings and errors'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l no-progress -d 'print no progress on the terminal [S3_LOG_ROLLER_NO_PROGRESS]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using; and test $_shtab_s3_log_roller_npos -eq 0' -a export -d 'Writes the records of rollups into Parquet files, one for each rollup, in folders bucket=SOURCE-BUCKET/day=DAY/ that Athena, DuckDB, Spark and Trino read as one table. Rollups that the target has already are left alone, so it can run every day. Only rollups are exported: roll up first. It needs the extra query.'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -s h -l help -d 'show this help message and exit'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l to -x -d 'directory or s3://BUCKET/PREFIX to export to'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l drop -x -d 'leave out a column, such as host_id; may be repeated'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l since -x -d 'first day (UTC) as YYYY-MM-DD'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l until -x -d 'last day'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l ddl -xka "athena duckdb spark trino" -d 'print the statement that makes the table, and export nothing'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l bucket -x -d 'for athena: a source bucket that the table should know; may be repeated (default: each query names one)'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l allow-cross-region -d 'also work on buckets in other regions, and pay for the traffic [S3_LOG_ROLLER_ALLOW_CROSS_REGION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l expected-bucket-owner -x -d 'have S3 refuse every request unless the buckets belong to this account (12 digits) [S3_LOG_ROLLER_EXPECTED_BUCKET_OWNER]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l max-in-flight -x -d 'most S3 requests at a time, all processes together (default 256 per process; up to 300) [S3_LOG_ROLLER_MAX_IN_FLIGHT]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l timeout -x -d 'give up on a server that does not answer for so long (default 50) [S3_LOG_ROLLER_TIMEOUT]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l etags-not-md5 -d 'the server'"'"'s ETags can look like MD5s without being MD5s: compare logs with what was downloaded [S3_LOG_ROLLER_ETAGS_NOT_MD5]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l s3-role -x -d 'role to assume for S3 (default: none, your own credentials are used) [S3_LOG_ROLLER_S3_ROLE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l external-id -x -d 'external id that the trust policy of the role asks for [S3_LOG_ROLLER_EXTERNAL_ID]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l log-format -xka "text json" -d 'format of the log on standard error (default text) [S3_LOG_ROLLER_LOG_FORMAT]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l verbose -d 'log more, for example retries'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -s q -l quiet -d 'log only warnings and errors'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l no-progress -d 'print no progress on the terminal [S3_LOG_ROLLER_NO_PROGRESS]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using; and test $_shtab_s3_log_roller_npos -eq 0' -a verify -d 'Reads rollups whole and checks the header and the MD5 of every log in them against the index, and against the original if it still exists. A tarball without an index is read to its end, as far as gzip and tar can check it.'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -s h -l help -d 'show this help message and exit'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l since -x -d 'first day'
@@ -363,6 +386,11 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using; and test $_shtab_s3_lo
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -s h -l help -d 'show this help message and exit'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l prefixes -x -d 'where the access logs are: s3://BUCKET/PREFIX'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l delete -d 'also allow deleting originals'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l storage-class -x -d 'storage class: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR. Archive classes are refused: a lifecycle rule moves there [S3_LOG_ROLLER_STORAGE_CLASS]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l tag -x -d 'tag for every rollup; may be repeated, up to 10 times [S3_LOG_ROLLER_TAG]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l queue-arn -x -d 'also allow using this queue (producer and worker)'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l s3-role -x -d 'also allow assuming these roles; with * for the account, the role of that name in every account'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l expected-bucket-owner -x -d 'allow all of it only while the buckets belong to this account (12 digits) [S3_LOG_ROLLER_EXPECTED_BUCKET_OWNER]'

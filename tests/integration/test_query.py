@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
 
 from s3_log_roller.demo.sample_logs import sample_day
 from s3_log_roller.demo.servers import SeaweedFS, isolated_environment
@@ -58,3 +61,27 @@ def test_questions_over_rolled_up_and_loose_logs(s3: S3Client, bucket: str, seaw
     assert len(answer.splitlines()) == deletes > 0
     _, said = run(seaweedfs, "query", "SELECT 1 FROM logs", uri, "--since", str(datetime.now(UTC).date()), check=1)
     assert "none of this time" in said
+
+
+def test_rollups_are_exported_once(s3: S3Client, bucket: str, seaweedfs: SeaweedFS) -> None:
+    """On two processes, into a bucket: each record of each rollup once, and the next run writes nothing."""
+    uri, target = f"s3://{bucket}/logs/", f"s3://{bucket}/parquet/"
+    lines = 0
+    for seed, day in enumerate(DAYS):
+        for key, body in sample_day(Random(seed), day, "example.com", "logs/", 60):
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+            lines += body.count(b"\n")
+    run(seaweedfs, "roll", "--prefixes", uri, "--delete", "-q")
+    _, said = run(seaweedfs, "export", uri, "--to", target, "--processes", "2")
+    assert f"2 rollups exported to {target} (2 files, {lines:,} records" in said
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="parquet/")["Contents"]
+    assert [entry["Key"].rpartition("/")[0] for entry in listed] == [
+        f"parquet/bucket=example.com/day={day}" for day in sorted(DAYS)
+    ]
+    rows = 0
+    for entry in listed:
+        rows += pq.read_table(io.BytesIO(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())).num_rows
+    assert rows == lines
+    _, said = run(seaweedfs, "export", uri, "--to", target)
+    assert "0 rollups exported" in said
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="parquet/")["Contents"] == listed

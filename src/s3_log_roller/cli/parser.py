@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "cat": "print log records, whether rolled up or not",
     "grep": "search log records, whether rolled up or not",
     "query": "answer questions in SQL about log records, whether rolled up or not",
+    "export": "write the records of rollups into Parquet files, as tables for Athena, DuckDB, Spark and Trino",
     "verify": "prove that rollups are whole, log by log",
     "restore": "extract originals from rollups",
     "demo": "show the whole job on this machine, with its own servers and made-up logs",
