@@ -215,7 +215,7 @@ class _Connection:
         if is_shared:
             settings = {"threads": "1"} | settings  # each question has a thread that asked it; no other waits for rows
         for name, value in settings.items():
-            self._connection.execute(f"SET {name} = '{value}'")
+            self._connection.execute(f"SET GLOBAL {name} = '{value}'")
 
     def __enter__(self) -> Any:
         return self._connection
