@@ -21,6 +21,7 @@ from s3_log_roller.rolling.tasks import Task, encode_task
 if TYPE_CHECKING:
     import boto3
     from types_boto3_sqs.client import SQSClient
+    from types_boto3_sqs.literals import QueueAttributeNameType
     from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 logger = logging.getLogger(__name__)
@@ -133,6 +134,17 @@ class SqsQueue:
                 receives=int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1")),
             )
         return None
+
+    def backlog(self) -> int | None:
+        """See `TaskQueue.backlog`. A producer may lack sqs:GetQueueAttributes, and can do without."""
+        names: list[QueueAttributeNameType] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        try:
+            with self._calling("sqs:GetQueueAttributes"):
+                answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
+            return sum(int(answer["Attributes"][name]) for name in names)
+        except (QueueError, KeyError) as error:
+            logger.debug("backlog_unknown", extra={"queue": self.name, "why": str(error)})
+            return None
 
     def delete_message(self, receipt: str) -> None:
         """Take a received message off the queue."""

@@ -33,6 +33,7 @@ class Batch:
         self._deliveries = self._waiting[::-1]
         self._has_time = has_time
         self.send = queue.send
+        self.backlog = queue.backlog
 
     def receive(self, wait_seconds: int) -> BatchDelivery | None:
         """See `TaskQueue.receive`. The first message may use all the time; another is begun only with half of it."""

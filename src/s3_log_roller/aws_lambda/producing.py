@@ -12,6 +12,7 @@ from s3_log_roller.aws_lambda.invocation import Invocation
 from s3_log_roller.aws_lambda.payload import parse_payload
 from s3_log_roller.errors import QueueError, RollerError
 from s3_log_roller.rolling.producer import SCANS_AT_ONCE, find_tasks
+from s3_log_roller.rolling.queue import warn_of_backlog
 from s3_log_roller.rolling.summary import to_json
 from s3_log_roller.rolling.tasks import ScanTask, Task
 
@@ -30,6 +31,7 @@ def produce(invocation: Invocation, payload: Mapping[str, Any]) -> dict[str, Any
     """
     summary = invocation.summary
     request = parse_payload(payload, invocation.settings, invocation.today)
+    warn_of_backlog(invocation.queue, invocation.settings.queue_name)
     scans_sent = _send(invocation, _find_tasks(invocation, request.scans))
     if summary.day_groups_found or not scans_sent:
         invocation.schedule = request.schedule

@@ -6,12 +6,15 @@ often, and when it goes to the dead-letter queue, is the SQS queue's own redrive
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
 from s3_log_roller.rolling.tasks import Task, encode_task
+
+logger = logging.getLogger(__name__)
 
 
 class Delivery(Protocol):
@@ -51,6 +54,23 @@ class TaskQueue(Protocol):
     def receive(self, wait_seconds: int) -> Delivery | None:
         """The next message, or None if none came for that long. Raises `QueueError`."""
 
+    def backlog(self) -> int | None:
+        """About how many tasks are in the queue, those that workers hold included; None if that can't be told."""
+
+
+def warn_of_backlog(queue: TaskQueue, name: str) -> None:
+    """Say, before a producer sends, that tasks of earlier runs are still there."""
+    backlog = queue.backlog()
+    if not backlog:
+        return
+    tasks = "1 task" if backlog == 1 else f"about {backlog:,} tasks"
+    sentence = (
+        f"The queue {name} still holds {tasks} of earlier runs. Tasks sent twice do no harm, but if every run finds "
+        "some, more is sent than workers can do before the next run: start more workers (on Lambda, raise the maximum "
+        "concurrency), or let runs look at young days only, with --max-age-days"
+    )
+    logger.warning("queue_not_empty", extra={"queue": name, "tasks": backlog, "sentence": sentence})
+
 
 class InProcessQueue:
     """Takes tasks from an iterator when there is nothing else to do, so that finding work and doing it alternate."""
@@ -73,6 +93,10 @@ class InProcessQueue:
             return None
         self._received += 1
         return InProcessDelivery(encode_task(task), str(self._received))
+
+    def backlog(self) -> int:
+        """See `TaskQueue.backlog`; what the iterator still holds is not in the queue yet."""
+        return len(self._sent)
 
 
 class InProcessDelivery:

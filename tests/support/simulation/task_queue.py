@@ -48,6 +48,9 @@ class SimulatedQueue:
             self.messages.append(Message(encode_task(task), self._sent))
         return count
 
+    def backlog(self) -> int | None:
+        return None
+
     def receive(self, wait_seconds: int) -> SimulatedDelivery | None:
         rng = self._schedule.rng
         polls = 0

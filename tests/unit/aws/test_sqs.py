@@ -184,3 +184,18 @@ def test_a_released_message_is_visible_at_once(sqs: tuple[SqsQueue, Stubber]) ->
     stub.add_response("change_message_visibility", {}, expected)
     SqsDelivery(queue, "body", "m1", "receipt", 30).release()
     stub.assert_no_pending_responses()
+
+
+def test_the_backlog_counts_what_waits_and_what_workers_hold(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """SQS answers both in texts."""
+    queue, stub = sqs
+    numbers = {"ApproximateNumberOfMessages": "40", "ApproximateNumberOfMessagesNotVisible": "2"}
+    stub.add_response("get_queue_attributes", {"Attributes": numbers})
+    assert queue.backlog() == 42
+
+
+def test_a_producer_that_may_not_ask_for_the_backlog_goes_on(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """It is for a notice only."""
+    queue, stub = sqs
+    stub.add_client_error("get_queue_attributes", "AccessDenied", http_status_code=403)
+    assert queue.backlog() is None

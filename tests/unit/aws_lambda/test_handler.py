@@ -87,6 +87,9 @@ class Queue:
     def put(self, *bodies: str) -> None:
         self.waiting += [(f"m{next(self._ids)}", body, 0) for body in bodies]
 
+    def backlog(self) -> int | None:
+        return len(self.waiting)
+
     def receive(self, wait_seconds: int) -> None:
         raise AssertionError("the mapping receives, not the function")
 
@@ -202,6 +205,17 @@ class TestEvents:
         assert task.role == Role(ROLE, "id")
         (metrics,) = metrics_in(capsys.readouterr().out)
         assert (metrics["DayGroupsFound"], metrics["ScanFailures"], metrics["request_id"]) == (2, 0, "request-1")
+
+    def test_a_producer_warns_of_tasks_that_earlier_runs_left(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Else a queue that grows from day to day is noticed when its messages expire."""
+        store = MemoryStore("logs")
+        fill(store, "a/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        for expected in ([], [1]):
+            caplog.clear()
+            machine.invoke({"prefixes": ["s3://logs/"]})
+            told = [one.__dict__["tasks"] for one in caplog.records if one.message == "queue_not_empty"]
+            assert told == expected
 
     def test_a_failed_prefix_is_answered_once_tasks_are_sent(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -111,6 +111,16 @@ def test_the_three_commands_of_the_documentation(world: World, capsys: pytest.Ca
     )
 
 
+def test_a_producer_says_when_the_queue_still_holds_tasks_of_earlier_runs(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More is sent than can be done before the next run, and it says what one can do."""
+    assert run("producer --queue-name q --prefixes s3://logs/") == 0
+    assert "still holds" not in capsys.readouterr().err
+    assert run("producer --queue-name q --prefixes s3://logs/") == 0
+    assert "The queue q still holds 1 task of earlier runs" in capsys.readouterr().err
+
+
 def test_roll_does_both_and_deletes_nothing_unasked(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole output: the summary on standard output, one event a line on standard error."""
     assert run("roll --prefixes s3://logs/web/ --level 3") == 0

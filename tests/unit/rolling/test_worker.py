@@ -68,6 +68,9 @@ class Queue:
         self.events += [f"send {decode_task(encode_task(task)).__class__.__name__}" for task in tasks]
         return len(tasks)
 
+    def backlog(self) -> int | None:
+        return None
+
     def receive(self, wait_seconds: int) -> Message | None:
         self.waits.append(wait_seconds)
         if not self.waiting:

@@ -49,6 +49,7 @@ def run(args: Namespace) -> int:
     from s3_log_roller.cli.progress import ProgressLine
     from s3_log_roller.cli.rolling import find_all_tasks, reporting
     from s3_log_roller.rolling.meter import Meter
+    from s3_log_roller.rolling.queue import warn_of_backlog
     from s3_log_roller.rolling.summary import Summary
 
     scans = prefixes.scans_from(args, places, clock.utc_today())
@@ -57,6 +58,7 @@ def run(args: Namespace) -> int:
     queue = SqsQueue(sessions.get(), args.queue_name)
     buckets = Buckets(connection, sessions)
     with reporting(args, summary, ProgressLine(summary, Meter(0), prefixes=len(places))):
+        warn_of_backlog(queue, args.queue_name)
         tasks = find_all_tasks(scans, buckets, summary)
         summary.tasks_sent = queue.send(tasks)
         prefixes.warn_of_unused_exclusions(args, summary)
