@@ -10,6 +10,7 @@
 # make docs      makes the site of docs/ into site/; a broken link or a missing heading is an error
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
 # make screenshots     shows the page of a sample plan in Chromium and keeps pictures of it in docs/images
+# make terraform-module  writes the Terraform module as its registry wants it, into dist/terraform-aws-s3-log-roller
 # make check     the linters and the type checker only
 # make dist      builds what is released into dist/: wheel, sdist, zips, what is in the zips (SBOM), SHA-256 sums; checks them
 # make install   the program alone, into .venv
@@ -24,7 +25,7 @@ BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
 .PHONY: demo test quick test-all prove fuzz bench docs docs-reference screenshots transcripts check workflows install lambda \
-    dist github-release lock clean
+    dist terraform-module github-release lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo-installed
@@ -90,11 +91,14 @@ lambda: .venv/.created
 	$(BIN)/python deploy/build_lambda.py --arch arm64 --output dist/s3-log-roller-lambda-arm64.zip
 	$(BIN)/python deploy/build_lambda.py --arch x86_64 --output dist/s3-log-roller-lambda-x86_64.zip
 
+terraform-module: .venv/.created
+	$(BIN)/python -m deploy.write_module dist/terraform-aws-s3-log-roller
+
 dist: lambda .venv-publish/.installed
 	rm -f dist/*.whl dist/*.tar.gz
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
 	.venv-publish/bin/twine check --strict dist/*.whl dist/*.tar.gz
-	.venv-publish/bin/python deploy/describe_release.py dist
+	.venv-publish/bin/python -m deploy.describe_release dist
 
 # The workflow `release` calls it, with the files that `make dist` built and the tag they were built from.
 github-release:

@@ -1,6 +1,6 @@
 """`make dist`: write down what is in the release, beside it: an SBOM of the Lambda function's zips, and SHA256SUMS.
 
-    .venv-publish/bin/python deploy/describe_release.py dist
+    .venv-publish/bin/python -m deploy.describe_release dist
 
 The SBOM (CycloneDX, JSON) names the program, and every package in requirements/lambda.lock with its version and the
 hashes of its files. It has no lines of their own for libraries that the wheels bundle (libcurl and OpenSSL in pycurl,
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from deploy.repository import ROOT, version
+
 LOCK: Final = ROOT / "requirements" / "lambda.lock"
 SBOM: Final = "s3-log-roller-lambda.cdx.json"
 SUMS: Final = "SHA256SUMS"
@@ -46,15 +46,6 @@ def make_sbom() -> str:
     (root,) = (one for one in sbom["dependencies"] if one["ref"] == sbom["metadata"]["component"]["bom-ref"])
     root["dependsOn"] = sorted(component["bom-ref"] for component in sbom["components"])
     return json.dumps(sbom, indent=1) + "\n"
-
-
-def version() -> str:
-    """The program's version, from the one place that has it; the program itself is not installed here."""
-    source = (ROOT / "src" / "s3_log_roller" / "__init__.py").read_text()
-    found = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
-    if found is None:
-        raise SystemExit("src/s3_log_roller/__init__.py names no version")
-    return found[1]
 
 
 if __name__ == "__main__":

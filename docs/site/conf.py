@@ -8,15 +8,18 @@ from __future__ import annotations
 import posixpath
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
-ROOT = Path(__file__).resolve().parents[2]
-VERSION = re.findall(r'^__version__ = "(.+)"$', (ROOT / "src/s3_log_roller/__init__.py").read_text(), re.MULTILINE)[0]
-FILES = f"https://github.com/s3-log-roller/s3-log-roller/blob/v{VERSION}"
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from deploy.repository import ADDRESS, with_absolute_links
+from deploy.repository import version as version_of_program
+
 CONTENTS = {
     "Guide": "guide/*",
     "Reference": "reference/*",
@@ -26,7 +29,7 @@ CONTENTS = {
 """The parts of the side bar. The order in the guide is that of docs/README.md."""
 
 project = "s3-log-roller"
-release = version = VERSION
+release = version = version_of_program()
 root_doc = "README"
 extensions = ["myst_parser"]
 myst_heading_anchors = 6
@@ -34,27 +37,20 @@ exclude_patterns = ["completions", "man", "site"]
 highlight_language = "none"
 smartquotes = False  # `--delete` stays as it is typed
 html_theme = "furo"
-html_title = f"s3-log-roller {VERSION}"
+html_title = f"s3-log-roller {release}"
 html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "source_repository": FILES.partition("/blob/")[0],
+    "source_repository": f"{ADDRESS}/",
     "source_branch": "main",
     "source_directory": "docs/",
 }
-_LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)\s]+)(\))")
 
 
 def prepare(_: Sphinx, name: str, source: list[str]) -> None:
     """Let links out of docs/ lead to the repository, and give the front page and the decisions their contents."""
-    folder = posixpath.dirname(name)
-
-    def absolute(link: re.Match[str]) -> str:
-        path = posixpath.normpath(posixpath.join("docs", folder, link[2]))
-        return link[0] if path.startswith("docs/") else f"{link[1]}{FILES}/{path}{link[3]}"
-
-    source[0] = _LINK.sub(absolute, source[0])
+    source[0] = with_absolute_links(source[0], posixpath.join("docs", posixpath.dirname(name)), "docs")
     if name == root_doc:
         guide = dict.fromkeys(re.findall(r"\((guide/[\w-]+)\.md\)", source[0]))
         for caption, pages in (CONTENTS | {"Guide": "\n".join(guide)}).items():

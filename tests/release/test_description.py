@@ -19,8 +19,7 @@ pytestmark = pytest.mark.slow
 
 def described(publishing: Path, folder: Path) -> Any:
     """The SBOM in that folder, after describing what is there."""
-    script = ROOT / "deploy" / "describe_release.py"
-    subprocess.run([str(publishing / "python"), str(script), str(folder)], check=True)
+    subprocess.run([str(publishing / "python"), "-m", "deploy.describe_release", str(folder)], cwd=ROOT, check=True)
     return json.loads((folder / "s3-log-roller-lambda.cdx.json").read_text())
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from deploy.repository import ADDRESS
 from tests.support.paths import ROOT
 from tests.support.releasing import Packages, build_packages
 
 from s3_log_roller import __version__
 from s3_log_roller.cli.parser import COMMANDS
 
-REPOSITORY = "https://github.com/s3-log-roller/s3-log-roller"
 PYTHON = "Programming Language :: Python :: "
 SYSTEMS = {"Operating System :: POSIX :: Linux": "ubuntu-latest", "Operating System :: MacOS": "macos-latest"}
 
@@ -44,15 +44,15 @@ def test_the_page_on_pypi_leads_to_the_project(packages: Packages) -> None:
     """Source, documentation, changes and issues are a click away."""
     urls = dict(url.split(", ") for url in packages.metadata.get_all("Project-URL") or [])
     assert sorted(urls) == ["Changelog", "Documentation", "Issues", "Source"]
-    assert urls["Source"] == REPOSITORY
-    assert all(url.startswith((REPOSITORY, "https://s3-log-roller.github.io/")) for url in urls.values())
+    assert urls["Source"] == ADDRESS
+    assert all(url.startswith((ADDRESS, "https://s3-log-roller.github.io/")) for url in urls.values())
 
 
 def test_links_in_the_long_description_work_anywhere(packages: Packages) -> None:
     """Every one is absolute and leads to a file of this very version."""
     text = str(packages.metadata.get_payload())
     links = re.findall(r"\]\(([^)\s]+)\)", text)
-    files = [link.removeprefix(f"{REPOSITORY}/blob/v{__version__}/") for link in links]
+    files = [link.removeprefix(f"{ADDRESS}/blob/v{__version__}/") for link in links]
     assert len(files) > 20
     assert [name for name in files if not (ROOT / name.partition("#")[0]).is_file()] == []
     assert packages.metadata["Description-Content-Type"] == "text/markdown"

@@ -47,7 +47,7 @@ def test_every_page_is_on_the_site(site: Path) -> None:
 
 def test_broken_links_fail_the_build(tmp_path: Path) -> None:
     """A page, a heading of another page, a heading of the page itself and a file that are not there are all told of."""
-    for name in ("docs", "src", "requirements", "Makefile", "pyproject.toml"):
+    for name in ("docs", "src", "deploy", "requirements", "Makefile", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, tmp_path / name)
     for environment in (".venv", ".venv-publish"):
