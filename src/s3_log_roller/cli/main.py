@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from s3_log_roller.cli.output import Unwritable, discard_stdout, flush_stdout
 from s3_log_roller.cli.parser import PROGRAM, parse
-from s3_log_roller.errors import RollerError, UsageError
+from s3_log_roller.errors import RollerError, UsageError, reason
 from s3_log_roller.log_output import configure_logging, printable
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         discard_stdout()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        logger.debug("system_refused", exc_info=True)
+        return _complain(_refusal(error), 1)
     except Exception:
         logger.exception("bug")
         return _complain("this is a bug in the roller: please report it with the lines above", 1)
@@ -64,6 +67,12 @@ def run_command(argv: list[str]) -> int:
     except KeyboardInterrupt as interruption:
         return _interrupted(interruption, command.IF_INTERRUPTED)
     return code
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, where no part of the program knows more about it."""
+    what = f"{error.filename}: " if error.filename is not None else ""
+    return f"this machine does not let the program work: {what}{reason(error)}; see to that, then run again"
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -10,7 +10,8 @@ class Meter:
     """Logs and bytes packed so far, counted by any number of processes: each has two cells that only it writes."""
 
     def __init__(self, processes: int) -> None:
-        self.cells: MutableSequence[int] = RawArray("q", 2 * processes)
+        # Memory that processes share is a file in a temporary folder, which may be full; one process needs none.
+        self.cells: MutableSequence[int] = RawArray("q", 2 * processes) if processes > 1 else [0, 0]
 
     @property
     def logs(self) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from s3_log_roller.cli import main as cli
 from s3_log_roller.cli.parser import COMMANDS
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling import meter
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
@@ -211,6 +213,25 @@ def test_an_interrupted_run_says_what_is_done_and_how_to_go_on(
         "run again to go on.\n"
     )
     assert output.err.endswith(": what is done stays done; run again to go on\n")
+
+
+def test_a_machine_that_refuses_is_one_error_and_not_a_bug(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full temporary folder, where processes would share memory. One process needs none."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(meter, "RawArray", refuse)
+    assert cli.main(["roll", "--prefixes", "s3://logs/"]) == 0
+    capsys.readouterr()
+    assert cli.main(["roll", "--prefixes", "s3://logs/", "--processes", "2"]) == 1
+    error = capsys.readouterr().err
+    assert error == (
+        "s3-log-roller: this machine does not let the program work: No space left on device; "
+        "see to that, then run again\n"
+    )
 
 
 def test_a_bug_is_admitted(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
