@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import date
-from hashlib import md5
+from hashlib import md5, sha256
 from random import Random
 
 import pytest
@@ -19,7 +19,8 @@ from tests.support.packing import decode_index, pack_day
 from s3_log_roller.errors import (
     DamagedRollup,
 )
-from s3_log_roller.rollup import Originals, read_footer
+from s3_log_roller.rollup import Originals, read_footer, stored
+from s3_log_roller.rollup import verify as verification
 from s3_log_roller.rollup.verify import verify
 from s3_log_roller.store import ByteRange, ListedObject
 
@@ -126,3 +127,26 @@ def test_a_verified_rollup_is_read_once(large: tuple[str, bytes]) -> None:
     verify(store, TASK.group, rollup, Originals(TASK.group), {})
     assert len(requests) == 2  # the tail with all of the index, and the data
     assert sum(wanted.length for wanted in requests) < len(content) + 300_000
+
+
+def test_the_sha256_is_that_of_the_whole_file(large: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many requests it is read with; it costs none more while the index is at hand."""
+    key, content = large
+    store = MemoryStore()
+    store.put(key, content)
+    rollup = ListedObject(key, store.objects[key].etag, len(content), 0, archived=False)
+    fetched: list[str] = []
+    store.before = lambda step, key: fetched.append(step) if step == "fetch" else None
+    requests = []
+    for read_bytes in (stored.READ_BYTES, 300_000):
+        for module in (stored, verification):
+            monkeypatch.setattr(module, "READ_BYTES", read_bytes)
+        for with_sha256 in (True, False):
+            fetched.clear()
+            verified = verify(store, TASK.group, rollup, Originals(TASK.group), {}, with_sha256=with_sha256)
+            assert verified.sha256 == (sha256(content).digest() if with_sha256 else b"")
+            requests.append(len(fetched))
+    assert requests[0] == requests[1] < requests[2] == requests[3]
+    footer = read_footer(content, len(content))
+    assert (verified.bucket, verified.members) == (store.bucket, footer.members)
+    assert verified.content_digest == footer.content_digest
