@@ -84,5 +84,9 @@ class DeleteRefused(RollerError):
     """S3 refused to delete some originals. The message names the keys and the reasons."""
 
 
+class ManifestError(RollerError):
+    """The manifest cannot be written, so nothing may be deleted that it should have a line for."""
+
+
 class OutOfTime(RollerError):
     """The deadline came too close. Unfinished uploads were aborted; the task must run again."""

@@ -68,7 +68,7 @@ def play_until_broken(most: int = 1000) -> None:
 def test_deleting_without_reading_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation can fail: a verify that believes the upload, of a day group that goes alone."""
 
-    def believe(store: Any, group: Any, rollup: Any, originals: Any, md5s: Any) -> Verified:
+    def believe(store: Any, group: Any, rollup: Any, originals: Any, md5s: Any, **how: Any) -> Verified:
         return Verified(rollup, originals)
 
     monkeypatch.setattr(reconcile, "verify", believe)
@@ -92,7 +92,7 @@ def test_a_pass_that_deletes_without_reading_back_is_noticed(monkeypatch: pytest
 def test_deleting_what_no_rollup_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
     """A delete that takes the whole day with it: logs that this rollup does not hold are lost."""
 
-    def delete(store: Connection, proven: list[Verified], count_deleted: object) -> list[None]:
+    def delete(store: Connection, proven: list[Verified], *rest: object) -> list[None]:
         found = [list_objects(store, verified.originals.group.logs_prefix) for verified in proven]
         store.delete([(entry.key, entry.etag) for entry in chain.from_iterable(found)])
         return [None for _ in proven]

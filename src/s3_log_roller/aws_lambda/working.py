@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from s3_log_roller.aws_lambda.batch import Batch
 from s3_log_roller.aws_lambda.invocation import Invocation
+from s3_log_roller.aws_lambda.manifest import LoggedManifest
 from s3_log_roller.errors import OutOfTime
 from s3_log_roller.rolling.outcome import PassOutcome, done_before
 from s3_log_roller.rolling.pace import Pace
@@ -74,6 +75,7 @@ class PacedRunner:
                     task,
                     invocation.settings.roll_options(),
                     today=invocation.today,
+                    manifest=LoggedManifest(),
                     pace=self._pace,
                     on_progress=count,
                 )

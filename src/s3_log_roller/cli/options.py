@@ -73,6 +73,16 @@ def add_rolling_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def add_manifest_argument(parser: ArgumentParser) -> None:
+    """Add the option that names a manifest to append to."""
+    parser.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="append a line with the SHA-256 of every rollup to this file, before anything is deleted; keep it "
+        "elsewhere, and `verify --manifest` proves later that all of them are still there",
+    )
+
+
 def add_connection_arguments(parser: ArgumentParser) -> None:
     """Add the options that say how to reach AWS."""
     group = parser.add_argument_group("AWS")

@@ -6,16 +6,18 @@ import json
 import logging
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from s3_log_roller import clock
 from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.aws.sessions import Sessions
+from s3_log_roller.cli.manifest import ManifestFile
 from s3_log_roller.cli.output import print_result, wrapped
 from s3_log_roller.cli.progress import ProgressLine, show_progress
 from s3_log_roller.errors import NoCredentials, RollerError, Unreachable
+from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.producer import find_tasks
@@ -77,30 +79,36 @@ def reporting(args: Namespace, summary: Summary, line: ProgressLine) -> Iterator
 def rolling(
     args: Namespace, options: RollOptions, connection: Connection, sessions: Sessions, prefixes: int = 0
 ) -> Iterator[Job]:
-    """Everything a run that rolls needs, in this process or in as many as asked for."""
+    """Everything a run that rolls needs, in this process or in as many as asked for. Raises `UsageError`."""
     summary = Summary(deleting=options.delete)
     meter = Meter(args.processes)
     buckets = Buckets(connection, sessions, options.stored_as)
-    with reporting(args, summary, ProgressLine(summary, meter, prefixes)), closing(buckets):
+    with ExitStack() as stack:
+        manifest = NO_MANIFEST
+        if args.manifest is not None:
+            manifest = stack.enter_context(closing(ManifestFile(args.manifest, clock.utc_now)))
+        stack.enter_context(reporting(args, summary, ProgressLine(summary, meter, prefixes)))
+        stack.enter_context(closing(buckets))
         if args.processes == 1:
-            roll = partial(_roll, buckets, options, Ticker(meter.cells, 0))
+            roll = partial(_roll, buckets, options, manifest, Ticker(meter.cells, 0))
             yield Job(buckets, InlineRunner(roll), summary)
             return
         from s3_log_roller.rolling.processes import ProcessRunner
 
         if connection.max_in_flight is not None:
             connection = replace(connection, max_in_flight=max(1, connection.max_in_flight // args.processes))
-        make_roll = partial(_make_roll, connection, options)
-        with closing(ProcessRunner(args.processes, make_roll, meter)) as runner:
-            yield Job(buckets, runner, summary)
+        make_roll = partial(_make_roll, connection, options, args.manifest)
+        runner = stack.enter_context(closing(ProcessRunner(args.processes, make_roll, meter)))
+        yield Job(buckets, runner, summary)
 
 
-def _make_roll(connection: Connection, options: RollOptions, ticker: Ticker) -> Roll:
-    return partial(_roll, Buckets(connection, stored_as=options.stored_as), options, ticker)
+def _make_roll(connection: Connection, options: RollOptions, manifest_path: str | None, ticker: Ticker) -> Roll:
+    manifest = NO_MANIFEST if manifest_path is None else ManifestFile(manifest_path, clock.utc_now)
+    return partial(_roll, Buckets(connection, stored_as=options.stored_as), options, manifest, ticker)
 
 
-def _roll(buckets: Buckets, options: RollOptions, ticker: Ticker, task: WorkTask) -> Outcome:
+def _roll(buckets: Buckets, options: RollOptions, manifest: Manifest, ticker: Ticker, task: WorkTask) -> Outcome:
     from s3_log_roller.rolling.roll import roll
 
     with buckets.lease(task.bucket, task.role, task.owner) as store:
-        return roll(store, task, options, today=clock.utc_today(), on_progress=ticker)
+        return roll(store, task, options, today=clock.utc_today(), manifest=manifest, on_progress=ticker)

@@ -1,12 +1,7 @@
-"""What is missing: days that have neither logs nor rollups, and rollups that a manifest names.
-
-A manifest is a file that its owner keeps elsewhere, one JSON object a line for each rollup: `bucket`, `key`, `day`,
-`members`, `bytes`, `content_digest`, `sha256` (of the object's bytes, hexadecimal), `etag`, `time`.
-"""
+"""What is missing: days that have neither logs nor rollups, and rollups that a manifest names."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +12,7 @@ from s3_log_roller.errors import UsageError, reason
 from s3_log_roller.local_files import location
 from s3_log_roller.reading.groups import Group
 from s3_log_roller.reading.selection import Selection
+from s3_log_roller.rollup.manifest import parse_line
 
 _DATE_FOLDERS: Final = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/$")
 """The end of a target prefix with date-partitioned keys: one for each day."""
@@ -64,37 +60,27 @@ class Calendar:
                 day += _DAY
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """What a manifest says of a rollup."""
-
-    where: str
-    sha256: str
-
-
-def read_manifest(path: str, sources: Iterable[str], selection: Selection) -> dict[str, ManifestEntry]:
-    """The rollups that the manifest names in those places and of that time, by their URIs.
+def read_manifest(path: str, sources: Iterable[str], selection: Selection) -> dict[str, str]:
+    """The SHA-256 of the rollups that the manifest names in those places and of that time, by their URIs.
 
     Of several lines for one rollup the last counts. Raises `UsageError`.
     """
     places = tuple(sources)
-    entries: dict[str, ManifestEntry] = {}
+    listed: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
                 try:
-                    fields = json.loads(line)
-                    where = location(fields["bucket"], fields["key"])
-                    day = date.fromisoformat(fields["day"])
-                    sha256 = fields["sha256"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UsageError(f"--manifest {path}: line {number} is not a manifest's: {error!r}") from error
-                if where.startswith(places) and selection.has_day(day):
-                    entries[where] = ManifestEntry(where, str(sha256).lower())
+                    entry = parse_line(line)
+                except UsageError as error:
+                    raise UsageError(f"--manifest {path}: line {number} is not a manifest's: {error}") from error
+                if entry is None:
+                    continue
+                where = location(entry.bucket, entry.key)
+                if where.startswith(places) and selection.has_day(entry.day):
+                    listed[where] = entry.sha256
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--manifest {path} cannot be read: {reason(error)}") from error
-    if not entries:
+    if not listed:
         raise UsageError(f"--manifest {path} names no rollup in {', '.join(places)}, or none of this time")
-    return entries
+    return listed

@@ -54,10 +54,14 @@ class Group:
     """The loose logs wanted, if they were listed, and the rollups after them."""
 
 
+class NothingThere(StorageError):
+    """Everything was listed, and there are no logs and no rollups."""
+
+
 def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection, failed: OnFailure) -> Iterator[Group]:
     """The day groups of the sources that can hold something wanted, in key order.
 
-    Raises `StorageError` for none, and the error of a source that is the only one.
+    Raises `NothingThere` for none, and the error of a source that is the only one.
     """
     found = 0
     sources = list(sources)
@@ -73,7 +77,7 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
             failed(str(error))
     if not found:
         named = ", ".join(map(str, sources))
-        raise StorageError(f"there are no logs and no rollups in {named}, or none of this time")
+        raise NothingThere(f"there are no logs and no rollups in {named}, or none of this time")
 
 
 def _groups_of(stores: Stores, source: Source, selection: Selection, failed: OnFailure) -> Iterable[Group]:

@@ -37,7 +37,7 @@ class Proof:
     """What became of a rollup."""
 
     where: str
-    verdict: Literal["ok", "no-index", "damaged", "unreadable"]
+    verdict: Literal["ok", "no-index", "changed", "damaged", "unreadable"]
     members: int = 0
     originals: int = 0
     """Originals that are still there and are the same."""
@@ -45,7 +45,7 @@ class Proof:
     damaged: tuple[str, ...] = ()
     """The names of the damaged members."""
     sha256: str = ""
-    """The SHA-256 of the rollup's bytes, if it was asked for."""
+    """The SHA-256 of the rollup's bytes, if it was asked for. Whoever knows another one makes the verdict `changed`."""
 
 
 def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:

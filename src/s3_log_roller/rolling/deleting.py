@@ -10,6 +10,7 @@ from typing import Final
 from s3_log_roller.amounts import count
 from s3_log_roller.errors import DeleteRefused
 from s3_log_roller.rolling.figures import Figures
+from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import DeleteFailure, DeleteReport, Store
 
@@ -22,13 +23,16 @@ CountDeleted = Callable[[int, Figures], None]
 
 
 def delete_verified(
-    store: Store, proven: Sequence[Verified], count_deleted: CountDeleted
+    store: Store, proven: Sequence[Verified], manifest: Manifest, count_deleted: CountDeleted
 ) -> list[DeleteRefused | None]:
     """Delete the originals that these rollups, at least one, were proven to hold, in common calls.
+
+    Nothing is deleted before what the manifest was told of is safe there: raises `ManifestError`.
 
     Returns, for each, the error if any of its originals were not deleted. `count_deleted` is called for each, also
     where an exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
     """
+    manifest.sync()
     report = DeleteReport()
     by_rollup: list[list[DeleteFailure]] = []
     try:

@@ -11,6 +11,7 @@ from typing import Final
 
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.rolling.fetching import read_md5s
+from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rollup.matching import match
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.stored import Index, blaming
@@ -36,9 +37,15 @@ class Leftovers:
         """The rollup that has them."""
         return self.index.file.listed
 
-    def prove(self, store: Store) -> Verified:
-        """Read the rollup back, and once more the originals whose ETags are not MD5s. Raises `DamagedRollup`."""
-        return verify_index(self.index, self.originals, read_md5s(store, self.odd))
+    def prove(self, store: Store, manifest: Manifest) -> Verified:
+        """Read the rollup back, and once more the originals whose ETags are not MD5s; see that it is in the manifest.
+
+        Raises `DamagedRollup`.
+        """
+        md5s = read_md5s(store, self.odd)
+        verified = verify_index(self.index, self.originals, md5s, with_sha256=manifest.wants_sha256)
+        manifest.confirm(verified)
+        return verified
 
     def unlike(self, verified: Verified) -> DamagedRollup | None:
         """The error if not all of the originals are what the rollup holds."""

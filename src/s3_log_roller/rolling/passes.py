@@ -9,6 +9,7 @@ from typing import Final
 
 from s3_log_roller.errors import DayChanged, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, keeping
 from s3_log_roller.rolling.pace import Pace
@@ -35,6 +36,7 @@ def roll_range(
     options: RollOptions,
     *,
     today: date,
+    manifest: Manifest = NO_MANIFEST,
     pace: Pace | None = None,
     on_progress: Tick | None = None,
 ) -> PassOutcome:
@@ -46,18 +48,27 @@ def roll_range(
     """
     if task.window.cutoff > today:
         raise StorageError(f"the range {task} is not over yet: today is {today} (UTC); nothing was touched")
-    one_pass = _Pass(store, task, options, today, pace or Pace(), on_progress or (lambda logs, n_bytes: None))
+    on_progress = on_progress or (lambda logs, n_bytes: None)
+    one_pass = _Pass(store, task, options, manifest, today, pace or Pace(), on_progress)
     with keeping(one_pass.so_far):
         return one_pass.run()
 
 
 class _Pass:
     def __init__(
-        self, store: Store, task: RangeTask, options: RollOptions, today: date, pace: Pace, on_progress: Tick
+        self,
+        store: Store,
+        task: RangeTask,
+        options: RollOptions,
+        manifest: Manifest,
+        today: date,
+        pace: Pace,
+        on_progress: Tick,
     ) -> None:
         self._store = store
         self._task = task
         self._options = options
+        self._manifest = manifest
         self._today = today
         self._pace = pace
         self._on_progress = on_progress
@@ -96,7 +107,7 @@ class _Pass:
         """Roll a wave; False if there was no time for it, or something in the way after others were done."""
         if self._pace.allowance(None) < sum(len(day.originals) for day in listed):
             return False
-        wave = Wave(self._store, listed, self._options, self._today, self._tick)
+        wave = Wave(self._store, listed, self._options, self._manifest, self._today, self._tick)
         self._under_way = wave.days
         try:
             with self._pace.measuring(sum(len(day.originals) for day in listed)):

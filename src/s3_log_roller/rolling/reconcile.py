@@ -28,6 +28,7 @@ from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.fetching import OriginalsArchived
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import Leftovers, find_leftovers, is_young
+from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome, keeping
 from s3_log_roller.rolling.pace import Pace
@@ -53,6 +54,7 @@ def reconcile(
     options: RollOptions,
     *,
     today: date,
+    manifest: Manifest = NO_MANIFEST,
     pace: Pace | None = None,
     on_progress: Tick | None = None,
 ) -> RollOutcome:
@@ -65,12 +67,14 @@ def reconcile(
         raise StorageError(f"{task.group} is not over yet: today is {today} (UTC); nothing was touched")
     if "\0" in task.group.target_prefix:
         raise StorageError(f"{task.group} has a NUL in its target prefix, which no tarball can hold: untouched")
-    reconciler = _Reconciler(store, task, options, today, pace or Pace(), on_progress or (lambda logs, size: None))
+    on_progress = on_progress or (lambda logs, size: None)
+    reconciler = _Reconciler(store, task, options, manifest, today, pace or Pace(), on_progress)
     with keeping(reconciler.so_far):
         looks = 0
         while looks < MAX_LOOKS:
             try:
                 reconciler.look()
+                manifest.sync()
                 return reconciler.outcome()
             except DayChanged as change:
                 looks += 1
@@ -85,13 +89,21 @@ class _Reconciler:
     """One day group, looked at until it is at its end state."""
 
     def __init__(
-        self, store: Store, task: RollTask, options: RollOptions, today: date, pace: Pace, on_progress: Tick
+        self,
+        store: Store,
+        task: RollTask,
+        options: RollOptions,
+        manifest: Manifest,
+        today: date,
+        pace: Pace,
+        on_progress: Tick,
     ) -> None:
         self.unreadable: set[str] = set()
         self._store = store
         self._group = task.group
         self._task = task
         self._options = options
+        self._manifest = manifest
         self._today = today
         self._pace = pace
         self._on_progress = on_progress
@@ -171,10 +183,10 @@ class _Reconciler:
         return indexes
 
     def _is_to_be_proven(self, leftovers: Leftovers) -> bool:
-        """Young rollups are proven by every run, once, and where there is a deadline only if that fits."""
+        """Rollups that are young or missing from the manifest are proven, once, and before a deadline if that fits."""
         rollup = leftovers.rollup
         return (
-            is_young(rollup, self._today)
+            (is_young(rollup, self._today) or self._manifest.lacks(self._store.bucket, rollup))
             and rollup.key not in self._proven
             and leftovers.index.footer.members <= PROOFS_PER_LOG * self._pace.allowance(None)
         )
@@ -195,7 +207,8 @@ class _Reconciler:
                 tick=self._tick,
             )
             rollup = packed.rollup
-            verified = verify(self._store, self._group, rollup, taken, packed.md5s)
+            with_sha256 = self._manifest.wants_sha256
+            verified = verify(self._store, self._group, rollup, taken, packed.md5s, with_sha256=with_sha256)
             if len(verified.originals) != len(taken):
                 raise DamagedRollup(
                     f"s3://{self._store.bucket}/{rollup.key} was read back with "
@@ -204,6 +217,7 @@ class _Reconciler:
             self._rollups.append(rollup.key)
             self._done += Figures(rollups=1, packed=len(taken), bytes_in=taken.total_bytes, bytes_out=rollup.size)
             self._remaining = len(loose) - len(taken)
+            self._manifest.add(verified)
             if self._options.delete:
                 self._delete(verified)
 
@@ -214,7 +228,7 @@ class _Reconciler:
 
     def _prove(self, leftovers: Leftovers) -> None:
         """Prove that a rollup holds the leftovers and, if deleting, delete those it does hold."""
-        verified = leftovers.prove(self._store)
+        verified = leftovers.prove(self._store, self._manifest)
         self._proven.add(leftovers.rollup.key)
         self._seen += Figures(leftovers_proven=len(verified.originals))
         if self._options.delete:
@@ -223,7 +237,7 @@ class _Reconciler:
             raise unlike
 
     def _delete(self, verified: Verified) -> None:
-        (refused,) = delete_verified(self._store, [verified], self._count)
+        (refused,) = delete_verified(self._store, [verified], self._manifest, self._count)
         if refused is not None:
             raise refused
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick
@@ -20,10 +21,12 @@ def roll(
     options: RollOptions,
     *,
     today: date,
+    manifest: Manifest = NO_MANIFEST,
     pace: Pace | None = None,
     on_progress: Tick | None = None,
 ) -> Outcome:
-    """See `reconcile` and `roll_range`."""
+    """See `reconcile` and `roll_range`. Nothing is begun while the manifest cannot be written: `ManifestError`."""
+    manifest.sync()
     if isinstance(task, RangeTask):
-        return roll_range(store, task, options, today=today, pace=pace, on_progress=on_progress)
-    return reconcile(store, task, options, today=today, pace=pace, on_progress=on_progress)
+        return roll_range(store, task, options, today=today, manifest=manifest, pace=pace, on_progress=on_progress)
+    return reconcile(store, task, options, today=today, manifest=manifest, pace=pace, on_progress=on_progress)

@@ -19,6 +19,7 @@ from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import find_leftovers, is_young
 from s3_log_roller.rolling.looking import find_rollups
+from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.packing import Tick, Ticks, name
 from s3_log_roller.rolling.range_listing import SmallDay
@@ -40,11 +41,20 @@ _OF_ONE_DAY: Final = (StorageError, DamagedRollup, NewerFormat)
 class Wave:
     """Some small day groups of one bucket, as many as fit into memory together."""
 
-    def __init__(self, store: Store, listed: Sequence[SmallDay], options: RollOptions, today: date, tick: Tick) -> None:
+    def __init__(
+        self,
+        store: Store,
+        listed: Sequence[SmallDay],
+        options: RollOptions,
+        manifest: Manifest,
+        today: date,
+        tick: Tick,
+    ) -> None:
         self.days = [Day(day.originals, day.rollups or [], day.originals) for day in listed]
         self._to_look_at = [day for day, shown in zip(self.days, listed, strict=True) if shown.rollups is None]
         self._store = store
         self._options = options
+        self._manifest = manifest
         self._today = today
         self._tick = tick
 
@@ -55,6 +65,7 @@ class Wave:
         self._pack()
         published = self._publish()
         self._read_back(published)
+        self._manifest.sync()
         if self._options.delete:
             self._delete()
 
@@ -98,11 +109,13 @@ class Wave:
         day.loose, found = find_leftovers(self._store, day.originals, indexes)
         for leftovers in found:
             day.seen += Figures(leftovers=len(leftovers.originals))
-            if not (self._options.delete or is_young(leftovers.rollup, self._today)):
+            rollup = leftovers.rollup
+            lacking = self._manifest.lacks(self._store.bucket, rollup)
+            if not (self._options.delete or is_young(rollup, self._today) or lacking):
                 continue
             if len(leftovers.odd):
                 raise NotForAPass(f"{day.group} has leftovers that must be read once more")
-            verified = leftovers.prove(self._store)
+            verified = leftovers.prove(self._store, self._manifest)
             if (unlike := leftovers.unlike(verified)) is not None:
                 raise unlike
             day.seen += Figures(leftovers_proven=len(verified.originals))
@@ -183,18 +196,20 @@ class Wave:
 
     def _read_back(self, published: list[tuple[Day, ListedObject]]) -> None:
         """Prove every rollup, the small ones with one request each."""
+        with_sha256 = self._manifest.wants_sha256
         small = [(day, PackedFile(self._store, rollup)) for day, rollup in published if rollup.size <= READ_BYTES]
         with closing(self._store.fetch_each(file.whole_range() for _, file in small)) as bodies:
             for (day, file), answer in zip(small, bodies, strict=True):
                 try:
                     index = self._read_index(day, file, answer)
-                    self._take_proof(day, verify_index(index, day.loose, day.md5s))
+                    self._take_proof(day, verify_index(index, day.loose, day.md5s, with_sha256=with_sha256))
                 except _OF_ONE_DAY as error:
                     day.stop(error)
         for day, rollup in published:
             if rollup.size > READ_BYTES:
                 try:
-                    self._take_proof(day, verify(self._store, day.group, rollup, day.loose, day.md5s))
+                    verified = verify(self._store, day.group, rollup, day.loose, day.md5s, with_sha256=with_sha256)
+                    self._take_proof(day, verified)
                 except _OF_ONE_DAY as error:
                     day.stop(error)
 
@@ -205,6 +220,7 @@ class Wave:
         day.written.append(verified.rollup.key)
         rollup_bytes = verified.rollup.size
         day.done += Figures(rollups=1, packed=len(day.loose), bytes_in=day.loose.total_bytes, bytes_out=rollup_bytes)
+        self._manifest.add(verified)
 
     def _delete(self) -> None:
         """Delete what was proven, of all day groups in common calls."""
@@ -215,7 +231,7 @@ class Wave:
         def count(number: int, figures: Figures) -> None:
             proven[number][0].done += figures
 
-        answers = delete_verified(self._store, [verified for _, verified in proven], count)
+        answers = delete_verified(self._store, [verified for _, verified in proven], self._manifest, count)
         for (day, _), refused in zip(proven, answers, strict=True):
             if refused is not None:
                 day.stop(refused)

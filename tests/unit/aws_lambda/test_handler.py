@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import sys
 import tarfile
@@ -11,23 +12,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
+from hashlib import sha256
 from itertools import count
 from typing import Any
 
 import pytest
-from tests.support.logs import TODAY, log_key
+from tests.support.logs import DAY, TODAY, log_key
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.aws_lambda.handler import Function
+from s3_log_roller.aws_lambda.manifest import LoggedManifest
 from s3_log_roller.aws_lambda.payload import parse_payload
 from s3_log_roller.aws_lambda.producing import ProducerFailed
 from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.aws_lambda.working import smaller_step
 from s3_log_roller.errors import OutOfTime, QueueError, StorageError, UsageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
+from s3_log_roller.log_output import JsonFormatter
 from s3_log_roller.rolling import spans
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.rollup.manifest import parse_line
 from s3_log_roller.uris import Role
 
 WINDOW = Window(TODAY)
@@ -331,6 +336,38 @@ class TestEvents:
             machine.work_off()
             assert members(store) == sorted(made)
             assert sorted(filter(parse_log_key, store.objects)) == ([] if delete else sorted(made))
+
+
+class TestManifest:
+    """What an auditor takes out of the function's log."""
+
+    def test_every_rollup_is_an_event_that_is_a_line_of_a_manifest(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With the rollup's own SHA-256; day groups of a pass and those that go alone alike."""
+        store = MemoryStore("logs")
+        fill(store, "a/", DAY, 3)
+        fill(store, "b/", DAY, 3)
+        machine = Machine(store)
+        machine.queue.send([RangeTask("logs", "a/", WINDOW), RollTask(DayGroup("logs", "b/", DAY), WINDOW)])
+        with caplog.at_level(logging.INFO, "s3_log_roller"):
+            machine.work_off()
+        written = [JsonFormatter().format(record) for record in caplog.records if record.message == "rollup_proven"]
+        entries = [parse_line(line) for line in written]
+        assert [(entry.key, entry.sha256) for entry in entries if entry is not None] == [
+            (key, sha256(stored.body).hexdigest()) for key, stored in store.objects.items() if parse_rollup_key(key)
+        ]
+        assert len(entries) == 2
+        assert {"members", "bytes", "content_digest", "etag", "time"} < json.loads(written[0]).keys()
+
+    def test_nothing_is_hashed_where_nobody_gets_the_events(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With the log level WARNING."""
+        store = MemoryStore("logs")
+        fill(store, "a/", DAY, 3)
+        machine = Machine(store)
+        machine.queue.send([RangeTask("logs", "a/", WINDOW)])
+        with caplog.at_level(logging.WARNING, "s3_log_roller"):
+            assert not LoggedManifest().wants_sha256
+            machine.work_off()
+        assert [record for record in caplog.records if record.message == "rollup_proven"] == []
 
 
 class TestRoles:

@@ -35,6 +35,7 @@ from tests.support.tarballs import a_tarball
 
 from s3_log_roller.cli import main as cli
 from s3_log_roller.demo.sample_logs import sample_day, sample_log
+from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import parse_rollup_key
 from s3_log_roller.reading.formats import COLUMNS
 from s3_log_roller.rollup import read_footer
@@ -496,10 +497,67 @@ class TestCompleteness:
         code, _, err = run("verify", "--manifest", path, "s3://bucket/example.com/")
         assert code == 3
         assert f"s3://bucket/{keys[0]} is in the manifest, but not there any more" in err
-        assert f"s3://bucket/{keys[1]} is damaged: its SHA-256 is" in err
+        assert f"s3://bucket/{keys[1]} is not the rollup that was listed: its SHA-256 is" in err
+        assert err.endswith("1 of 2 rollups are right, 4 members read\n")
         assert err.count("\n") == 3
+        report = json_of(run("verify", "--json", "--manifest", path, "s3://bucket/example.com/")[1])
+        assert report["missing"] == [f"s3://bucket/{keys[0]}"]
+        assert [result["verdict"] for result in report["results"]] == ["changed", "ok"]
         window = ["--since", "2022-07-03"]
         assert run("verify", "--manifest", path, "s3://bucket/example.com/", *window)[0] == 0
+
+    def test_a_manifest_of_rollups_that_are_all_gone_names_each(
+        self, store: MemoryStore, run: Run, tmp_path: Path
+    ) -> None:
+        """An empty place is what a manifest is for: exit code 3, not "there is nothing to verify"."""
+        keys = self.days(store, 0, 1)
+        path = self.manifest(store, tmp_path / "manifest", keys)
+        store.objects.clear()
+        code, _, err = run("verify", "--manifest", path, "s3://bucket/example.com/")
+        assert code == 3
+        assert all(f"s3://bucket/{key} is in the manifest, but not there any more\n" in err for key in keys)
+
+    def test_what_cannot_be_listed_is_not_called_gone(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """Access to one of two places was taken away: its rollups may be there as well as not."""
+        keys = self.days(store, 0) + self.days(store, 0, prefix="other/")
+        path = self.manifest(store, tmp_path / "manifest", keys)
+
+        def before(step: str, key: str) -> None:
+            if step == "list" and key.startswith("other/"):
+                raise StorageError("s3:ListBucket was denied")
+
+        store.before = before
+        code, out, err = run("verify", "--json", "--manifest", path, "s3://bucket/example.com/", "s3://bucket/other/")
+        assert code == 3
+        assert (json_of(out)["missing"], json_of(out)["unseen"]) == ([], [f"s3://bucket/{keys[1]}"])
+        assert f"s3://bucket/{keys[1]} is in the manifest and was not seen" in err
+
+    def test_a_rollup_that_cannot_be_read_is_named(self, store: MemoryStore, run: Run, tmp_path: Path) -> None:
+        """Neither missing nor changed."""
+        keys = self.days(store, 0, 1)
+        path = self.manifest(store, tmp_path / "manifest", keys)
+
+        def before(step: str, key: str) -> None:
+            if (step, key) == ("fetch", keys[0]):
+                raise StorageError(f"s3://bucket/{key}: s3:GetObject was denied")
+
+        store.before = before
+        code, _, err = run("verify", "--manifest", path, "s3://bucket/example.com/")
+        assert code == 3
+        assert f"{keys[0]}: s3:GetObject was denied" in err
+        assert "not there any more" not in err
+
+    def test_rollups_that_a_manifest_does_not_name_are_counted(
+        self, store: MemoryStore, run: Run, tmp_path: Path
+    ) -> None:
+        """Somebody else may have put them there."""
+        keys = self.days(store, 0, 1, 2)
+        path = self.manifest(store, tmp_path / "manifest", keys[:1])
+        code, _, err = run("verify", "--manifest", path, "s3://bucket/example.com/")
+        assert (code, err) == (
+            0,
+            "s3-log-roller: 3 of 3 rollups are right, 9 members read, 2 rollups not in the manifest\n",
+        )
 
     @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"bucket": "b", "key": "k", "day": "x", "sha256": ""}'])
     def test_what_is_not_a_manifest_is_refused(self, store: MemoryStore, run: Run, tmp_path: Path, text: str) -> None:

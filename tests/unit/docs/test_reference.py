@@ -56,6 +56,7 @@ def test_every_field_of_the_summary_is_documented() -> None:
         ("## plan, roll --dry-run", ["planning/document.py", "planning/saved.py"]),
         ("## ls", ["cli/commands/ls.py"]),
         ("## verify", ["cli/commands/verify.py"]),
+        ("## The lines of a manifest", ["rollup/manifest.py"]),
     ],
 )
 def test_every_field_of_other_commands_is_documented(heading: str, modules: list[str]) -> None:

@@ -43,6 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     prefixes.add_prefix_arguments(parser)
     options.add_rolling_arguments(parser)
     storing.add_storing_arguments(parser)
+    options.add_manifest_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="change nothing: print the plan, as `plan` does")
     parser.add_argument("--plan", metavar="FILE", help="do what a plan says that `plan --save` wrote, and nothing else")
     planning.add_plan_arguments(parser, "the plan, with --dry-run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from s3_log_roller.cli.reading import (
 from s3_log_roller.errors import StorageError
 
 if TYPE_CHECKING:
-    from s3_log_roller.reading.completeness import Gap, ManifestEntry
+    from s3_log_roller.reading.completeness import Gap
     from s3_log_roller.reading.proofs import Proof
 
 DESCRIPTION: Final = (
@@ -72,7 +73,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print a line for every rollup. Return an exit code that says whether all are right."""
     from s3_log_roller.reading.completeness import Calendar, read_manifest
-    from s3_log_roller.reading.groups import find_groups
+    from s3_log_roller.reading.groups import NothingThere, find_groups
     from s3_log_roller.reading.operations import Prove
     from s3_log_roller.reading.parallel import Failure, batches, run_all
     from s3_log_roller.reading.proofs import find_rollups
@@ -83,7 +84,12 @@ def run(args: Namespace) -> int:
     report = _Report(args.json, manifest)
     calendar = Calendar()
     with open_session(args) as session:
-        groups = find_groups(session.stores, sources, selection, session.failed)
+
+        def listing_failed(message: str) -> None:
+            report.all_listed = False
+            session.failed(message)
+
+        groups = find_groups(session.stores, sources, selection, listing_failed)
         shares = find_rollups(calendar.watch(groups))
 
         def take(proof: Proof | Failure) -> None:
@@ -91,7 +97,7 @@ def run(args: Namespace) -> int:
                 session.failed(proof.message)
                 return
             proof = report.take(proof)
-            if proof.verdict in ("damaged", "unreadable"):
+            if proof.verdict in ("changed", "damaged", "unreadable"):
                 session.failed(_complaint(proof))
             elif not args.json:
                 output.line(_praise(output.name(proof.where), proof))
@@ -102,10 +108,13 @@ def run(args: Namespace) -> int:
 
         with Output() as output, session.progress(figures):
             prove = Prove(session.open_stores, with_sha256=bool(manifest))
-            run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
+            with suppress(NothingThere) if manifest else nullcontext():  # then everything that is listed is missing
+                run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
             output.flush()
             for where in report.missing:
                 session.failed(f"{where} is in the manifest, but not there any more")
+            for where in report.unseen:
+                session.failed(f"{where} is in the manifest and was not seen: what is there could not all be listed")
             if args.complete:
                 report.gaps = list(calendar.gaps(_day(args.since), _day(args.until)))
             for gap in report.gaps:
@@ -120,15 +129,20 @@ def run(args: Namespace) -> int:
         if not args.quiet:
             are = "is" if report.rollups == 1 else "are"
             rollups, members = count(report.rollups, "rollup"), count(report.members, "member")
-            note(f"{report.right:,} of {rollups} {are} right, {members} read")
+            unlisted = f", {count(report.unlisted, 'rollup')} not in the manifest" if report.unlisted else ""
+            note(f"{report.right:,} of {rollups} {are} right, {members} read{unlisted}")
         return session.exit_code
 
 
 class _Report:
     """What was seen."""
 
-    def __init__(self, with_results: bool, manifest: dict[str, ManifestEntry]) -> None:
+    def __init__(self, with_results: bool, manifest: dict[str, str]) -> None:
         self.rollups = self.right = self.members = 0
+        self.unlisted = 0
+        """Rollups that a manifest was given for and that are not in it."""
+        self.all_listed = True
+        """Whether everything that is there could be listed."""
         self.gaps: list[Gap] = []
         self._results: list[Proof] | None = [] if with_results else None
         self._manifest = manifest
@@ -136,14 +150,16 @@ class _Report:
 
     def take(self, proof: Proof) -> Proof:
         """Count a rollup in; what became of it, the manifest considered."""
-        entry = self._manifest.get(proof.where)
-        if entry is not None:
+        listed = self._manifest.get(proof.where)
+        if listed is not None:
             self._seen.add(proof.where)
-            if proof.sha256 and proof.sha256 != entry.sha256:
-                reason = f"its SHA-256 is {proof.sha256}, not {entry.sha256} as in the manifest"
-                proof = replace(
-                    proof, verdict="damaged", reason=f"{proof.reason}; {reason}" if proof.reason else reason
-                )
+            if proof.sha256 and proof.sha256 != listed:
+                reason = f"its SHA-256 is {proof.sha256}, not {listed} as in the manifest"
+                if proof.verdict == "damaged":
+                    proof = replace(proof, reason=f"{proof.reason}; {reason}")
+                else:
+                    proof = replace(proof, verdict="changed", reason=reason)
+        self.unlisted += listed is None and bool(self._manifest)
         self.rollups += 1
         self.members += proof.members
         self.right += proof.verdict in ("ok", "no-index")
@@ -153,7 +169,15 @@ class _Report:
 
     @property
     def missing(self) -> list[str]:
-        """Rollups of the manifest that were not found."""
+        """Rollups of the manifest that are not there."""
+        return self._not_seen() if self.all_listed else []
+
+    @property
+    def unseen(self) -> list[str]:
+        """Rollups of the manifest that were not found, where not everything could be listed."""
+        return [] if self.all_listed else self._not_seen()
+
+    def _not_seen(self) -> list[str]:
         return sorted(self._manifest.keys() - self._seen)
 
     def to_json(self) -> dict[str, object]:
@@ -163,6 +187,8 @@ class _Report:
             "rollups_right": self.right,
             "members": self.members,
             "missing": self.missing,
+            "unseen": self.unseen,
+            "unlisted": self.unlisted,
             "gaps": [
                 {"where": gap.where, "first": str(gap.first), "last": str(gap.last), "days": gap.days}
                 for gap in self.gaps
@@ -199,4 +225,5 @@ def _complaint(proof: Proof) -> str:
     named = ", ".join(proof.damaged[:NAMED_MEMBERS])
     more = f" and {len(proof.damaged) - NAMED_MEMBERS} more" if len(proof.damaged) > NAMED_MEMBERS else ""
     which = f"; {len(proof.damaged)} of {proof.members} members: {named}{more}" if proof.damaged else ""
-    return f"{proof.where} is damaged: {proof.reason}{which}"
+    what = "is not the rollup that was listed" if proof.verdict == "changed" else "is damaged"
+    return f"{proof.where} {what}: {proof.reason}{which}"

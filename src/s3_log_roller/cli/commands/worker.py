@@ -41,6 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     options.add_rolling_arguments(parser)
     storing.add_storing_arguments(parser)
+    options.add_manifest_argument(parser)
     options.add_connection_arguments(parser)
     options.add_output_arguments(parser)
 
