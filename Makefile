@@ -9,7 +9,7 @@
 # make docs-reference  writes the pages of docs/reference that follow from the program's options
 # make docs      makes the site of docs/ into site/; a broken link or a missing heading is an error
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
-# make screenshots     shows the page of a sample plan in Chromium and keeps pictures of it in docs/images
+# make screenshots     shows sample pages of a plan and a report in Chromium and keeps pictures of them in docs/images
 # make terraform-module  writes the Terraform module as its registry wants it, into dist/terraform-aws-s3-log-roller
 # make check     the linters and the type checker only
 # make dist      builds what is released into dist/: wheel, sdist, zips, what is in the zips (SBOM), SHA-256 sums; checks them

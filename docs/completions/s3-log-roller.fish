@@ -50,7 +50,7 @@ function _shtab_s3_log_roller_using
   test "$_shtab_s3_log_roller_cmdpath" = "$argv"
 end
 
-set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query export verify restore demo policy completion
+set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query export report verify restore demo policy completion
 set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --bucket --color --context --count --ddl --drop --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
 
 complete -c s3-log-roller -e
@@ -339,6 +339,28 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l log-format -
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l verbose -d 'log more, for example retries'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -s q -l quiet -d 'log only warnings and errors'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l no-progress -d 'print no progress on the terminal [S3_LOG_ROLLER_NO_PROGRESS]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using; and test $_shtab_s3_log_roller_npos -eq 0' -a report -d 'Answers the questions of a manager or an auditor about log records, whether the logs are rolled up or not, and writes a page: requests and bytes by day and operation, errors, the busiest requesters, keys and addresses, deletes and other changes, anonymous access and old TLS, days without logs, and what was read. It is one file that needs nothing else. The logs are read once. The command needs the extras query and, for --html, report.'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -s h -l help -d 'show this help message and exit'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l html -xka "(__fish_complete_path (commandline -ct))" -d 'write the report as a page: one file that needs nothing else'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l json -d 'print the report as one JSON object'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l since -x -d 'first day, hour, minute or second (UTC): 2022-07-01, 2022-07-01T05, 2022-07-01T05:30'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l until -x -d 'last day, hour, minute or second; all of it counts'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l member -x -d 'only the log with this name; may be repeated'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l allow-cross-region -d 'also work on buckets in other regions, and pay for the traffic [S3_LOG_ROLLER_ALLOW_CROSS_REGION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l expected-bucket-owner -x -d 'have S3 refuse every request unless the buckets belong to this account (12 digits) [S3_LOG_ROLLER_EXPECTED_BUCKET_OWNER]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l max-in-flight -x -d 'most S3 requests at a time, all processes together (default 256 per process; up to 300) [S3_LOG_ROLLER_MAX_IN_FLIGHT]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l timeout -x -d 'give up on a server that does not answer for so long (default 50) [S3_LOG_ROLLER_TIMEOUT]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l etags-not-md5 -d 'the server'"'"'s ETags can look like MD5s without being MD5s: compare logs with what was downloaded [S3_LOG_ROLLER_ETAGS_NOT_MD5]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l s3-role -x -d 'role to assume for S3 (default: none, your own credentials are used) [S3_LOG_ROLLER_S3_ROLE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l external-id -x -d 'external id that the trust policy of the role asks for [S3_LOG_ROLLER_EXTERNAL_ID]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l log-format -xka "text json" -d 'format of the log on standard error (default text) [S3_LOG_ROLLER_LOG_FORMAT]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l verbose -d 'log more, for example retries'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -s q -l quiet -d 'log only warnings and errors'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l no-progress -d 'print no progress on the terminal [S3_LOG_ROLLER_NO_PROGRESS]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using; and test $_shtab_s3_log_roller_npos -eq 0' -a verify -d 'Reads rollups whole and checks the header and the MD5 of every log in them against the index, and against the original if it still exists. A tarball without an index is read to its end, as far as gzip and tar can check it.'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -s h -l help -d 'show this help message and exit'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l since -x -d 'first day'

@@ -80,10 +80,11 @@ class Browser:
             for node in violation["nodes"]
         ]
 
-    def screenshot(self) -> bytes:
-        """All of the page, as PNG."""
+    def screenshot(self, max_height: int) -> bytes:
+        """All of the page, or its upper part, as PNG."""
         root = "document.documentElement"
-        self._resize(*self.run(f"return [{root}.clientWidth, {root}.scrollHeight]"))
+        width, height = self.run(f"return [{root}.clientWidth, {root}.scrollHeight]")
+        self._resize(width, min(height, max_height))
         return base64.b64decode(self._tell("Page.captureScreenshot", {})["data"])
 
     def _resize(self, width: int, height: int) -> None:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "grep": "search log records, whether rolled up or not",
     "query": "answer questions in SQL about log records, whether rolled up or not",
     "export": "write the records of rollups into Parquet files, as tables for Athena, DuckDB, Spark and Trino",
+    "report": "write a page about log records: who asked for what, what was refused, deleted, open to all",
     "verify": "prove that rollups are whole, log by log",
     "restore": "extract originals from rollups",
     "demo": "show the whole job on this machine, with its own servers and made-up logs",

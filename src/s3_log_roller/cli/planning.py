@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -12,13 +11,12 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from s3_log_roller import clock
 from s3_log_roller.cli import options, prefixes, storing
+from s3_log_roller.cli.pages import import_page, write_page
 from s3_log_roller.errors import RollerError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PAGE: Final = "s3_log_roller.planning.page"
 DEFAULT_KEEP_DAYS: Final = 365
 DEFAULT_MEMORY_MB: Final = 1_769
 """The memory of the function that deploy/ deploys."""
@@ -87,7 +86,7 @@ def plan_from(args: Namespace) -> Plan:
     if args.sample and args.save:
         raise UsageError("--save needs every log counted: leave --sample out")
     if args.html:
-        import_page()  # before anything is listed
+        import_page(PAGE)  # before anything is listed
     places = prefixes.places_from(args)
     roll_options = storing.roll_options_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))
@@ -130,7 +129,7 @@ def show(plan: Plan, args: Namespace) -> int:
     from s3_log_roller.cli.output import print_result
 
     if args.html:
-        _write("--html", args.html, import_page().render_page(plan))
+        write_page("--html", args.html, import_page(PAGE).render_page(plan))
     if args.json:
         from s3_log_roller.planning.document import to_json
 
@@ -149,24 +148,7 @@ def _save(plan: Plan, scans: Sequence[ScanTask], connection: Connection, path: s
 
     if plan.failures:
         raise UsageError(f"not everything could be planned, so nothing was saved: {next(iter(plan.failures.values()))}")
-    _write("--save", path, encode_saved(plan, scans, connection.bucket_regions))
-
-
-def _write(option: str, path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"{option} {path} cannot be written: {error.strerror}") from error
-
-
-def import_page() -> ModuleType:
-    """`planning.page`, which needs a library that not everybody has. Raises `UsageError`."""
-    try:
-        return importlib.import_module("s3_log_roller.planning.page")
-    except ModuleNotFoundError as error:
-        if error.name != "jinja2":
-            raise
-        raise UsageError("--html needs jinja2, which is not installed: pip install 's3-log-roller[report]'") from error
+    write_page("--save", path, encode_saved(plan, scans, connection.bucket_regions))
 
 
 def screen() -> Screen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from s3_log_roller.errors import UsageError
 
 if TYPE_CHECKING:
     from s3_log_roller.querying.rows import Seen
-    from s3_log_roller.reading.groups import Source
+    from s3_log_roller.reading.groups import Group, Source
     from s3_log_roller.reading.selection import Selection
 
 
@@ -37,8 +37,9 @@ def read_rows(
     *,
     wanted: Collection[str],
     seen: Callable[[Seen], None],
+    watch: Callable[[Iterable[Group]], Iterable[Group]] = iter,
 ) -> None:
-    """Hand over the rows of all logs, batch by batch, and behind them what was seen."""
+    """Hand over the rows of all logs, batch by batch, and behind them what was seen; `watch` sees the day groups."""
     from s3_log_roller.querying.rows import ReadRows, Seen
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.parallel import Failure, batches, run_all
@@ -53,5 +54,5 @@ def read_rows(
             take(result)
 
     groups = find_groups(session.stores, sources, selection, session.failed)
-    shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
+    shares = find_shares(session.stores, watch(groups), session.failed, split=processes > 1)
     run_all(ReadRows(session.open_stores, wanted), batches(shares), processes, sort_out, stores=session.stores)

@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,8 @@ WHERE_FROM: Final = (
     "s3://BUCKET/PREFIX (searched at any depth), the URI of a rollup or a log, or a local path: a .tgz, a log, "
     "or a directory of them"
 )
+
+MAX_MESSAGES: Final = 1_000
 
 
 def add_selection_arguments(parser: ArgumentParser) -> None:
@@ -117,6 +119,8 @@ class Session:
     open_buckets: OpenBuckets
     wants_progress: bool
     failures: int = 0
+    messages: list[str] = field(default_factory=list)
+    """What failed, a line each; at most `MAX_MESSAGES`."""
 
     @property
     def exit_code(self) -> int:
@@ -126,6 +130,8 @@ class Session:
     def failed(self, message: str) -> None:
         """Tell of something that cannot be read, and count it."""
         self.failures += 1
+        if len(self.messages) < MAX_MESSAGES:
+            self.messages.append(message)
         note(message)
 
     def progress(self, figures: Callable[[], Sequence[str]], *, writes: bool = True) -> AbstractContextManager[None]:

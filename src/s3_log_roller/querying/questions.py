@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
+from itertools import takewhile
 
 from s3_log_roller.errors import UsageError
 
@@ -28,6 +29,12 @@ class NamedQuestion:
     def purpose(self) -> str:
         """What it answers, in a sentence."""
         return self.text.partition("\n")[0].removeprefix("-- ")
+
+    @property
+    def caveats(self) -> str:
+        """What one has to know to read the answer right; often nothing."""
+        comments = takewhile(lambda line: line.startswith("-- "), self.text.split("\n")[1:])
+        return " ".join(line.removeprefix("-- ") for line in comments if not _PARAMETER.match(line))
 
     @property
     def defaults(self) -> dict[str, str]:

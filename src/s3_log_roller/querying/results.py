@@ -31,11 +31,11 @@ def write_answer(answer: pa.RecordBatchReader, output: str, write: WriteBytes) -
 
 
 def _write_table(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
-    rows = ([_cell(value) for value in row] for row in _rows(answer))
+    rows = ([cell_text(value) for value in row] for row in rows_of(answer))
     first = list(islice(rows, LOOK_AT_ROWS))
-    header = [_cell(name) for name in answer.schema.names]
+    header = [cell_text(name) for name in answer.schema.names]
     widths = [max(map(len, column)) for column in zip(header, *first, strict=True)]
-    to_right = [_is_number(kind) for kind in answer.schema.types]
+    to_right = [is_number(kind) for kind in answer.schema.types]
 
     def line(cells: list[str]) -> bytes:
         padded = [
@@ -56,8 +56,8 @@ def _write_table(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
 def _write_json(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
     names = answer.schema.names
     count = 0
-    for row in _rows(answer):
-        record = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+    for row in rows_of(answer):
+        record = {name: plain_value(value) for name, value in zip(names, row, strict=True)}
         write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
         count += 1
     return count
@@ -66,7 +66,7 @@ def _write_json(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
 def _write_csv(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
     write(",".join(map(csv_cell, answer.schema.names)).encode() + b"\n")
     count = 0
-    for row in _rows(answer):
+    for row in rows_of(answer):
         cells = [csv_cell(value if value is None or type(value) is int else _text(value)) for value in row]
         write(",".join(cells).encode() + b"\n")
         count += 1
@@ -98,17 +98,19 @@ def _write_parquet(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
     return count
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of that type holds numbers."""
     return any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
 
 
-def _rows(answer: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+def rows_of(answer: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+    """The answer row by row."""
     for batch in answer:
         if batch.num_columns:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """As JSON has it: what is not a number, a text, a list or the like is a text."""
     if isinstance(value, Decimal):  # sums are, however small
         return int(value) if value == value.to_integral_value() else float(value)
@@ -117,9 +119,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return _time(value)
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [plain_value(one) for one in value]
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): plain_value(one) for name, one in value.items()}
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
@@ -128,10 +130,11 @@ def _time(value: datetime) -> str:
 
 
 def _text(value: Any) -> str:
-    plain = _plain(value)
+    plain = plain_value(value)
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A value for people, in a line of at most `MAX_CELL_CHARS`."""
     text = "" if value is None else printable(_text(value))
     return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"

@@ -27,10 +27,12 @@ class Seen:
     """What was read of some shares."""
 
     logs: int = 0
+    loose: int = 0
+    """Of these logs, those that were not read out of a rollup."""
     counts: Counts = field(default_factory=Counts)
 
     def __add__(self, other: Seen) -> Seen:
-        return Seen(self.logs + other.logs, self.counts + other.counts)
+        return Seen(self.logs + other.logs, self.loose + other.loose, self.counts + other.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,17 @@ class _RowReader(Performer):
             batch, of_batch = self._parser.parse(lines, origins)
             counts += of_batch
             self._emit(batch)
-        self._emit(Seen(blocks.logs, counts))
+        self._emit(Seen(blocks.logs, blocks.loose, counts))
 
 
 class Blocks:
-    """Whole lines of logs, about `BATCH_BYTES` at a time, and which log they are from; `logs` counts the logs."""
+    """Whole lines of logs, about `BATCH_BYTES` at a time, and which log they are from.
+
+    `logs` counts the logs, `loose` those of them that were not read out of a rollup.
+    """
 
     def __init__(self, parts: Iterable[LogPart]) -> None:
-        self.logs = 0
+        self.logs = self.loose = 0
         self._parts = parts
         self._lines = bytearray()
         self._origins: list[Lines] = []
@@ -84,6 +89,7 @@ class Blocks:
             held, holder = data[end:], (origin, member)
             self._add(origin, member, data[:end])
             self.logs += last
+            self.loose += last and not origin.is_packed
             if len(self._lines) >= BATCH_BYTES:
                 yield self._take()
         if held and holder is not None:

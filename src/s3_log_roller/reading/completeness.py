@@ -34,18 +34,24 @@ class Gap:
 
 
 class Calendar:
-    """The days seen of each target prefix."""
+    """The days seen of each target prefix, and how many rollups."""
 
     def __init__(self) -> None:
+        self.rollups = 0
         self._days: dict[str, set[date]] = {}
 
     def watch(self, groups: Iterable[Group]) -> Iterator[Group]:
         """Hand the groups on."""
         for group in groups:
+            self.rollups += len(group.rollups)
             if group.day_group is not None and (group.has_loose or group.rollups):
                 place = location(group.bucket, _DATE_FOLDERS.sub("", group.day_group.target_prefix))
                 self._days.setdefault(place, set()).add(group.day_group.day)
             yield group
+
+    def days(self) -> list[tuple[str, list[date]]]:
+        """Each target prefix with its days, in order."""
+        return [(place, sorted(days)) for place, days in sorted(self._days.items())]
 
     def gaps(self, since: date | None, until: date | None) -> Iterator[Gap]:
         """The days missing from the first to the last, as asked for or as seen."""

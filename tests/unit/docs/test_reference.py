@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from docs.write_reference import COMPLETION_FILES, COMPLETIONS, PAGES, REFERENCE
 from tests.support.paths import ROOT
+from tests.support.sample_report import sample_report
 
 from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.cli.commands.completion import SHELLS, script_for
@@ -57,6 +58,7 @@ def test_every_field_of_the_summary_is_documented() -> None:
         ("## ls", ["cli/commands/ls.py"]),
         ("## verify", ["cli/commands/verify.py"]),
         ("## The lines of a manifest", ["rollup/manifest.py"]),
+        ("## report", ["querying/document.py"]),
     ],
 )
 def test_every_field_of_other_commands_is_documented(heading: str, modules: list[str]) -> None:
@@ -77,6 +79,17 @@ def test_every_command_with_json_has_a_section(command: str) -> None:
     headings = re.findall(r"^## ([a-z, ]+?)(?:$| --)", (REFERENCE / "json.md").read_text(), re.MULTILINE)
     named = {name for heading in headings for name in heading.split(", ")} - {"policy"}
     assert (command in named) == ("--json" in command_parser(command, {})._option_string_actions)
+
+
+def test_every_column_of_a_report_is_documented() -> None:
+    """The rows of each answer, as the question has them."""
+    section = (REFERENCE / "json.md").read_text().split("## The answers in a report\n")[1].split("\n## ")[0]
+    documented = {
+        row[0]: re.findall(r"`(\w+)`", row[1])
+        for row in re.findall(r"^\| `([\w-]+)` \| (.+) \|$", section, re.MULTILINE)
+    }
+    answers = sample_report().answers
+    assert documented == {name: list(answer.columns) for name, answer in answers.items()}
 
 
 def keys_of_dicts(source: str) -> set[str]:
