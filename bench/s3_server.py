@@ -44,6 +44,8 @@ from bench.rates import TokenBucket
 from bench.s3_api import SLOW_DOWN, Call, S3Api, parse_target
 
 MAX_HEAD_BYTES: Final = 64 << 10
+HOLD_S: Final = 0.01
+"""Between two looks at whether an answer may be sent."""
 
 Intercept = Callable[[Call, bytes], bytes | None]
 """Sees every answer before it is sent and returns what to send instead. Where that is shorter than the answer, the
@@ -76,6 +78,8 @@ class S3Server:
         self.api = S3Api()
         self.options = options
         self.intercept = intercept
+        self.holds_back: Callable[[Call], bool] = lambda call: False
+        """Whether the answer to a call waits; asked again and again until it does not."""
         self.url = ""
         self.open_connections: set[Connection] = set()
         self.max_connections = 0
@@ -243,7 +247,13 @@ class Connection(asyncio.Protocol):
             cut = changed is None or len(changed) < len(answer)
             answer = changed or b""
         if server.options.delay_ms and not call.bucket.startswith("__"):
-            asyncio.get_running_loop().call_later(server.options.delay_ms / 1000, self._send, answer, cut)
+            asyncio.get_running_loop().call_later(server.options.delay_ms / 1000, self._send_if_free, call, answer, cut)
+        else:
+            self._send_if_free(call, answer, cut)
+
+    def _send_if_free(self, call: Call, answer: bytes, cut: bool) -> None:
+        if self._server.holds_back(call):
+            asyncio.get_running_loop().call_later(HOLD_S, self._send_if_free, call, answer, cut)
         else:
             self._send(answer, cut)
 
