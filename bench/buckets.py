@@ -21,6 +21,8 @@ class StoredObject:
     """Without quotes."""
     mtime: int
     """LastModified, in seconds since the epoch."""
+    metadata: bytes = b""
+    """Header lines that begin with `x-amz-meta-`."""
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class MultipartUpload:
     """Parts by number: (body, ETag without quotes)."""
 
     key: str
+    metadata: bytes = b""
     parts: dict[int, tuple[bytes, str]] = field(default_factory=dict)
 
 

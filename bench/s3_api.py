@@ -92,6 +92,11 @@ class Call:
         end = self.head.find(b"\r\n", start)
         return self.head[start : end if end >= 0 else None].strip()
 
+    def metadata(self) -> bytes:
+        """The header lines of the object's metadata."""
+        lines = self.head.split(b"\r\n") if b"\r\nx-amz-meta-" in self.lower_head else []
+        return b"".join(line + b"\r\n" for line in lines if line.lower().startswith(b"x-amz-meta-"))
+
 
 @lru_cache(maxsize=200_000)
 def http_date(epoch_s: int) -> bytes:
@@ -235,7 +240,7 @@ class S3Api:
         headers = b'Last-Modified: %b\r\nETag: "%b"\r\n%bAccept-Ranges: bytes\r\nContent-Type: text/plain\r\n' % (
             http_date(stored.mtime),
             stored.etag.encode(),
-            extra,
+            extra + stored.metadata,
         )
         return self._reply(status, headers, body, head_only=call.method == "HEAD")
 
@@ -287,12 +292,13 @@ class S3Api:
         _check_body(call)
         _require_free(call, bucket)
         stored = bucket.put(call.key, call.body, int(time.time()))
+        stored.metadata = call.metadata()
         return self._reply(200, _etag_header(stored.etag))
 
     def _create_upload(self, call: Call) -> bytes:
         bucket = self._writable(call)
         upload_id = hashlib.sha256(f"{call.key} {self._answers}".encode()).hexdigest()
-        bucket.uploads[upload_id] = MultipartUpload(call.key)
+        bucket.uploads[upload_id] = MultipartUpload(call.key, call.metadata())
         return self._xml(
             f"<InitiateMultipartUploadResult {_NAMESPACE}><Bucket>{call.bucket}</Bucket><Key>{escape(call.key)}</Key>"
             f"<UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"
@@ -330,7 +336,7 @@ class S3Api:
         if not bodies or [int(fields["PartNumber"]) for fields in listed] != sorted(upload.parts)[: len(listed)]:
             raise S3Error(400, "InvalidPartOrder", "The list of parts was not in ascending order.")
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(bodies)}"
-        bucket.put(call.key, b"".join(bodies), int(time.time()), etag)
+        bucket.put(call.key, b"".join(bodies), int(time.time()), etag).metadata = upload.metadata
         del bucket.uploads[query["uploadId"]]
         return self._xml(
             f"<CompleteMultipartUploadResult {_NAMESPACE}><Location>/{call.bucket}/{quote(call.key)}</Location>"

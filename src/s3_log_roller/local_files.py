@@ -7,7 +7,7 @@ import stat
 from collections.abc import Generator, Iterable
 
 from s3_log_roller.errors import ObjectGone, StorageError
-from s3_log_roller.store import ByteRange, ListedObject, Page
+from s3_log_roller.store import NO_METADATA, ByteRange, ListedObject, Metadata, Page
 
 LOCAL = ""
 """The name of the bucket that local files are in."""
@@ -54,6 +54,10 @@ class LocalFiles:
     ) -> Page:
         """An empty page: a file stands for itself, and nothing is looked for beside it."""
         return Page([], truncated=False)
+
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        """Nothing: files have no metadata."""
+        return [NO_METADATA for _ in objects]
 
     def etag_is_md5(self, key: str) -> bool:
         """False: a file has no MD5 to its name."""

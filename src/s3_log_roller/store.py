@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from s3_log_roller.errors import StorageError
@@ -80,6 +81,26 @@ def whole_or_split(objects: Iterable[tuple[str, str, int]], max_bytes: int) -> I
                 yield ByteRange.part(key, etag, wanted)
 
 
+Metadata = Mapping[str, str]
+"""What is kept with an object beside its content: by names in lower case, without `x-amz-meta-`. All of it is ASCII."""
+
+
+NO_METADATA: Final[Metadata] = MappingProxyType({})
+"""Nothing is kept with the object."""
+
+
+def no_metadata() -> Metadata:
+    """`NO_METADATA`."""
+    return NO_METADATA
+
+
+class NewObject(NamedTuple):
+    """A small object to be written."""
+
+    body: bytes
+    metadata: Metadata = NO_METADATA
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteFailure:
     """An object that was not deleted, and S3's reason."""
@@ -138,6 +159,9 @@ class ReadStore(Protocol):
         read without a restore.
         """
 
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        """The metadata of these very objects, in their order, also of archived ones; or why it can't be had."""
+
     def etag_is_md5(self, key: str) -> bool:
         """Whether an ETag in the form of an MD5 is one: not if the object is encrypted with SSE-KMS or SSE-C."""
 
@@ -159,7 +183,7 @@ class Store(ReadStore, Protocol):
         """As `fetch`; where a range can't be had, the error is in its place."""
 
     def publish_all(
-        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+        self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         """Write small objects by key, each only if its key is free; by key the ETags, or what went wrong.
 
@@ -167,8 +191,11 @@ class Store(ReadStore, Protocol):
         attempt. What it doesn't return is not written, and not in the answer.
         """
 
-    def upload(self, key: str, expected_bytes: int) -> Upload:
-        """Start an upload; `expected_bytes` is an upper estimate of its size."""
+    def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> Upload:
+        """Start an upload; `expected_bytes` is an upper estimate of its size.
+
+        `metadata` is asked for when it must be sent: of a small object at its end, of others with the first part.
+        """
 
     def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
         """Delete (key, ETag) pairs, each object only if it still has that ETag.

@@ -15,7 +15,7 @@ from bench.s3_server import ServerOptions, serving
 from tests.support.answers import fill, opened
 
 from s3_log_roller.aws.s3 import S3Bucket
-from s3_log_roller.store import ByteRange
+from s3_log_roller.store import ByteRange, NewObject
 
 Pairs = list[tuple[str, str]]
 WORKERS = [1, 3, 10]
@@ -72,7 +72,7 @@ def test_writes(workers: int) -> None:
         def everything(keys: Iterable[str]) -> list[str]:
             return list(keys)
 
-        answers = store.publish_all({f"new/{key}": b"body" for key, _ in pairs}, everything)
+        answers = store.publish_all({f"new/{key}": NewObject(b"body") for key, _ in pairs}, everything)
         return sum(isinstance(answer, str) for answer in answers.values())
 
     results, put_off = run(ServerOptions(delay_ms=25, writes_above=rate, write_burst=rate / 10), workers, each, publish)

@@ -7,32 +7,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import md5
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 from tests.support import odd_api
 from tests.support.memory_store import MemoryStore
+from tests.support.servers import session_for
 
 from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.aws.s3.uploads import PART_BYTES
 from s3_log_roller.demo.servers import LocalServer
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError, WrongRegion
-from s3_log_roller.store import ByteRange, ListedObject, Pager, Store
+from s3_log_roller.store import ByteRange, ListedObject, Metadata, NewObject, Pager, Store
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 REGION = "us-west-2"
-
-
-def session_for(server: LocalServer, **changes: Any) -> boto3.Session:
-    keys: dict[str, Any] = {
-        "aws_access_key_id": server.access_key,
-        "aws_secret_access_key": server.secret_key,
-        "region_name": REGION,
-    }
-    return boto3.Session(**(keys | changes))
 
 
 OWN = {"bench": None} | {
@@ -288,10 +280,10 @@ def test_a_bucket_in_another_region_is_refused_with_both_named(ministack: LocalS
 
 def test_many_listings_bodies_and_uploads_at_once(store: Store) -> None:
     """What a pass relies on: each of many fails alone, and nothing is written over."""
-    answers = store.publish_all({f"many/{name}": name.encode() for name in "abc"}, lambda keys: keys)
+    answers = store.publish_all({f"many/{name}": NewObject(name.encode()) for name in "abc"}, lambda keys: keys)
     assert sorted(answers) == ["many/a", "many/b", "many/c"]
     again = store.publish_all(
-        {"many/a": b"other", "many/d": b"d"}, lambda keys: [key for key in keys if key[-1] == "a"]
+        {"many/a": NewObject(b"other"), "many/d": NewObject(b"d")}, lambda keys: [key for key in keys if key[-1] == "a"]
     )
     assert isinstance(again["many/a"], AlreadyExists)
     assert set(again) == {"many/a"}
@@ -305,3 +297,30 @@ def test_many_listings_bodies_and_uploads_at_once(store: Store) -> None:
     bodies = list(store.fetch_each(wanted))
     assert isinstance(bodies[1], ObjectGone)
     assert [body[0] for body in bodies if not isinstance(body, StorageError)] == [b"a", b"c"]
+
+
+def test_metadata_comes_back_as_it_was_sent(store: Store) -> None:
+    """With one PUT, with many and in parts, where it is asked for when it is sent; and of the listed version only."""
+    metadata = {"rollup-members": "3", "rollup-names": "ab+/AA=="}
+    asked: list[int] = []
+    written = 0
+
+    def metadata_now() -> Metadata:
+        asked.append(written)
+        return metadata
+
+    for key, size in (("one", 10), ("parts", 2 * PART_BYTES)):
+        upload = store.upload(key, size, metadata_now)
+        for _ in range(10):
+            upload.write(bytes(size // 10))
+            written += 1
+        upload.finish()
+    publish = {"small": NewObject(b"small", metadata), "plain": NewObject(b"plain")}
+    store.publish_all(publish, lambda keys: keys)
+    listed = {entry.key: entry for entry in store.list_page("").objects}
+    found = store.read_metadata([listed[key] for key in ("one", "parts", "small", "plain")])
+    assert found == [metadata, metadata, metadata, {}]
+    assert len(asked) == 2
+    gone, replaced = store.read_metadata([listed["one"]._replace(key="gone"), listed["one"]._replace(etag="0" * 32)])
+    assert isinstance(gone, ObjectGone)
+    assert isinstance(replaced, ObjectGone)

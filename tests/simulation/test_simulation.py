@@ -129,3 +129,10 @@ def test_packing_without_a_last_look_is_noticed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(reconcile._Reconciler, "_look_for_others", lambda self, rollups: None)
     monkeypatch.setattr(Wave, "_look_for_others", lambda self, by_key, keys: list(keys))
     assert doubled_logs() > 1.5 * with_it
+
+
+def test_packing_what_an_archived_rollup_may_hold_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without that care logs are packed twice for a reason that no run may have."""
+    monkeypatch.setattr(reconcile, "without_uncertain", lambda originals, outlines: originals)
+    doubled = sum((play(seed).doubled for seed in range(600)), Counter[str]())
+    assert set(doubled) - KNOWN_CAUSES

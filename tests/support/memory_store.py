@@ -13,7 +13,17 @@ from typing import NamedTuple
 from tests.support.paging import PageByPage
 
 from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
-from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
+from s3_log_roller.store import (
+    NO_METADATA,
+    ByteRange,
+    DeleteFailure,
+    DeleteReport,
+    ListedObject,
+    Metadata,
+    NewObject,
+    Page,
+    no_metadata,
+)
 
 
 class Stored(NamedTuple):
@@ -22,6 +32,7 @@ class Stored(NamedTuple):
     mtime: int
     archived: bool = False
     encrypted: bool = False
+    metadata: Metadata = NO_METADATA
 
 
 def no_step(step: str, key: str) -> None:
@@ -39,13 +50,22 @@ class MemoryStore(PageByPage):
         self.after: Callable[[str, str], None] = no_step
         self.undeletable: set[str] = set()
         self.open_uploads = 0
+        self.in_parts = False
+        """Uploads go in parts, so their metadata is sent before their content."""
 
     def put(
-        self, key: str, body: bytes, *, etag: str | None = None, mtime: int = 1_656_652_543, encrypted: bool = False
+        self,
+        key: str,
+        body: bytes,
+        *,
+        etag: str | None = None,
+        mtime: int = 1_656_652_543,
+        encrypted: bool = False,
+        metadata: Metadata = NO_METADATA,
     ) -> None:
         """Store an object as S3 log delivery does; `encrypted` with a key of KMS, so that its ETag is no MD5."""
         etag = etag or md5(body, usedforsecurity=False).hexdigest()
-        self.objects[key] = Stored(body, etag, mtime, encrypted=encrypted)
+        self.objects[key] = Stored(body, etag, mtime, encrypted=encrypted, metadata=metadata)
 
     def archive(self, key: str) -> None:
         """Move an object to an archive tier."""
@@ -95,22 +115,35 @@ class MemoryStore(PageByPage):
     def etag_is_md5(self, key: str) -> bool:
         return not self.objects[key].encrypted
 
-    def upload(self, key: str, expected_bytes: int) -> MemoryUpload:
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        return [self._metadata_of(entry) for entry in objects]
+
+    def _metadata_of(self, entry: ListedObject) -> Metadata | StorageError:
+        try:
+            self.before("metadata", entry.key)
+        except StorageError as error:
+            return error
+        stored = self.objects.get(entry.key)
+        if stored is None or stored.etag != entry.etag:
+            return ObjectGone(f"{entry.key} is gone")
+        return stored.metadata
+
+    def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> MemoryUpload:
         self.before("upload", key)
         self.open_uploads += 1
-        return MemoryUpload(self, key)
+        return MemoryUpload(self, key, metadata)
 
     def publish_all(
-        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+        self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         return {key: self._publish(key, objects[key]) for key in last_look(list(objects))}
 
-    def _publish(self, key: str, body: bytes) -> str | StorageError:
+    def _publish(self, key: str, new: NewObject) -> str | StorageError:
         try:
             self.before("finish", key)
             if key in self.objects:
                 raise AlreadyExists(f"{key} exists")
-            self.put(key, body)
+            self.put(key, new.body, metadata=new.metadata)
             self.after("finish", key)
         except StorageError as error:
             return error
@@ -133,9 +166,13 @@ class MemoryStore(PageByPage):
 
 
 class MemoryUpload:
-    def __init__(self, store: MemoryStore, key: str) -> None:
+    """Its metadata is that of one PUT, sent at the end; with `in_parts` that of an upload in parts."""
+
+    def __init__(self, store: MemoryStore, key: str, metadata: Callable[[], Metadata] = no_metadata) -> None:
         self._store = store
         self._key = key
+        self._metadata = metadata
+        self._sent: Metadata | None = metadata() if store.in_parts else None
         self._parts: list[bytes] = []
         self._open = True
 
@@ -148,7 +185,8 @@ class MemoryUpload:
         self._store.before("finish", self._key)
         if self._key in self._store.objects:
             raise AlreadyExists(f"{self._key} exists")
-        self._store.put(self._key, b"".join(self._parts))
+        metadata = self._metadata() if self._sent is None else self._sent
+        self._store.put(self._key, b"".join(self._parts), metadata=metadata)
         self._close()
         self._store.after("finish", self._key)
         return self._store.objects[self._key].etag

@@ -66,6 +66,16 @@ def client(server: LocalServer, service: str, **changes: Any) -> Any:
     return boto3.client(service, **(settings | changes))  # type: ignore[call-overload]
 
 
+def session_for(server: LocalServer, **changes: Any) -> boto3.Session:
+    """A session with the server's administrator's keys; `changes` are other arguments for it."""
+    keys: dict[str, Any] = {
+        "aws_access_key_id": server.access_key,
+        "aws_secret_access_key": server.secret_key,
+        "region_name": REGION,
+    }
+    return boto3.Session(**(keys | changes))
+
+
 @pytest.fixture(scope="session")
 def s3(seaweedfs: SeaweedFS) -> S3Client:
     """The administrator's S3 client."""

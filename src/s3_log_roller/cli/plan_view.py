@@ -84,6 +84,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
         (young, "log of a day too young", "logs of days too young"),
         (outside, "log of another day", "logs of other days"),
         (total.archived, "archived log", "archived logs"),
+        (total.uncertain, "log that an archived rollup may hold", "logs that archived rollups may hold"),
         (others, "other object", "other objects"),
     ]
     if left := [count(number, one, many) for number, one, many in alone if number]:

@@ -200,6 +200,7 @@ def _is_small(day: Day) -> bool:
         and day.pieces == day.logs
         and not day.archived
         and not day.problem
+        and not any(rollup.archived for rollup in day.rollups)
         and len(rollups) <= MAX_ROLLUPS
         and sum(rollups) <= READ_BYTES
     )

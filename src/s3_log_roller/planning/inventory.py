@@ -29,6 +29,8 @@ class Day:
     pieces: int = 0
     """GETs to fetch each of them once."""
     archived: int = 0
+    uncertain: int = 0
+    """Logs that a rollup in an archive class may hold, and a run leaves alone; they are in no other figure."""
     leftovers: int = 0
     """Logs that are members of a rollup already."""
     leftover_bytes: int = 0

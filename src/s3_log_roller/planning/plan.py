@@ -45,6 +45,7 @@ class Figures:
     leftovers: int
     late: int
     archived: int
+    uncertain: int
     to_pack: int
     rollups: int
     """How many new rollups there will be."""
@@ -164,6 +165,7 @@ def sum_figures(days: Sequence[PlannedDay]) -> Figures:
         leftovers=sum(day.leftovers for day in found),
         late=sum(day.late for day in found),
         archived=sum(day.archived for day in found),
+        uncertain=sum(day.uncertain for day in found),
         to_pack=sum(day.to_pack for day in found),
         rollups=sum(day.rollup_bytes > 0 for day in days),
         rollup_bytes=sum(day.rollup_bytes for day in days),

@@ -52,7 +52,7 @@ def batches_of(keys: int) -> int:
 
 def requests_alone(day: Day, rollup_bytes: int, *, delete: bool, today: date) -> Requests:
     """What it takes to reconcile that day by itself, if its new rollup has `rollup_bytes`."""
-    lists = pages_of(day.logs + day.archived) + pages_of(len(day.rollups))
+    lists = pages_of(day.logs + day.uncertain + day.archived) + pages_of(len(day.rollups))
     gets = day.index_gets
     if day.problem:
         return Requests(lists, gets)

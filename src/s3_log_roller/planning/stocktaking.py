@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterable, Iterator
+from itertools import chain
 from random import Random
 
-from s3_log_roller.errors import RollerError
+from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
 from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day, Inventory, Run, pieces_of
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.sampling import estimate_rest
 from s3_log_roller.planning.sizes import Measured, measure_sample, model_bytes
+from s3_log_roller.rolling.archived import read_indexes, read_outlines, without_uncertain
 from s3_log_roller.rolling.day_listing import list_originals
 from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
-from s3_log_roller.rollup.stored import blaming, list_rollups, read_rollup
-from s3_log_roller.store import ByteRange, ListedObject, Page, Pager, ReadStore, list_pages
+from s3_log_roller.rollup.stored import list_rollups
+from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager, ReadStore, list_pages
 
 
 class CountedStore:
@@ -48,6 +50,12 @@ class CountedStore:
         """See `ReadStore.etag_is_md5`."""
         self.gets += 1
         return self._store.etag_is_md5(key)
+
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        """See `ReadStore.read_metadata`. A HEAD costs as much as a GET."""
+        wanted = list(objects)
+        self.gets += len(wanted)
+        return self._store.read_metadata(wanted)
 
     def _counted(self, ranges: Iterable[ByteRange]) -> Iterator[ByteRange]:
         for wanted in ranges:
@@ -193,27 +201,30 @@ def _look_closely(store: CountedStore, day: Day, prefix: str, found: Inventory) 
     listing = list_originals(store, group, start_after="", max_keys=sys.maxsize, unreadable=())
     looked = Day(group, rollups=rollups, archived=listing.archived)
     looked.content_digest = day.content_digest and listing.originals.content_digest().hex()
-    for original in listing.originals:
-        looked.count(original.size)
     gets_before = store.gets
+    counted = [listing.originals]
     try:
-        _tell_leftovers(store, looked, listing.originals, found)
+        counted = _tell_leftovers(store, looked, listing.originals, found)
     except RollerError as error:
         looked.problem = str(error)
+    for original in chain.from_iterable(counted):
+        looked.count(original.size)
+    looked.uncertain = len(listing.originals) - looked.logs
     looked.index_gets = store.gets - gets_before
     return looked
 
 
-def _tell_leftovers(store: CountedStore, day: Day, originals: Originals, found: Inventory) -> None:
-    indexes = []
-    for rollup in day.rollups:
-        with blaming(store, rollup):
-            index = read_rollup(store, day.group, rollup)
-        indexes.append(index)
+def _tell_leftovers(store: CountedStore, day: Day, originals: Originals, found: Inventory) -> list[Originals]:
+    """The originals, in some tables, without those that an archived rollup may hold."""
+    indexes, archived = read_indexes(store, day.group, day.rollups)
+    for index in indexes:
         modelled = model_bytes(index.footer.members, index.footer.original_bytes)
-        found.add_measured(day.group, Measured(index.footer.members, rollup.size, modelled))
-    for held in find_leftovers(store, originals, indexes)[1]:
+        found.add_measured(day.group, Measured(index.footer.members, index.file.listed.size, modelled))
+    missing, leftovers = find_leftovers(store, originals, indexes)
+    loose = without_uncertain(missing, read_outlines(store, day.group, archived))
+    for held in leftovers:
         day.holders.append((held.rollup, len(held.originals)))
         day.leftovers += len(held.originals)
         day.leftover_bytes += held.originals.total_bytes
         day.leftover_pieces += sum(pieces_of(original.size) for original in held.originals)
+    return [loose, *(held.originals for held in leftovers)]

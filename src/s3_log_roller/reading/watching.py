@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 
+from s3_log_roller.errors import StorageError
 from s3_log_roller.reading.groups import Stores
-from s3_log_roller.store import ByteRange, Page, ReadStore
+from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, ReadStore
 
 
 def watched(stores: Stores, before_wait: Callable[[], None]) -> Stores:
@@ -43,6 +44,10 @@ class _WatchedStore:
                 if body is None:
                     return
                 yield body
+
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        self._before_wait()
+        return self._store.read_metadata(objects)
 
     def etag_is_md5(self, key: str) -> bool:
         self._before_wait()

@@ -26,6 +26,8 @@ class Figures:
     """Originals deleted, leftovers included."""
     delete_markers: int = 0
     """Deletes that only wrote a delete marker: the bucket is versioned and goes on billing the bytes."""
+    uncertain: int = 0
+    """Originals left alone because a rollup in an archive tier may hold them."""
     archived: int = 0
     """Originals skipped because they are in an archive tier."""
 

@@ -14,8 +14,9 @@ from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.fetching import PIECE_BYTES, fetch_originals
 from s3_log_roller.rollup.originals import Original, Originals
+from s3_log_roller.rollup.outline import Outline
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ListedObject, Store, Upload
+from s3_log_roller.store import ListedObject, Metadata, Store, Upload
 
 _TICK_LOGS: Final = 100
 _TICK_BYTES: Final = 16 << 20
@@ -74,7 +75,8 @@ def pack(
     group = originals.group
     writer = RollupWriter(group, level)
     key = name(originals, others)
-    upload = store.upload(key, originals.total_bytes + 600 * len(originals) + 4096)
+    expected_bytes = originals.total_bytes + 600 * len(originals) + 4096
+    upload = store.upload(key, expected_bytes, lambda: outline(originals, writer))
     try:
         md5s = _Packing(store, group, writer, upload, tick).write(originals)
         etag = upload.finish(last_look)
@@ -82,6 +84,12 @@ def pack(
         _abort(upload)
         raise
     return Packed(ListedObject(key, etag, writer.bytes_out, 0, archived=False), originals, md5s)
+
+
+def outline(originals: Originals, writer: RollupWriter) -> Metadata:
+    """The metadata of a rollup of these originals, with the content digest if all of them were written."""
+    is_whole = writer.members == len(originals)
+    return Outline.of(originals, writer.content_digest if is_whole else b"").encode()
 
 
 def name(originals: Originals, others: list[ListedObject]) -> str:

@@ -6,7 +6,8 @@ anywhere: running again always converges. The order of the steps is what makes t
 
 1. List the originals, *then* the rollups: an original that is missing because another worker deleted it is in a
    rollup that this list shows.
-2. Originals that are members of a rollup are leftovers and are not packed again.
+2. Originals that are members of a rollup are leftovers and are not packed again. Those that may be members of a rollup
+   that is archived, and so cannot be read, are left alone.
 3. Fetch, pack and upload the others; publish only if the key is free and no other rollup of the day appeared.
 4. Verify: read the rollup back and prove every member.
 5. Prove leftovers in the same way where the rollup that holds them is young: a process may have been killed between
@@ -23,6 +24,7 @@ from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged, OutOfTime, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.archived import read_indexes, read_outlines, without_uncertain
 from s3_log_roller.rolling.day_listing import DayListing, list_originals
 from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.fetching import OriginalsArchived
@@ -35,7 +37,7 @@ from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick, pack
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.stored import Index, blaming, list_rollups, read_rollup
+from s3_log_roller.rollup.stored import list_rollups
 from s3_log_roller.rollup.verify import Verified, verify
 from s3_log_roller.store import ListedObject, Store
 
@@ -165,22 +167,16 @@ class _Reconciler:
                 f"{self._group} has neither logs nor rollups, although a scan found logs: they expired or were moved "
                 "before they were rolled up, or the server does not list what it has; look there before you run again"
             )
-        indexes = self._read_indexes(rollups) if len(listing.originals) else []
-        loose, found = find_leftovers(self._store, listing.originals, indexes)
-        self._seen += Figures(leftovers=len(listing.originals) - len(loose))
+        indexes, archived = read_indexes(self._store, self._group, rollups if len(listing.originals) else [])
+        missing, found = find_leftovers(self._store, listing.originals, indexes)
+        loose = without_uncertain(missing, read_outlines(self._store, self._group, archived))
+        self._seen += Figures(leftovers=len(listing.originals) - len(missing), uncertain=len(missing) - len(loose))
         if len(loose):
             self._roll_up(loose, rollups)
         for leftovers in found:
             if self._options.delete or self._is_to_be_proven(leftovers):
                 self._prove(leftovers)
         return len(loose) > 0
-
-    def _read_indexes(self, rollups: list[ListedObject]) -> list[Index]:
-        indexes = []
-        for rollup in rollups:
-            with blaming(self._store, rollup):
-                indexes.append(read_rollup(self._store, self._group, rollup))
-        return indexes
 
     def _is_to_be_proven(self, leftovers: Leftovers) -> bool:
         """Rollups that are young or missing from the manifest are proven, once, and before a deadline if that fits."""

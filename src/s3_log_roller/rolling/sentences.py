@@ -26,6 +26,8 @@ def describe(outcome: RollOutcome) -> str:
         parts.append(f"{count(figures.leftovers, 'original')} {were} in rollups already, {proof}")
     if figures.deleted:
         parts.append(f"{count(figures.deleted, 'original')} deleted")
+    if figures.uncertain:
+        parts.append(f"{count(figures.uncertain, 'original')} left alone: archived rollups may hold them")
     if figures.archived:
         parts.append(f"{count(figures.archived, 'archived original')} skipped")
     if outcome.remaining:
@@ -47,6 +49,7 @@ def log_outcome(outcome: RollOutcome) -> None:
     optional = {
         "leftovers": figures.leftovers,
         "deleted": figures.deleted,
+        "uncertain": figures.uncertain,
         "archived": figures.archived,
         "remaining": outcome.remaining,
     }

@@ -12,7 +12,11 @@ from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
 
 MAX_NAMED: Final = 1_000
-"""Failures and archived day groups remembered by name, so that memory stays bounded in a worker that never ends."""
+"""Failures, and day groups with something archived, remembered by name, so that memory stays bounded in a worker that
+never ends."""
+
+_NAMED_DAYS: Final = 5
+"""Days whose originals were left alone are so many at most in the summary; --json has all of them."""
 
 DONE: Final = 0
 ERROR: Final = 1
@@ -36,6 +40,8 @@ class Summary:
     figures: Figures = field(default_factory=Figures)
     marker_buckets: set[str] = field(default_factory=set)
     archived: dict[str, int] = field(default_factory=dict)
+    uncertain: dict[str, int] = field(default_factory=dict)
+    """By day group, how many originals were left because an archived rollup may hold them."""
     failures: dict[str, str] = field(default_factory=dict)
     unnamed_failures: int = 0
     interrupted: bool = False
@@ -62,6 +68,8 @@ class Summary:
             self.marker_buckets.add(outcome.group.bucket)
         if outcome.figures.archived and len(self.archived) < MAX_NAMED:
             self.archived[name] = outcome.figures.archived
+        if outcome.figures.uncertain and len(self.uncertain) < MAX_NAMED:
+            self.uncertain[name] = outcome.figures.uncertain
         if not outcome.remaining:
             self.day_groups_done += 1
             self.failures.pop(name, None)
@@ -128,6 +136,8 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "leftovers_proven": figures.leftovers_proven,
         "originals_deleted": figures.deleted,
         "delete_markers": figures.delete_markers,
+        "uncertain_left": figures.uncertain,
+        "uncertain": summary.uncertain,
         "archived_skipped": sum(summary.archived.values()),
         "archived": summary.archived,
         "failed": summary.failed_count,
@@ -189,7 +199,8 @@ def _leftovers_line(leftovers: int, proven: int, *, deleting: bool) -> str:
 def _nothing_to_do(summary: Summary) -> str:
     if summary.tasks_received:
         figures = summary.figures
-        idle = summary.day_groups_done and not (figures.packed or figures.deleted or summary.archived)
+        unread = summary.archived or summary.uncertain
+        idle = summary.day_groups_done and not (figures.packed or figures.deleted or unread)
         return "Nothing to do: every log of these days is in a rollup already." if idle else ""
     if summary.prefixes_scanned:
         return (
@@ -205,6 +216,14 @@ def _warnings(summary: Summary) -> list[str]:
         lines.append(
             f"Warning: {count(sum(summary.archived.values()), 'archived original')} skipped and left alone: {where}. "
             "Restore them (aws s3api restore-object) and run again to roll them up."
+        )
+    if summary.uncertain:
+        names = [printable(name) for name in summary.uncertain]
+        more = f" and {len(names) - _NAMED_DAYS:,} more days" if len(names) > _NAMED_DAYS else ""
+        lines.append(
+            f"Warning: {count(summary.figures.uncertain, 'original')} left alone, because rollups in an archive tier "
+            f"may hold them already: {', '.join(names[:_NAMED_DAYS])}{more}. Restore those rollups (aws s3api "
+            "restore-object) and run again to compare them."
         )
     if markers := summary.figures.delete_markers:
         where = ", ".join(f"s3://{bucket}" for bucket in sorted(summary.marker_buckets))

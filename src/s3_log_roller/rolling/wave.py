@@ -21,14 +21,14 @@ from s3_log_roller.rolling.leftovers import find_leftovers, is_young
 from s3_log_roller.rolling.looking import find_rollups
 from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.packing import Tick, Ticks, name
+from s3_log_roller.rolling.packing import Tick, Ticks, name, outline
 from s3_log_roller.rolling.range_listing import SmallDay
 from s3_log_roller.rolling.wave_day import Day, NotForAPass
 from s3_log_roller.rollup.originals import Original
 from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, blaming, read_index
 from s3_log_roller.rollup.verify import Verified, verify, verify_index
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ByteRange, ListedObject, Store
+from s3_log_roller.store import ByteRange, ListedObject, NewObject, Store
 
 MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
@@ -86,8 +86,9 @@ class Wave:
         """Read the rollups there are, each with one request, and take out of `loose` what they have."""
         for day in self._going():
             sizes = [rollup.size for rollup in day.rollups]
-            if len(sizes) > MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes):
-                day.stop(NotForAPass(f"{day.group} has many rollups, or large or empty ones"))
+            archived = any(rollup.archived for rollup in day.rollups)
+            if len(sizes) > MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes) or archived:
+                day.stop(NotForAPass(f"{day.group} has many rollups, or large, empty or archived ones"))
         days = [day for day in self._going() if day.rollups]
         files = [PackedFile(self._store, rollup) for day in days for rollup in day.rollups]
         with closing(self._store.fetch_each(file.whole_range() for file in files)) as bodies:
@@ -169,12 +170,10 @@ class Wave:
                     by_key[name(day.loose, day.rollups)] = day
                 except StorageError as error:
                     day.stop(error)
-        bodies = {key: b"".join(day.parts) for key, day in by_key.items()}
-        sizes = {key: len(body) for key, body in bodies.items()}
-        for day in by_key.values():
-            day.parts.clear()
+        objects = {key: _take_rollup(day) for key, day in by_key.items()}
+        sizes = {key: len(new.body) for key, new in objects.items()}
         published = []
-        answers = self._store.publish_all(bodies, lambda keys: self._look_for_others(by_key, keys)) if bodies else {}
+        answers = self._store.publish_all(objects, lambda keys: self._look_for_others(by_key, keys)) if objects else {}
         for key, answer in answers.items():
             if isinstance(answer, StorageError):
                 by_key[key].stop(answer)
@@ -235,3 +234,10 @@ class Wave:
         for (day, _), refused in zip(proven, answers, strict=True):
             if refused is not None:
                 day.stop(refused)
+
+
+def _take_rollup(day: Day) -> NewObject:
+    """The rollup that was packed in memory, which is let go of."""
+    body = b"".join(day.parts)
+    day.parts.clear()
+    return NewObject(body, outline(day.loose, day.writer) if day.writer else {})

@@ -167,6 +167,10 @@ class Originals:
             raise ValueError(f"a mask of {len(mask)} for {len(self)} originals")
         return self._copy(compress(range(len(self)), mask))
 
+    def ends(self) -> tuple[str, str]:
+        """The suffixes of the first and of the last original; there is at least one."""
+        return next(self._iter_from(0)).suffix, next(self._iter_from(len(self) - 1)).suffix
+
     def head(self, count: int) -> Originals:
         """The first `count` originals, or all if there are fewer."""
         return self._copy(iter(range(min(count, len(self)))))

@@ -45,6 +45,11 @@ class RollupWriter:
         self._current: Original | None = None
         self._missing_bytes = 0
 
+    @property
+    def content_digest(self) -> bytes:
+        """The content digest of what was added so far."""
+        return self._content.digest()
+
     def add(self, original: Original, body: bytes, md5: bytes) -> bytes:
         """Add an original whose whole body, with that MD5, is at hand."""
         suffix = original.suffix

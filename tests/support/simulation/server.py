@@ -15,9 +15,19 @@ from tests.support.simulation.faults import Odds
 from tests.support.simulation.ledger import Ledger
 from tests.support.simulation.schedule import Schedule
 
-from s3_log_roller.errors import AlreadyExists, ObjectGone, StorageError
+from s3_log_roller.errors import AlreadyExists, ObjectArchived, ObjectGone, StorageError
 from s3_log_roller.log_keys import parse_log_key, parse_rollup_key
-from s3_log_roller.store import ByteRange, DeleteFailure, DeleteReport, ListedObject, Page
+from s3_log_roller.store import (
+    NO_METADATA,
+    ByteRange,
+    DeleteFailure,
+    DeleteReport,
+    ListedObject,
+    Metadata,
+    NewObject,
+    Page,
+    no_metadata,
+)
 
 T = TypeVar("T")
 
@@ -29,6 +39,8 @@ class Stored(NamedTuple):
     body: bytes
     etag: str
     mtime: int
+    metadata: Metadata = NO_METADATA
+    archived: bool = False
 
 
 class Bucket:
@@ -41,14 +53,19 @@ class Bucket:
         self.objects: dict[str, Stored] = {}
         self._before: list[dict[str, Stored]] = []
 
-    def put(self, key: str, body: bytes, mtime: int) -> Stored:
+    def put(self, key: str, body: bytes, mtime: int, metadata: Metadata = NO_METADATA) -> Stored:
         self._remember()
-        stored = self.objects[key] = Stored(body, md5(body).hexdigest(), mtime)
+        stored = self.objects[key] = Stored(body, md5(body).hexdigest(), mtime, metadata)
         return stored
 
     def remove(self, key: str) -> None:
         self._remember()
         self.objects.pop(key, None)
+
+    def archive(self, key: str, *, archived: bool) -> None:
+        """Move an object to an archive class, or back."""
+        self._remember()
+        self.objects[key] = self.objects[key]._replace(archived=archived)
 
     def rollups(self) -> list[tuple[str, str, bytes]]:
         """(key, ETag, content) of each."""
@@ -65,7 +82,8 @@ class Bucket:
             keys = keys[bisect_right(keys, start_after) :]
         size = min(self.page_size, max_keys)
         found = [
-            ListedObject(key, state[key].etag, len(state[key].body), state[key].mtime, False) for key in keys[:size]
+            ListedObject(key, state[key].etag, len(state[key].body), state[key].mtime, state[key].archived)
+            for key in keys[:size]
         ]
         return Page(found, len(keys) > size)
 
@@ -84,6 +102,8 @@ class Connection(PageByPage):
         self._odds = odds
         self._ledger = ledger
         self._rollup_mtime = rollup_mtime
+        self.in_parts = schedule.rng.random() < 0.5
+        """Metadata is sent before the content, as with an upload in parts."""
         self._read: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
         """Which bytes of which rollup this process has read since the task began."""
 
@@ -123,6 +143,8 @@ class Connection(PageByPage):
         stored = self._bucket.objects.get(wanted.key)
         if stored is None or stored.etag != wanted.etag:
             raise ObjectGone(f"{wanted.key} is gone")
+        if stored.archived:
+            raise ObjectArchived(f"{wanted.key} is archived", key=wanted.key)
         body = stored.body[wanted.offset : wanted.offset + wanted.length]
         if parse_rollup_key(wanted.key):
             self._read[wanted.key, wanted.etag].update(range(wanted.offset, wanted.offset + len(body)))
@@ -136,8 +158,22 @@ class Connection(PageByPage):
     def etag_is_md5(self, key: str) -> bool:
         return True
 
-    def upload(self, key: str, expected_bytes: int) -> SimulatedUpload:
-        return SimulatedUpload(self, key)
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        return [self._read_metadata(entry) for entry in objects]
+
+    def _read_metadata(self, entry: ListedObject) -> Metadata | StorageError:
+        try:
+            self._send("head")
+            stored = self._bucket.objects.get(entry.key)
+            if stored is None or stored.etag != entry.etag:
+                return ObjectGone(f"{entry.key} is gone")
+            self._answer("head")
+        except StorageError as error:
+            return error
+        return stored.metadata
+
+    def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> SimulatedUpload:
+        return SimulatedUpload(self, key, metadata)
 
     def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
         report = report or DeleteReport()
@@ -152,14 +188,14 @@ class Connection(PageByPage):
                     report.deleted += 1
         return report
 
-    def put_if_absent(self, key: str, body: bytes) -> str:
+    def put_if_absent(self, key: str, new: NewObject) -> str:
         """Publish a rollup. Raises `AlreadyExists`."""
 
         def act() -> str:
             if key in self._bucket.objects:
                 raise AlreadyExists(f"{key} exists")
             self._schedule.note(f"publishes {key}")
-            return self._bucket.put(key, body, self._rollup_mtime).etag
+            return self._bucket.put(key, new.body, self._rollup_mtime, new.metadata).etag
 
         etag = self._write("put", act)
         if self._happens(self._odds.retried):
@@ -167,7 +203,7 @@ class Connection(PageByPage):
         return etag
 
     def publish_all(
-        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+        self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         answers: dict[str, str | StorageError] = {}
         for key in last_look(list(objects)):
@@ -248,9 +284,11 @@ class Connection(PageByPage):
 class SimulatedUpload:
     """A rollup being written; it becomes visible at once or never."""
 
-    def __init__(self, connection: Connection, key: str) -> None:
+    def __init__(self, connection: Connection, key: str, metadata: Callable[[], Metadata]) -> None:
         self._connection = connection
         self._key = key
+        self._metadata = metadata() if connection.in_parts else None
+        self._metadata_at_the_end = metadata
         self._parts: list[bytes] = []
 
     def write(self, data: bytes) -> None:
@@ -258,7 +296,8 @@ class SimulatedUpload:
 
     def finish(self, last_look: Callable[[], object] = lambda: None) -> str:
         last_look()
-        return self._connection.put_if_absent(self._key, b"".join(self._parts))
+        metadata = self._metadata_at_the_end() if self._metadata is None else self._metadata
+        return self._connection.put_if_absent(self._key, NewObject(b"".join(self._parts), metadata))
 
     def abort(self) -> None:
         self._parts.clear()

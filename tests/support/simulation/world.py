@@ -83,6 +83,8 @@ class World:
             self.schedule.add("deliverer", self._deliver_late)
         if rng.random() < 0.3:
             self.schedule.add("lifecycle", self._expire)
+        if rng.random() < 0.2:
+            self.schedule.add("archiver", self._archive)
         deleting = rng.choice(([True], [True], [False], [True, False]))
         for _ in range(rng.choice((2, 2, 3, 4))):
             self._start_worker(rng.choice(deleting))
@@ -115,6 +117,15 @@ class World:
             self.schedule.note(f"expires {key}")
             self.ledger.expired.add(key)
             self.bucket.remove(key)
+            self.schedule.pause()
+
+    def _archive(self) -> None:
+        """A lifecycle rule archives the rollups of that moment."""
+        for _ in range(int(self.rng.random() * 120)):
+            self.schedule.pause()
+        for key, _, _ in self.bucket.rollups():
+            self.schedule.note(f"archives {key}")
+            self.bucket.archive(key, archived=True)
             self.schedule.pause()
 
     def _produce(self) -> None:
@@ -156,8 +167,10 @@ class World:
         return Connection(self.bucket, self.schedule, odds, self.ledger, self.mtime)
 
     def _finish_in_peace(self) -> None:
-        """What a day's next plain run does: one worker, alone, deleting, with nothing going wrong."""
+        """What a day's next plain run does: one worker, alone, deleting, nothing archived, with nothing going wrong."""
         self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
+        for key, _, _ in self.bucket.rollups():
+            self.bucket.archive(key, archived=False)
         connection = self._connect(CALM)
         options = RollOptions(delete=True, level=1)
         for log in sorted({log for log in map(parse_log_key, self.bucket.logs()) if log}):

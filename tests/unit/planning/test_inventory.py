@@ -116,3 +116,16 @@ def test_what_is_excluded_is_not_planned() -> None:
     found = take_inventory(store, "", Window(date(2022, 7, 10), exclude=("b/",)))
     assert figures(found) == [("a/", "2022-07-01", 3, 0, 0, 0)]
     assert found.outside == 9
+
+
+def test_what_an_archived_rollup_may_hold_is_left_alone_in_the_plan_too() -> None:
+    """As in a run: such logs are in no figure but their own, late ones are to be packed, and nothing is a problem."""
+    store = MemoryStore()
+    put_logs(store, range(10), "a/", DAY)
+    store.archive(roll(store, "a/", DAY, delete=False))
+    put_logs(store, range(86_000, 86_003), "a/", DAY)
+    found = take_inventory(store, "a/", WINDOW)
+    assert figures(found) == [("a/", "2022-07-01", 3, 0, 3, 0)]
+    (day,) = found.days
+    assert (day.uncertain, day.to_pack, day.problem) == (10, 3, "")
+    assert found.gets == day.index_gets == 2  # a GET that is refused, and a HEAD

@@ -345,7 +345,7 @@ def test_a_name_that_does_not_follow_from_the_first_member_is_refused() -> None:
     assert set(store.objects) == {*bodies, key}
 
 
-def test_a_rollup_read_back_with_other_bytes_of_a_log_is_no_success() -> None:
+def test_a_rollup_read_back_with_other_bytes_of_a_log_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ETag is not an MD5, so the index cannot tell; what was downloaded does, and nothing is deleted."""
     store, bodies = a_day()
     odd = sorted(bodies)[3]
@@ -368,7 +368,7 @@ def test_a_rollup_read_back_with_other_bytes_of_a_log_is_no_success() -> None:
                 self._parts = [writer.add(one, body, md5(body).digest()) for one, body in wanted] + [*writer.finish()]
             return super().finish(last_look)
 
-    store.upload = lambda key, expected_bytes: Swapping(store, key)  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "upload", lambda key, expected_bytes, metadata: Swapping(store, key))
     with pytest.raises(DamagedRollup, match="read back with 8 of 9 members right"):
         run(store, delete=True)
     assert set(bodies) <= set(store.objects)

@@ -34,7 +34,7 @@ from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.store import ByteRange
+from s3_log_roller.store import ByteRange, Metadata, no_metadata
 
 
 @pytest.mark.parametrize("page_size", [1000, 2])
@@ -267,7 +267,7 @@ def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None
             run(store, delete=True)
             return super().finish(last_look)
 
-    def upload(key: str, expected_bytes: int) -> MemoryUpload:
+    def upload(key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> MemoryUpload:
         store.upload = plain_upload  # type: ignore[method-assign]
         store.open_uploads += 1
         return Stormy(store, key)
@@ -277,20 +277,6 @@ def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None
     assert outcome.figures.packed == 0
     assert_exactly_once(store, {**bodies, late: b"late"})
     assert store.open_uploads == 0
-
-
-def test_an_archived_rollup_is_one_clear_error_when_logs_come_late() -> None:
-    """Without its index nobody can tell whether it holds them, so they stay; a day without originals is no error."""
-    store, _ = a_day()
-    run(store, delete=True)
-    (key,) = rollups(store)
-    store.archive(key)
-    assert run(store, delete=True).figures.packed == 0
-    store.put(log_key(86_000), b"late")
-    with pytest.raises(StorageError, match="archive") as refused:
-        run(store, delete=True)
-    assert key in str(refused.value)
-    assert log_key(86_000) in store.objects
 
 
 def test_an_original_that_vanishes_makes_it_look_again() -> None:
@@ -534,8 +520,8 @@ def test_a_fetch_that_is_broken_off_is_ended_at_once() -> None:
         store.put(log_key(number), Random(number).randbytes(1_500_000))
     upload = store.upload
 
-    def failing(key: str, expected_bytes: int) -> MemoryUpload:
-        made = upload(key, expected_bytes)
+    def failing(key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> MemoryUpload:
+        made = upload(key, expected_bytes, metadata)
 
         def write(data: bytes) -> None:
             raise StorageError("the disk is full")

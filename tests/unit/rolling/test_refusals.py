@@ -33,7 +33,7 @@ class Stubborn(MemoryUpload):
 def test_an_abort_that_fails_does_not_hide_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever aborting runs into, expired credentials included, the first error is the one that is told."""
     store, bodies = a_day()
-    monkeypatch.setattr(store, "upload", lambda key, expected: Stubborn(store, key))
+    monkeypatch.setattr(store, "upload", lambda key, expected, metadata: Stubborn(store, key))
     store.before = lambda step, key: (
         (_ for _ in ()).throw(StorageError("the disk is full")) if step == "finish" else None
     )

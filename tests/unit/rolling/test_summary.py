@@ -131,7 +131,7 @@ def test_memory_stays_bounded_however_much_fails() -> None:
 def test_json_holds_every_figure() -> None:
     """Names that programs may rely on."""
     summary = Summary(deleting=True, tasks_received=1)
-    figures = Figures(rollups=1, packed=2, bytes_in=20, bytes_out=10, leftovers=1, deleted=3, archived=4)
+    figures = Figures(rollups=1, packed=2, bytes_in=20, bytes_out=10, leftovers=1, deleted=3, archived=4, uncertain=5)
     summary.rolled(RollOutcome(GROUP, figures))
     summary.failed("w", "y")
     assert json.loads(json.dumps(to_json(summary))) == {
@@ -154,6 +154,8 @@ def test_json_holds_every_figure() -> None:
         "leftovers_proven": 0,
         "originals_deleted": 3,
         "delete_markers": 0,
+        "uncertain_left": 5,
+        "uncertain": {"s3://logs/web/2022-07-01": 5},
         "archived_skipped": 4,
         "archived": {"s3://logs/web/2022-07-01": 4},
         "failed": 1,

@@ -8,12 +8,24 @@ from s3_log_roller.aws.s3.calls import Calls
 from s3_log_roller.aws.s3.deletes import delete
 from s3_log_roller.aws.s3.fetching import Fetcher
 from s3_log_roller.aws.s3.listings import Lister
+from s3_log_roller.aws.s3.metadata import metadata_headers, read_metadata
 from s3_log_roller.aws.s3.publishing import publish_all
+from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.storing import creating_headers
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
 from s3_log_roller.errors import StorageError
-from s3_log_roller.store import ByteRange, DeleteReport, Level, Page, Pager
+from s3_log_roller.store import (
+    ByteRange,
+    DeleteReport,
+    Level,
+    ListedObject,
+    Metadata,
+    NewObject,
+    Page,
+    Pager,
+    no_metadata,
+)
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 
@@ -79,16 +91,24 @@ class S3Bucket:
         """See `ReadStore.etag_is_md5`."""
         return self._fetcher.etag_is_md5(key)
 
-    def upload(self, key: str, expected_bytes: int) -> S3Upload:
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        """See `Store.read_metadata`."""
+        return read_metadata(self._calls, objects)
+
+    def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> S3Upload:
         """See `Store.upload`."""
-        return S3Upload.of_size(self._calls, key, expected_bytes, creating_headers(self._stored_as))
+
+        def headers() -> Headers:
+            return (*creating_headers(self._stored_as), *metadata_headers(metadata()))
+
+        return S3Upload.of_size(self._calls, key, expected_bytes, headers)
 
     def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
         """See `Store.delete`."""
         return delete(self._calls, objects, report or DeleteReport())
 
     def publish_all(
-        self, objects: Mapping[str, bytes], last_look: Callable[[Collection[str]], Collection[str]]
+        self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         """See `Store.publish_all`."""
         return publish_all(self._calls, objects, last_look, creating_headers(self._stored_as))

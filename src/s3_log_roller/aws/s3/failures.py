@@ -57,7 +57,7 @@ def failure(bucket: str, request: Request) -> RollerError:
         if request.method == "GET":
             return ObjectGone(f"s3://{bucket}/{request.key} was replaced since it was listed", code=code)
         return AlreadyExists(f"s3://{bucket}/{request.key} exists already", code=code)
-    if request.status == 404 and request.method == "GET":
+    if request.status == 404 and request.method in ("GET", "HEAD"):
         return ObjectGone(f"s3://{bucket}/{request.key} is gone since it was listed", code=code)
     if code == "InvalidObjectState":
         return ObjectArchived(

@@ -6,15 +6,17 @@ from collections.abc import Callable, Collection, Mapping
 
 from s3_log_roller.aws.s3.calls import Calls, content_md5
 from s3_log_roller.aws.s3.failures import single_failure
+from s3_log_roller.aws.s3.metadata import metadata_headers
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.xml import bare_etag
 from s3_log_roller.errors import StorageError
+from s3_log_roller.store import NewObject
 
 
 def publish_all(
     calls: Calls,
-    objects: Mapping[str, bytes],
+    objects: Mapping[str, NewObject],
     last_look: Callable[[Collection[str]], Collection[str]],
     headers: Headers = (),
 ) -> dict[str, str | StorageError]:
@@ -22,7 +24,9 @@ def publish_all(
 
     `headers` say how each object is stored.
     """
-    pending = {key: _put(calls, key, body, headers) for key, body in objects.items()}
+    pending = {
+        key: _put(calls, key, new.body, (*headers, *metadata_headers(new.metadata))) for key, new in objects.items()
+    }
     answers: dict[str, str | StorageError] = {}
     try:
         while pending:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from s3_log_roller.aws.s3.signing import Headers
@@ -52,8 +52,12 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """A header of the answer (only with `wants_headers`)."""
+        return next((value for rest, value in self.headers_behind(name) if not rest), None)
+
+    def headers_behind(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """What follows the prefix in the names of headers of the answer, in lower case, and their values."""
         for line in self.header_lines:
             key, _, value = line.partition(b":")
-            if key.strip().lower() == name.encode():
-                return value.strip().decode("latin-1")
-        return None
+            name = key.strip().lower().decode("latin-1")
+            if name.startswith(prefix):
+                yield name.removeprefix(prefix), value.strip().decode("latin-1")

@@ -21,11 +21,14 @@ class S3Upload:
     """`store.Upload`: one PUT where the content is small, else a multipart upload that streams."""
 
     @classmethod
-    def of_size(cls, calls: Calls, key: str, expected_bytes: int, headers: Headers = ()) -> S3Upload:
-        """With parts so large that there are not too many of them. `headers` say how the object is stored."""
+    def of_size(cls, calls: Calls, key: str, expected_bytes: int, headers: Callable[[], Headers]) -> S3Upload:
+        """With parts so large that there are not too many of them.
+
+        `headers` say how the object is stored, and are asked for when the object is created.
+        """
         return cls(calls, key, max(PART_BYTES, -(-expected_bytes // MAX_PARTS)), headers)
 
-    def __init__(self, calls: Calls, key: str, part_bytes: int, headers: Headers = ()) -> None:
+    def __init__(self, calls: Calls, key: str, part_bytes: int, headers: Callable[[], Headers]) -> None:
         self._calls = calls
         self._key = key
         self._part_bytes = part_bytes
@@ -87,7 +90,7 @@ class S3Upload:
         return joined
 
     def _put(self, body: bytes, last_look: Callable[[], object]) -> Request:
-        headers = (("content-md5", content_md5(body)), ("if-none-match", "*"), *self._headers)
+        headers = (("content-md5", content_md5(body)), ("if-none-match", "*"), *self._headers())
         return self._publish(self._request("s3:PutObject", "PUT", "", headers, body), last_look)
 
     def _publish(self, request: Request, last_look: Callable[[], object]) -> Request:
@@ -96,7 +99,7 @@ class S3Upload:
 
     def _send_part(self, body: bytes) -> None:
         if not self._upload_id:
-            create = self._request("s3:PutObject", "POST", "uploads=", self._headers)
+            create = self._request("s3:PutObject", "POST", "uploads=", self._headers())
             create.check = lambda done: None if _upload_id(done) else "S3 gave no upload id"
             self._upload_id = _upload_id(self._calls.run(create))
         query = f"partNumber={len(self._parts) + 1}&uploadId={quote_query(self._upload_id)}"

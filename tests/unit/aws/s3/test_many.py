@@ -9,7 +9,7 @@ from bench.s3_api import Call
 from tests.support.answers import a_bucket, fill, first_only, with_body
 
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError
-from s3_log_roller.store import ByteRange, Pager
+from s3_log_roller.store import ByteRange, NewObject, Pager
 
 DENIED = with_body(b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>", b"403 Forbidden")
 EXPIRED = with_body(b"<Error><Code>ExpiredToken</Code><Message>old</Message></Error>", b"400 Bad Request")
@@ -45,7 +45,7 @@ def test_what_fails_all_others_too_is_raised() -> None:
         with pytest.raises(CredentialsError):
             client.next_pages([Pager("bucket", "")])
         with pytest.raises(CredentialsError):
-            client.publish_all({"new": b"x"}, everything)
+            client.publish_all({"new": NewObject(b"x")}, everything)
 
 
 def test_listings_go_on_beside_each_other_and_fail_alone() -> None:
@@ -80,7 +80,7 @@ def test_every_attempt_to_publish_follows_a_look_at_what_is_about_to_be_written(
     with a_bucket() as (client, stored, intruder):
         taken = stored.put("taken", b"", 0)
         intruder.change = first_only(is_put_of_b, lambda call, answer: SLOW_DOWN)
-        answers = client.publish_all(dict.fromkeys(["a", "b", "left-out", "taken"], b"body"), look)
+        answers = client.publish_all(dict.fromkeys(["a", "b", "left-out", "taken"], NewObject(b"body")), look)
         assert looks[0] == {"a", "b", "left-out", "taken"}
         assert looks[1] == {"b"}
         assert set(answers) == {"a", "b", "taken"}
@@ -102,7 +102,7 @@ def test_a_look_that_raises_stops_the_publishing() -> None:
 
     with a_bucket() as (client, stored, _):
         with pytest.raises(StorageError, match="cannot look"):
-            client.publish_all({"a": b"x"}, look)
+            client.publish_all({"a": NewObject(b"x")}, look)
         assert stored.find("a") is None
 
 
@@ -110,7 +110,7 @@ def test_an_object_that_is_never_taken_is_an_error_of_its_own() -> None:
     """After the last attempt; the others are written."""
     with a_bucket() as (client, stored, intruder):
         intruder.change = lambda call, answer: SLOW_DOWN if call.method == "PUT" and call.key == "b" else answer
-        answers = client.publish_all({"a": b"x", "b": b"x"}, everything)
+        answers = client.publish_all({"a": NewObject(b"x"), "b": NewObject(b"x")}, everything)
         assert isinstance(answers["a"], str)
         assert isinstance(answers["b"], StorageError)
         assert stored.find("a") is not None

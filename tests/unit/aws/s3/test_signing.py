@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_log_roller.aws.s3.bucket import S3Bucket
+from s3_log_roller.aws.s3.metadata import metadata_headers
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
@@ -28,6 +29,7 @@ from s3_log_roller.store import ByteRange
 MOMENT = 1_656_652_543
 ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "wJalr/secret+KEY"
 MD5 = "fba9dede5f27731c9771645a39863328"
+METADATA = {"rollup-members": "1", "rollup-names": "ab+/c=="}
 UPLOAD_ID = "2~aB.c/d+e==&%é"
 ANSWERS = {
     "s3:ListBucket": b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
@@ -79,13 +81,13 @@ def call_everything(store: S3Bucket, key: str, start_after: str, body: bytes) ->
     store.list_page(key, start_after, max_keys=7)
     store.list_page(key, continuation_token=start_after)
     store.delete([(key, MD5)])
-    small = store.upload(key, len(body))
+    small = store.upload(key, len(body), lambda: METADATA)
     small.write(body)
     small.finish()
-    large = S3Upload(store._calls, key, part_bytes=1)
+    large = S3Upload(store._calls, key, 1, lambda: metadata_headers(METADATA))
     large.write(b"ab")
     large.finish()
-    given_up = S3Upload(store._calls, key, part_bytes=1)
+    given_up = S3Upload(store._calls, key, 1, tuple)
     given_up.write(b"a")
     given_up.abort()
 

@@ -9,7 +9,7 @@ from tests.support.answers import a_bucket
 
 from s3_log_roller.aws.s3 import S3Bucket, uploads
 from s3_log_roller.errors import StorageError
-from s3_log_roller.store import Upload
+from s3_log_roller.store import NewObject, Upload
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 KEY = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -48,7 +48,8 @@ def put_small(client: S3Bucket) -> None:
     upload = client.upload("one", 10)
     upload.write(b"content")
     upload.finish()
-    assert client.publish_all({"two": b"2", "three": b"3"}, lambda keys: keys).keys() == {"two", "three"}
+    objects = {"two": NewObject(b"2"), "three": NewObject(b"3")}
+    assert client.publish_all(objects, lambda keys: keys).keys() == objects.keys()
 
 
 @STORED_AS

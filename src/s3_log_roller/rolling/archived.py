@@ -1,0 +1,57 @@
+"""Rollups that a lifecycle rule has archived: their content can't be read without a restore, their metadata can.
+
+What certainly is in none of them is packed as ever. Everything else is left where it is, and told of: packing it could
+pack it twice, and nothing proves that it may be deleted (docs/decisions/0012-archived-rollups.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from s3_log_roller.errors import ObjectArchived, StorageError
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rollup.originals import Originals
+from s3_log_roller.rollup.outline import Outline, decode_outline
+from s3_log_roller.rollup.stored import Index, blaming, read_rollup
+from s3_log_roller.store import ListedObject, ReadStore
+
+
+def read_indexes(
+    store: ReadStore, group: DayGroup, rollups: Iterable[ListedObject]
+) -> tuple[list[Index], list[ListedObject]]:
+    """The indexes of the day group's rollups, and the rollups that can't be read because they are archived.
+
+    Whether one can be read is for S3 to say: those that were restored may list as archived.
+    """
+    indexes, archived = [], []
+    for rollup in rollups:
+        try:
+            with blaming(store, rollup):
+                indexes.append(read_rollup(store, group, rollup))
+        except ObjectArchived:
+            archived.append(rollup)
+    return indexes, archived
+
+
+def read_outlines(store: ReadStore, group: DayGroup, rollups: Sequence[ListedObject]) -> list[Outline | None]:
+    """What the metadata of each of the day group's rollups tells; None for one whose metadata tells nothing.
+
+    Raises `StorageError`.
+    """
+    outlines = []
+    for metadata in store.read_metadata(rollups):
+        if isinstance(metadata, StorageError):
+            raise metadata
+        outlines.append(decode_outline(metadata, group))
+    return outlines
+
+
+def without_uncertain(originals: Originals, outlines: Sequence[Outline | None]) -> Originals:
+    """The originals that are certainly in none of these rollups."""
+    if not outlines:
+        return originals
+    return originals.select(
+        bytearray(
+            not any(outline is None or outline.may_hold(original) for outline in outlines) for original in originals
+        )
+    )
