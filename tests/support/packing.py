@@ -21,6 +21,7 @@ from s3_log_roller.rollup import (
     RollupWriter,
     TarChecker,
     decode_directory,
+    draft,
     inflate_block,
     iter_members,
     read_footer,
@@ -112,6 +113,9 @@ def decode_index(rollup: bytes) -> tuple[Footer, Directory, Iterator[IndexedMemb
     footer = read_footer(rollup, len(rollup))
     reach = directory_reach(footer)
     directory = decode_directory(footer, rollup[reach.start : reach.stop])
+    if footer.draft:
+        section = footer.members_section.reach
+        return footer, directory, draft.iter_members(footer, rollup[section.start : section.stop], directory.day)
     chunks = ((chunk, cut(rollup, chunk)) for chunk in directory.chunks)
     return footer, directory, iter_members(footer, chunks, directory.day)
 

@@ -5,8 +5,9 @@ But for `stored` and `verify`, which read from a store, everything here is pure:
 
 from __future__ import annotations
 
-from s3_log_roller.rollup.directory import Block, Directory, decode_directory
-from s3_log_roller.rollup.footer import MAX_FOOTER_BYTES, Footer, NoIndex, read_footer
+from s3_log_roller.rollup.directory import Block, Directory
+from s3_log_roller.rollup.footer import MAX_FOOTER_BYTES, Footer, NoIndex
+from s3_log_roller.rollup.layouts import decode_directory, read_footer
 from s3_log_roller.rollup.members import Chunk, IndexedMember, iter_members
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.reader import RollupChecker, inflate_block

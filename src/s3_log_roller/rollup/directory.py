@@ -32,6 +32,7 @@ MAX_PREFIX_BYTES: Final = 1024
 """S3 does not allow longer keys."""
 _DAY_BYTES: Final = len("YYYY-MM-DD")
 _BLOCK: Final = struct.Struct("<IIIIQIQ")
+BLOCK_RECORD_BYTES: Final = _BLOCK.size
 _CHUNK: Final = struct.Struct("<IIIQ")
 _PREFIX_LENGTH: Final = struct.Struct("<H")
 
@@ -57,15 +58,18 @@ class Block(NamedTuple):
     """The suffix of that member."""
     last: bool
     """It is the last block, with which the deflate stream ends."""
+    alone: bool = False
+    """It is a gzip member of its own, header and trailer included, as in files from before 1.0."""
 
 
 class Blocks(Sequence[Block]):
     """The blocks in order. Each is decoded when it is asked for: a table takes 44 bytes a block."""
 
-    def __init__(self, records: bytes | bytearray, day: str) -> None:
+    def __init__(self, records: bytes | bytearray, day: str, *, alone: bool = False) -> None:
         self._records = records
         self._day = day
-        self._offsets = array("Q", [len(GZIP_HEADER)])
+        self._alone = alone
+        self._offsets = array("Q", [0 if alone else len(GZIP_HEADER)])
         for length, *_ in _BLOCK.iter_unpack(records):
             self._offsets.append(self._offsets[-1] + length)
 
@@ -73,6 +77,11 @@ class Blocks(Sequence[Block]):
     def stop(self) -> int:
         """The file offset behind the last block."""
         return self._offsets[-1]
+
+    @property
+    def data_bytes(self) -> int:
+        """The length of the data that these blocks are."""
+        return self.stop if self._alone else self.stop + GZIP_TRAILER.size
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -97,6 +106,7 @@ class Blocks(Sequence[Block]):
             ordinal,
             f"{clock_prefix(self._day, second)}{unique:016X}",
             number == len(self) - 1,
+            self._alone,
         )
 
 
@@ -171,10 +181,19 @@ def decode_directory(footer: Footer, data: bytes) -> Directory:
     chunks_bytes = -(-footer.members // CHUNK_MEMBERS) * _CHUNK.size
     payload = decode_carriers(data)
     (prefix_bytes,) = _PREFIX_LENGTH.unpack(payload[: _PREFIX_LENGTH.size].ljust(_PREFIX_LENGTH.size, b"\xff"))
+    tables, target_prefix, day = decode_names(payload[_PREFIX_LENGTH.size :], prefix_bytes, blocks_bytes + chunks_bytes)
+    blocks = Blocks(from_planes(tables[:blocks_bytes], _BLOCK.size), str(day))
+    check_blocks(footer, blocks)
+    chunks = tuple(_iter_chunks(footer, from_planes(tables[blocks_bytes:], _CHUNK.size), str(day)))
+    _check_chunks(footer, chunks, blocks[0].suffix)
+    return Directory(target_prefix, day, blocks, chunks)
+
+
+def decode_names(deflated: bytes, prefix_bytes: int, tables_bytes: int) -> tuple[bytes, str, date]:
+    """What a directory was deflated from: its tables, which have so many bytes, the target prefix and the day."""
     if prefix_bytes > MAX_PREFIX_BYTES:
         damaged(f"the index claims a target prefix of {prefix_bytes} bytes")
-    plain = inflate_exactly(payload[_PREFIX_LENGTH.size :], blocks_bytes + chunks_bytes + _DAY_BYTES + prefix_bytes)
-    tables_bytes = blocks_bytes + chunks_bytes
+    plain = inflate_exactly(deflated, tables_bytes + _DAY_BYTES + prefix_bytes)
     try:
         day_text = plain[tables_bytes : tables_bytes + _DAY_BYTES].decode()
         day = date.fromisoformat(day_text)
@@ -183,11 +202,7 @@ def decode_directory(footer: Footer, data: bytes) -> Directory:
         raise DamagedRollup(f"the index names an impossible day: {error}") from error
     if str(day) != day_text or "\0" in target_prefix:
         damaged("the index names an impossible day or target prefix")
-    blocks = Blocks(from_planes(plain[:blocks_bytes], _BLOCK.size), day_text)
-    _check_blocks(footer, blocks)
-    chunks = tuple(_iter_chunks(footer, from_planes(plain[blocks_bytes:tables_bytes], _CHUNK.size), day_text))
-    _check_chunks(footer, chunks, blocks[0].suffix)
-    return Directory(target_prefix, day, blocks, chunks)
+    return plain[:tables_bytes], target_prefix, day
 
 
 def directory_reach(footer: Footer) -> range:
@@ -214,7 +229,8 @@ def _iter_chunks(footer: Footer, records: bytearray, day: str) -> Iterator[Chunk
         left -= count
 
 
-def _check_blocks(footer: Footer, blocks: Blocks) -> None:
+def check_blocks(footer: Footer, blocks: Blocks) -> None:
+    """The blocks tile the data and its tar without a gap."""
     before: Block | None = None
     tar_bytes = 0
     for number, block in enumerate(blocks, start=1):
@@ -229,7 +245,7 @@ def _check_blocks(footer: Footer, blocks: Blocks) -> None:
         _check_time(block)
         tar_bytes += block.tar_length
         before = block
-    if blocks.stop + GZIP_TRAILER.size != footer.data_bytes:
+    if blocks.data_bytes != footer.data_bytes:
         damaged("the blocks do not fill the data exactly")
     if tar_bytes != footer.tar_bytes:
         damaged("the blocks' tar lengths do not add up")

@@ -78,6 +78,8 @@ class Footer:
     """The program that wrote the rollup, with its version."""
     needs_version: int = VERSION
     """A reader that knows the format up to an older version cannot read the index."""
+    draft: bool = False
+    """The file has the layout from before 1.0, see `draft`."""
 
     @property
     def members_section(self) -> Section:

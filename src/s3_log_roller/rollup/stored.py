@@ -9,9 +9,11 @@ from typing import Final, TypeVar
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.rollup import draft
 from s3_log_roller.rollup.damage import damaged
-from s3_log_roller.rollup.directory import Block, Directory, decode_directory, directory_reach
-from s3_log_roller.rollup.footer import Footer, LostIndex, NoIndex, read_footer
+from s3_log_roller.rollup.directory import Block, Directory, directory_reach
+from s3_log_roller.rollup.footer import Footer, LostIndex, NoIndex
+from s3_log_roller.rollup.layouts import decode_directory, read_footer
 from s3_log_roller.rollup.members import Chunk, IndexedMember, iter_chunk, iter_members
 from s3_log_roller.rollup.tar import name_prefix
 from s3_log_roller.store import ByteRange, ListedObject, ReadStore, list_objects, split_range
@@ -111,10 +113,15 @@ class Index:
 
     def members(self) -> Iterator[IndexedMember]:
         """All members in key order, decoded as they are taken; their sum is held against the footer at the end."""
+        if self.footer.draft:
+            section = self.file.read_one(self.footer.members_section.reach)
+            return draft.iter_members(self.footer, section, self.directory.day)
         return iter_members(self.footer, self._read_chunks(self.directory.chunks), self.directory.day)
 
     def members_between(self, low: str, high: str) -> Iterator[IndexedMember]:
         """The members from suffix `low` up to `high`, both included; only their part of the index is read."""
+        if self.footer.draft:
+            yield from (member for member in self.members() if low <= member.suffix <= high)
         for chunk, data in self._read_chunks(self.directory.chunks_for(low, high)):
             for member in iter_chunk(chunk, data, self.directory.day):
                 if low <= member.suffix <= high:
@@ -151,8 +158,10 @@ def read_index(file: PackedFile, group: DayGroup | None = None) -> Index:
     if group is not None and group != made_of:
         damaged(f"it was made of other logs, {made_of.target_prefix}{made_of.day}")
     # Only base names are compared: users copy rollups into folders of their own.
+    base_name = _base_name(file.listed.key)
     names = map(_base_name, made_of.rollup_keys(directory.first_suffix))
-    if is_rollup and _base_name(file.listed.key) not in names:
+    is_named_so = base_name in names or (footer.draft and draft.is_name(base_name, footer, made_of))
+    if is_rollup and not is_named_so:
         damaged(f"its name does not follow from its first member, {directory.first_suffix}")
     return Index(file, footer, directory)
 

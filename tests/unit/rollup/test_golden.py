@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import pytest
 from isal import isal_zlib
 from tests.support.packing import Log, decode_index, pack, prove
-from tests.support.paths import ROOT
+from tests.support.paths import GOLDEN, ROOT
 
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import read_footer
@@ -56,15 +56,20 @@ def listings() -> list[bytes]:
     return [bytes.fromhex(re.sub(";.*", "", listing)) for listing in found]
 
 
-def test_a_rollup_of_version_1_is_read() -> None:
-    """One from when version 1 was made: several blocks, a long log, an empty one, an ETag that is no MD5."""
-    golden = (ROOT / "tests" / "golden" / "rollup-v1-2022-07-01.tgz").read_bytes()
-    assert check(golden, GOLDEN_GROUP) == expected_of(GOLDEN_LOGS)
+GOLDEN_FILES = ("rollup-v1-2022-07-01.tgz", "rollup-0.1-2022-07-01.tgz")
+"""Of the same logs, from when version 1 was made, and by 0.1, which had another layout."""
 
 
-def test_the_same_originals_make_the_same_tar_as_ever() -> None:
+@pytest.mark.parametrize("name", GOLDEN_FILES)
+def test_rollups_that_were_written_once_are_read(name: str) -> None:
+    """They hold several blocks, a long log, an empty one, and one whose ETag is not an MD5."""
+    assert check((GOLDEN / name).read_bytes(), GOLDEN_GROUP) == expected_of(GOLDEN_LOGS)
+
+
+@pytest.mark.parametrize("name", GOLDEN_FILES)
+def test_the_same_originals_make_the_same_tar_as_ever(name: str) -> None:
     """And the same name; the compressed bytes may change with zlib-ng's release."""
-    golden = (ROOT / "tests" / "golden" / "rollup-v1-2022-07-01.tgz").read_bytes()
+    golden = (GOLDEN / name).read_bytes()
     key, rollup = pack(GOLDEN_GROUP, GOLDEN_LOGS)
     assert gzip.decompress(rollup) == gzip.decompress(golden)
     assert key == "example.com/logs-rollup-2022-07-01-fc9c0e4a.tgz"
