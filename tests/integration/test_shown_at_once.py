@@ -5,10 +5,8 @@ No clock is in these tests but to give up: the server holds an answer back until
 
 from __future__ import annotations
 
-import os
 import select
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -21,6 +19,7 @@ from bench.buckets import Bucket
 from bench.s3_api import Call
 from bench.s3_server import S3Server, serving
 from tests.support.packing import DELIVERED, Log, pack
+from tests.support.quick_server import PROGRAM, environment
 from tests.support.records import a_line
 
 from s3_log_roller.log_keys import DayGroup
@@ -67,16 +66,8 @@ def server(bucket: Bucket) -> Iterator[S3Server]:
 @contextmanager
 def running(server: S3Server, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """The program on `s3://logs/`, its output in a pipe."""
-    program = "import sys; from s3_log_roller.cli.main import main; sys.exit(main())"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AWS_ENDPOINT_URL_S3": server.url,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-    }
-    command = [sys.executable, "-c", program, *arguments, "s3://logs/"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, bufsize=0) as process:
+    command = [*PROGRAM, *arguments, "s3://logs/"]
+    with subprocess.Popen(command, env=environment(server), stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             yield process
         finally:
