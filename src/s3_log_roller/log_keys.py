@@ -101,11 +101,14 @@ def _parse_date(text: str) -> date | None:
 
 def parse_log_key(key: str) -> LogKey | None:
     """Parse a key as a log key; None if it is not one. A key with an impossible date or time is not one."""
-    match = LOG_SUFFIX.fullmatch(key, max(0, len(key) - SUFFIX_CHARS))
-    if match is None:
-        return None
-    day = _parse_date(match[1])
+    day = day_of_log(key)
     return None if day is None else LogKey(key[:-SUFFIX_CHARS], day)
+
+
+def day_of_log(key: str) -> date | None:
+    """The day in a log's key; None if the key is not that of a log."""
+    match = LOG_SUFFIX.fullmatch(key, max(0, len(key) - SUFFIX_CHARS))
+    return None if match is None else _parse_date(match[1])
 
 
 def parse_rollup_key(key: str) -> RollupKey | None:
