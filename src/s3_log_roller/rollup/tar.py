@@ -39,6 +39,9 @@ def _tarfile_header(name: str, size: int, mtime: int) -> bytes:
     return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
+_TEMPLATE: Final = _tarfile_header("0" * _NAME_BYTES, 0, 0)
+
+
 class TarHeaders:
     """Makes the headers of members whose names are `name_prefix` and a log key's suffix.
 
@@ -52,12 +55,11 @@ class TarHeaders:
         name_start = name_prefix.encode("utf-8", "surrogateescape")
         name_end = len(name_start) + SUFFIX_CHARS
         self._template_fits = name_end <= _NAME_BYTES
-        template = _tarfile_header("0" * _NAME_BYTES, 0, 0)
         # A header is: this, the suffix, this, size and mtime, the checksum, this.
         self._before_suffix = name_start
         self._before_numbers = bytes(_NAME_BYTES - name_end if self._template_fits else 0)
-        self._before_numbers += template[_NAME_BYTES:_SIZE_FIELD]
-        self._behind_checksum = template[_TYPE_FIELD - 1 :]
+        self._before_numbers += _TEMPLATE[_NAME_BYTES:_SIZE_FIELD]
+        self._behind_checksum = _TEMPLATE[_TYPE_FIELD - 1 :]
         # The checksum is the sum of all bytes with its own field taken as eight spaces, one of which stands behind it.
         self._fixed_sum = 7 * ord(" ") + sum(self._before_suffix + self._before_numbers + self._behind_checksum) - 1
 
