@@ -2,9 +2,10 @@
 
     .venv/bin/python -m proof.simulate --schedules 1000000 --processes 2
     .venv/bin/python -m proof.simulate --trace 4711            one schedule, step by step
-    .venv/bin/python -m proof.simulate --names content         rollups named after all they hold, as they once were
+    .venv/bin/python -m proof.simulate --changed "rollups are replaced"       what a broken program comes to
 
-The schedules are those of tests/support/simulation; a seed is a schedule, the first is `--first`.
+The schedules are those of tests/support/simulation; a seed is a schedule, the first is `--first`. It may be stopped at
+any time: `--figures` names a file that always has the figures of the schedules so far.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
+from tests.support.simulation.breaking import BREAKS
 from tests.support.simulation.ledger import Broken
 from tests.support.simulation.world import play, traced
 
@@ -86,12 +89,18 @@ def named_after_content() -> Iterator[None]:
         yield
 
 
-def _quiet(chunk: int, first: int, names: str) -> Figures:
+def _chunk(number: int, first: int, changed: str) -> Figures:
+    """A thousand schedules of the program, or of a changed one."""
     logging.disable(logging.CRITICAL)
-    if names == "content":
-        with named_after_content():
-            return run(first + chunk * CHUNK, CHUNK)
-    return run(first + chunk * CHUNK, CHUNK)
+    with CHANGED[changed]():
+        return run(first + number * CHUNK, CHUNK)
+
+
+CHANGED: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "": nullcontext,
+    "rollups are named after all they hold": named_after_content,
+    **{what: broken for what, (broken, _) in BREAKS.items()},
+}
 
 
 def main() -> int:
@@ -100,7 +109,8 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=1_000_000, help=f"rounded up to a multiple of {CHUNK}")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--names", choices=["first", "content"], default="first")
+    parser.add_argument("--changed", choices=CHANGED, default="", help="a program that is not ours any more")
+    parser.add_argument("--figures", type=Path, help="a file for the figures so far")
     parser.add_argument("--trace", type=int)
     arguments = parser.parse_args()
     if arguments.trace is not None:
@@ -110,20 +120,29 @@ def main() -> int:
     chunks = -(-arguments.schedules // CHUNK)
     total = Figures()
     with multiprocessing.Pool(arguments.processes) as pool:
-        for figures in pool.imap_unordered(
-            partial(_quiet, first=arguments.first, names=arguments.names), range(chunks)
-        ):
+        # In order, so that the figures are those of all seeds up to some one.
+        for figures in pool.imap(partial(_chunk, first=arguments.first, changed=arguments.changed), range(chunks)):
             total += figures
             print(f"{total.schedules:,} of {chunks * CHUNK:,}", end="\r", file=sys.stderr, flush=True)
-    print(f"{total.schedules:,} schedules, {total.turns:,} turns, in {time.monotonic() - started:,.0f} s")
-    print(f"{total.restarts:,} workers killed or ended by their queue; {total.deletes:,} originals deleted")
-    print(f"promises broken (a log lost, or deleted unproven, or a day that does not converge): {len(total.broken)}")
-    for said in total.broken[:20]:
-        print(f"  {said}")
+            if arguments.figures:
+                arguments.figures.write_text(report(total, arguments.first, time.monotonic() - started))
+    print(report(total, arguments.first, time.monotonic() - started), end="")
+    return 1 if total.broken else 0
+
+
+def report(total: Figures, first: int, seconds: float) -> str:
+    """The figures, line by line."""
+    seeds = f"seeds {first:,} to {first + total.schedules - 1:,}"
+    lines = [
+        f"{total.schedules:,} schedules ({seeds}), {total.turns:,} turns, in {seconds:,.0f} s",
+        f"{total.restarts:,} workers killed or ended by their queue; {total.deletes:,} originals deleted",
+        f"promises broken (a log lost, or deleted unproven, or a day that does not converge): {len(total.broken)}",
+        *(f"  {said}" for said in total.broken[:20]),
+    ]
     for cause in sorted(total.doubled_logs):
         logs, schedules = total.doubled_logs[cause], total.doubled_schedules[cause]
-        print(f"packed twice because of {cause}: {logs:,} logs in {schedules:,} schedules")
-    return 1 if total.broken else 0
+        lines.append(f"packed twice because of {cause}: {logs:,} logs in {schedules:,} schedules")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -6,22 +6,15 @@ docs/evidence/reliability.md has the figures. `.venv/bin/python -m proof.simulat
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from itertools import chain
-from types import ModuleType
-from typing import Any
+from datetime import timedelta
 
 import pytest
+from tests.support.logs import DAY
+from tests.support.simulation.breaking import BREAKS, packing_what_an_archived_rollup_may_hold, without_a_last_look
 from tests.support.simulation.ledger import Broken
-from tests.support.simulation.server import Connection
-from tests.support.simulation.world import World, play, traced
-
-from s3_log_roller.rolling import reconcile, wave
-from s3_log_roller.rolling.wave import Wave
-from s3_log_roller.rolling.wave_day import Day
-from s3_log_roller.rollup.verify import Verified
-from s3_log_roller.store import ListedObject, list_objects
+from tests.support.simulation.world import CALM, PREFIXES, World, play, traced
 
 KNOWN_CAUSES = {
     "a late log that sorts first",
@@ -59,80 +52,52 @@ def test_a_seed_is_a_schedule() -> None:
     assert traced(3) != traced(4)
 
 
-def play_until_broken(most: int = 1000) -> None:
-    """Play schedules until a promise is broken, which is raised."""
-    for seed in range(most):
-        play(seed)
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_broken_program_is_noticed(broken: str) -> None:
+    """The simulation can fail: it does so within few schedules, whichever safeguard is taken out."""
+    without_it, said = BREAKS[broken]
+    with without_it(), pytest.raises(Broken, match=said):
+        deque(map(play, range(1000)), maxlen=0)
 
 
-def test_deleting_without_reading_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation can fail: a verify that believes the upload, of a day group that goes alone."""
+class LateFirst(World):
+    """Two workers on the same day groups, nothing that fails, and logs that come late and sort first."""
 
-    def believe(store: Any, group: Any, rollup: Any, originals: Any, md5s: Any, **how: Any) -> Verified:
-        return Verified(rollup, originals)
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, odds=CALM)
 
-    monkeypatch.setattr(reconcile, "verify", believe)
-    with pytest.raises(Broken, match="has not read"):
-        play_until_broken()
+    def set_up(self) -> None:
+        """See `World`."""
+        for number in range(5, 17):
+            for day in (DAY, DAY + timedelta(1)):
+                self.deliver(number, PREFIXES[0], day)
+        for _ in range(2):
+            self.start_producer()
+            self.start_worker(delete=False)
+        self.schedule.add("deliverer", self._deliver_first)
 
-
-def test_a_pass_that_deletes_without_reading_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for day groups that go together."""
-
-    def believe(wave: Wave, published: list[tuple[Day, ListedObject]]) -> None:
-        for day, rollup in published:
-            wave._take_proof(day, Verified(rollup, day.loose))
-
-    monkeypatch.setattr(Wave, "_read_back", believe)
-    with pytest.raises(Broken, match="has not read"):
-        play_until_broken()
-
-
-@pytest.mark.parametrize("module", [reconcile, wave])
-def test_deleting_what_no_rollup_holds_is_noticed(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-    """A delete that takes the whole day with it: logs that this rollup does not hold are lost."""
-
-    def delete(store: Connection, proven: list[Verified], *rest: object) -> list[None]:
-        found = [list_objects(store, verified.originals.group.logs_prefix) for verified in proven]
-        store.delete([(entry.key, entry.etag) for entry in chain.from_iterable(found)])
-        return [None for _ in proven]
-
-    monkeypatch.setattr(module, "delete_verified", delete)
-    with pytest.raises(Broken, match="was deleted"):
-        play_until_broken()
+    def _deliver_first(self) -> None:
+        for number in reversed(range(5)):
+            for _ in range(self.rng.randrange(20)):
+                self.schedule.pause()
+            self.deliver_late(number, PREFIXES[0])
 
 
-def test_publishing_over_another_rollup_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server for which `If-None-Match` means nothing: a rollup that somebody relied on is gone."""
+def test_packing_without_a_last_look_is_noticed() -> None:
+    """Logs are packed twice in ten times as many schedules: with it, only where both looked before either one wrote."""
 
-    class Careless(dict[str, Any]):
-        def __contains__(self, key: object) -> bool:
-            return False
+    def schedules_with_doubles() -> int:
+        return sum(bool(LateFirst(seed).run().doubled) for seed in range(200))
 
-    def world(seed: int) -> World:
-        made = World(seed)
-        made.bucket.objects = Careless()
-        return made
-
-    monkeypatch.setattr(play.__module__ + ".World", world)
-    with pytest.raises(Broken):
-        play_until_broken(3000)
+    with_it = schedules_with_doubles()
+    with without_a_last_look():
+        without_it = schedules_with_doubles()
+    assert with_it <= 10
+    assert without_it >= 30
 
 
-def test_packing_without_a_last_look_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it more logs are packed twice."""
-
-    def doubled_logs() -> int:
-        return sum((play(seed).doubled for seed in range(600)), Counter[str]()).total()
-
-    with_it = doubled_logs()
-    monkeypatch.setattr(reconcile._Reconciler, "_look_for_others", lambda self, rollups: None)
-    monkeypatch.setattr(Wave, "_look_for_others", lambda self, by_key, keys: list(keys))
-    assert doubled_logs() > 1.5 * with_it
-
-
-def test_packing_what_an_archived_rollup_may_hold_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packing_what_an_archived_rollup_may_hold_is_noticed() -> None:
     """Without that care logs are packed twice for a reason that no run may have."""
-    monkeypatch.setattr(reconcile, "without_uncertain", lambda originals, outlines: originals)
-    doubled = sum((play(seed).doubled for seed in range(600)), Counter[str]())
+    with packing_what_an_archived_rollup_may_hold():
+        doubled = sum((play(seed).doubled for seed in range(600)), Counter[str]())
     assert set(doubled) - KNOWN_CAUSES

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+
+@lru_cache(10_000)
+def _read_tarball(content: bytes) -> dict[str, bytes]:
+    """The files in it by name. Many schedules make the same small tarballs."""
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content)), mode="r:") as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
 class Broken(AssertionError):
@@ -31,9 +40,7 @@ class Ledger:
         """The members of a rollup by log key, read by an ordinary tool."""
         if (key, etag) not in self._held:
             folder = key[: key.rfind("/") + 1]
-            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-                held = {folder + member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-            self._held[key, etag] = held
+            self._held[key, etag] = {folder + name: body for name, body in _read_tarball(content).items()}
         return self._held[key, etag]
 
     def check_delete(self, key: str, holders: list[tuple[str, str, bytes]], proven: set[tuple[str, str]]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from hashlib import md5
 from itertools import islice
-from random import Random
 from typing import NamedTuple, TypeVar
 
 from tests.support.paging import PageByPage
@@ -35,61 +34,98 @@ KEYS_PER_DELETE = 3
 KEPT_STATES = 6
 
 
-class Stored(NamedTuple):
-    body: bytes
-    etag: str
-    mtime: int
-    metadata: Metadata = NO_METADATA
-    archived: bool = False
+class State(NamedTuple):
+    """What is in a bucket at some time."""
+
+    keys: list[str]
+    """Of all objects, in order."""
+    entries: dict[str, ListedObject]
 
 
 class Bucket:
-    """What is there, and what was there some changes ago."""
+    """What is there and, if anybody may see it, what was there some changes ago."""
 
     name = "bucket"
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self, page_size: int, *, remembers: bool = True) -> None:
         self.page_size = page_size
-        self.objects: dict[str, Stored] = {}
-        self._before: list[dict[str, Stored]] = []
+        self.bodies: dict[str, bytes] = {}
+        self.metadata: dict[str, Metadata] = {}
+        self._now = State([], {})
+        self._remembers = remembers
+        self._before: list[State] = []
+        self._rollups: dict[str, tuple[str, str, bytes]] = {}
 
-    def put(self, key: str, body: bytes, mtime: int, metadata: Metadata = NO_METADATA) -> Stored:
+    def put(self, key: str, body: bytes, mtime: int, metadata: Metadata = NO_METADATA) -> str:
+        """Store an object, and return its ETag."""
         self._remember()
-        stored = self.objects[key] = Stored(body, md5(body).hexdigest(), mtime, metadata)
-        return stored
+        if key not in self._now.entries:
+            insort(self._now.keys, key)
+        etag = md5(body).hexdigest()
+        self._now.entries[key] = ListedObject(key, etag, len(body), mtime, False)
+        self.bodies[key] = body
+        self.metadata[key] = metadata
+        if parse_rollup_key(key):
+            self._rollups[key] = key, etag, body
+        return etag
 
     def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        if key not in self.bodies:
+            return
         self._remember()
-        self.objects.pop(key, None)
+        self._now.keys.remove(key)
+        del self._now.entries[key], self.bodies[key], self.metadata[key]
+        self._rollups.pop(key, None)
 
     def archive(self, key: str, *, archived: bool) -> None:
         """Move an object to an archive class, or back."""
         self._remember()
-        self.objects[key] = self.objects[key]._replace(archived=archived)
+        self._now.entries[key] = self._now.entries[key]._replace(archived=archived)
+
+    def is_archived(self, key: str) -> bool:
+        """Whether an object is in an archive class."""
+        return self._now.entries[key].archived
+
+    def refuses(self, key: str) -> bool:
+        """Whether a PUT with `If-None-Match: *` is refused."""
+        return key in self.bodies
+
+    def etag(self, key: str) -> str | None:
+        """The ETag of an object; None if it is not there."""
+        entry = self._now.entries.get(key)
+        return entry and entry.etag
 
     def rollups(self) -> list[tuple[str, str, bytes]]:
         """(key, ETag, content) of each."""
-        found = ((key, stored) for key, stored in self.objects.items() if parse_rollup_key(key))
-        return [(key, stored.etag, stored.body) for key, stored in found]
+        return list(self._rollups.values())
+
+    def is_rollup(self, key: str) -> bool:
+        """Whether there is a rollup of that key."""
+        return key in self._rollups
 
     def logs(self) -> dict[str, bytes]:
-        return {key: stored.body for key, stored in self.objects.items() if parse_log_key(key)}
+        """The bodies of the logs by key, in the order of the keys."""
+        return {key: self.bodies[key] for key in self._now.keys if parse_log_key(key)}
 
     def page(self, prefix: str, start_after: str, max_keys: int, changes_ago: int = 0) -> Page:
-        state = self._before[-changes_ago] if 0 < changes_ago <= len(self._before) else self.objects
-        keys = sorted(key for key in state if key.startswith(prefix))
-        if start_after:
-            keys = keys[bisect_right(keys, start_after) :]
+        """A page of a listing, as it was so many changes ago."""
+        keys, entries = self._before[-changes_ago] if 0 < changes_ago <= len(self._before) else self._now
+        first = bisect_right(keys, start_after) if start_after >= prefix else bisect_left(keys, prefix)
         size = min(self.page_size, max_keys)
-        found = [
-            ListedObject(key, state[key].etag, len(state[key].body), state[key].mtime, state[key].archived)
-            for key in keys[:size]
-        ]
-        return Page(found, len(keys) > size)
+        found: list[ListedObject] = []
+        for key in islice(keys, first, None):
+            if not key.startswith(prefix):
+                break
+            if len(found) == size:
+                return Page(found, truncated=True)
+            found.append(entries[key])
+        return Page(found, truncated=False)
 
     def _remember(self) -> None:
-        self._before.append(dict(self.objects))
-        del self._before[:-KEPT_STATES]
+        if self._remembers:
+            self._before.append(State(self._now.keys.copy(), self._now.entries.copy()))
+            del self._before[:-KEPT_STATES]
 
 
 class Connection(PageByPage):
@@ -102,10 +138,11 @@ class Connection(PageByPage):
         self._odds = odds
         self._ledger = ledger
         self._rollup_mtime = rollup_mtime
+        self._rng = schedule.rng
         self.in_parts = schedule.rng.random() < 0.5
         """Metadata is sent before the content, as with an upload in parts."""
-        self._read: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        """Which bytes of which rollup this process has read since the task began."""
+        self._read: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Which bytes of which rollup this process has read since the task began: bit n stands for byte n."""
 
     def begin_task(self) -> None:
         """Proofs of earlier tasks count no longer."""
@@ -140,14 +177,13 @@ class Connection(PageByPage):
 
     def _fetch_one(self, wanted: ByteRange) -> tuple[bytes, bytes]:
         self._send("fetch")
-        stored = self._bucket.objects.get(wanted.key)
-        if stored is None or stored.etag != wanted.etag:
+        if self._bucket.etag(wanted.key) != wanted.etag:
             raise ObjectGone(f"{wanted.key} is gone")
-        if stored.archived:
+        if self._bucket.is_archived(wanted.key):
             raise ObjectArchived(f"{wanted.key} is archived", key=wanted.key)
-        body = stored.body[wanted.offset : wanted.offset + wanted.length]
-        if parse_rollup_key(wanted.key):
-            self._read[wanted.key, wanted.etag].update(range(wanted.offset, wanted.offset + len(body)))
+        body = self._bucket.bodies[wanted.key][wanted.offset : wanted.offset + wanted.length]
+        if self._bucket.is_rollup(wanted.key):
+            self._read[wanted.key, wanted.etag] |= _bits(len(body)) << wanted.offset
             if body and self._happens(self._odds.flipped_read):
                 place = int(self._rng.random() * len(body))
                 body = body[:place] + bytes((body[place] ^ 1,)) + body[place + 1 :]
@@ -164,13 +200,13 @@ class Connection(PageByPage):
     def _read_metadata(self, entry: ListedObject) -> Metadata | StorageError:
         try:
             self._send("head")
-            stored = self._bucket.objects.get(entry.key)
-            if stored is None or stored.etag != entry.etag:
+            if self._bucket.etag(entry.key) != entry.etag:
                 return ObjectGone(f"{entry.key} is gone")
+            metadata = self._bucket.metadata[entry.key]
             self._answer("head")
         except StorageError as error:
             return error
-        return stored.metadata
+        return metadata
 
     def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> SimulatedUpload:
         return SimulatedUpload(self, key, metadata)
@@ -192,10 +228,10 @@ class Connection(PageByPage):
         """Publish a rollup. Raises `AlreadyExists`."""
 
         def act() -> str:
-            if key in self._bucket.objects:
+            if self._bucket.refuses(key):
                 raise AlreadyExists(f"{key} exists")
             self._schedule.note(f"publishes {key}")
-            return self._bucket.put(key, new.body, self._rollup_mtime, new.metadata).etag
+            return self._bucket.put(key, new.body, self._rollup_mtime, new.metadata)
 
         etag = self._write("put", act)
         if self._happens(self._odds.retried):
@@ -217,13 +253,13 @@ class Connection(PageByPage):
         """(key, reason or nothing) of each."""
         answers = []
         for key, etag in batch:
-            stored = self._bucket.objects.get(key)
+            now = self._bucket.etag(key)
             if self._happens(self._odds.refused_delete):
                 answers.append((key, "InternalError"))
-            elif stored is not None and stored.etag != etag:
+            elif now is not None and now != etag:
                 answers.append((key, "PreconditionFailed"))
             else:
-                if stored is not None:
+                if now is not None:
                     self._ledger.check_delete(key, self._bucket.rollups(), proven)
                     self._ledger.deletes += 1
                     self._bucket.remove(key)
@@ -232,12 +268,7 @@ class Connection(PageByPage):
         return answers
 
     def _has_read(self, key: str, etag: str) -> bool:
-        stored = self._bucket.objects.get(key)
-        return stored is not None and stored.etag == etag and len(self._read[key, etag]) == len(stored.body)
-
-    @property
-    def _rng(self) -> Random:
-        return self._schedule.rng
+        return self._bucket.etag(key) == etag and self._read[key, etag] == _bits(len(self._bucket.bodies[key]))
 
     def _happens(self, chance: float) -> bool:
         return chance > 0 and self._rng.random() < chance
@@ -279,6 +310,11 @@ class Connection(PageByPage):
             act()
         except StorageError:
             self._schedule.note("the late request is refused")
+
+
+def _bits(count: int) -> int:
+    """So many ones."""
+    return (1 << count) - 1
 
 
 class SimulatedUpload:

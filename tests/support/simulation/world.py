@@ -33,7 +33,14 @@ from s3_log_roller.rolling.worker import Worker
 from s3_log_roller.uris import Role
 
 PREFIXES = ("a-", "a/")
-DAYS = (DAY, DAY + timedelta(1), DAY + timedelta(2))
+SHAPES = (
+    *[(2, 1), (3, 1), (2, 2)] * 7,
+    *[(1, 3), (3, 2), (4, 1)] * 2,
+    (6, 2),
+    (2, 9),
+    (14, 2),
+)
+"""The most logs of a day, and the days: what goes wrong between workers needs few of either, so most have few."""
 WINDOW = Window(TODAY)
 YOUNG = 1_657_400_000
 OLD = 1_656_800_000
@@ -57,14 +64,14 @@ class Played:
 class World:
     """Everything of one schedule; `run` plays it and checks the promises."""
 
-    def __init__(self, seed: int, *, trace: bool = False) -> None:
+    def __init__(self, seed: int, *, trace: bool = False, odds: Odds | None = None) -> None:
         self.rng = Random(seed)
         self.schedule = Schedule(self.rng)
         if trace:
             self.schedule.trace = []
         self.ledger = Ledger()
-        self.odds = Odds.drawn(self.rng)
-        self.bucket = Bucket(self.rng.choice((1, 2, 3, 1000)))
+        self.odds = odds or Odds.drawn(self.rng)
+        self.bucket = Bucket(self.rng.choice((1, 2, 3, 1000, 1000, 1000)), remembers=self.odds.stale_listing > 0)
         self.queue = SimulatedQueue(self.schedule, self.odds)
         self.mtime = self.rng.choice((YOUNG, OLD))
         self._workers_started = 0
@@ -72,13 +79,21 @@ class World:
 
     def run(self) -> Played:
         """Play the schedule, then let one worker finish in peace; raises `Broken` if a promise was broken."""
+        self.set_up()
+        self.schedule.run()
+        self._finish_in_peace()
+        return self._outcome()
+
+    def set_up(self) -> None:
+        """Draw the logs and the actors."""
         rng = self.rng
-        for prefix in PREFIXES[: rng.choice((1, 1, 2))]:
-            for day in DAYS[: rng.choice((1, 2, 3))]:
-                for number in rng.sample(range(1, 40), rng.randint(1, 6)):
-                    self._deliver(number, prefix, day)
-        for number in range(rng.choice((1, 2, 2, 3))):
-            self.queue.senders.append(self.schedule.add(f"producer {number}", self._produce))
+        most_logs, days = rng.choice(SHAPES)
+        for prefix in PREFIXES[: rng.choice((1, 1, 1, 2))]:
+            for day in (DAY + timedelta(number) for number in range(days)):
+                for number in rng.sample(range(1, 3 * most_logs + 1), rng.randint(1, most_logs)):
+                    self.deliver(number, prefix, day)
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            self.start_producer()
         for _ in range(rng.choice((0, 0, 1, 2))):
             self.schedule.add("deliverer", self._deliver_late)
         if rng.random() < 0.3:
@@ -87,12 +102,10 @@ class World:
             self.schedule.add("archiver", self._archive)
         deleting = rng.choice(([True], [True], [False], [True, False]))
         for _ in range(rng.choice((2, 2, 3, 4))):
-            self._start_worker(rng.choice(deleting))
-        self.schedule.run()
-        self._finish_in_peace()
-        return self._outcome()
+            self.start_worker(rng.choice(deleting))
 
-    def _deliver(self, number: int, prefix: str, day: date) -> str:
+    def deliver(self, number: int, prefix: str, day: date) -> str:
+        """A log is delivered; returns its key."""
         key = log_key(number, prefix, day)
         body = f"log {number} of {prefix} {day}\n".encode()
         self.ledger.delivered[key] = body
@@ -105,9 +118,13 @@ class World:
             self.schedule.pause()
         number = self.rng.choice((0, self.rng.randrange(40), self.rng.randrange(40, 60)))
         prefix = self.rng.choice(PREFIXES)
-        if log_key(number, prefix, DAYS[0]) not in self.ledger.delivered:
+        self.deliver_late(number, prefix)
+
+    def deliver_late(self, number: int, prefix: str) -> None:
+        """A log is delivered while others work, unless it was before."""
+        if log_key(number, prefix, DAY) not in self.ledger.delivered:
             self.schedule.note(f"delivers log {number} of {prefix}")
-            self.ledger.late.add(self._deliver(number, prefix, DAYS[0]))
+            self.ledger.late.add(self.deliver(number, prefix, DAY))
 
     def _expire(self) -> None:
         """A lifecycle rule deletes originals, rolled up or not; the first of the day, most likely."""
@@ -128,6 +145,10 @@ class World:
             self.bucket.archive(key, archived=True)
             self.schedule.pause()
 
+    def start_producer(self) -> None:
+        """Add an actor that scans and sends tasks."""
+        self.queue.senders.append(self.schedule.add(f"producer {len(self.queue.senders)}", self._produce))
+
     def _produce(self) -> None:
         connection = self._connect(self.odds)
         scans = [ScanTask(self.bucket.name, "", WINDOW)]
@@ -139,7 +160,8 @@ class World:
         except QueueError:
             pass
 
-    def _start_worker(self, delete: bool) -> None:
+    def start_worker(self, delete: bool) -> None:
+        """Add an actor that works until the queue is empty."""
         self._workers_started += 1
         kind = "deleter" if delete else "keeper"
         self.schedule.add(f"{kind} {self._workers_started}", lambda: self._work(delete))
@@ -155,7 +177,7 @@ class World:
         finally:
             if not ended and self._workers_started < MAX_WORKERS_STARTED:
                 self._restarts += 1
-                self._start_worker(delete)
+                self.start_worker(delete)
 
     def _worker(self, odds: Odds, delete: bool) -> tuple[Worker, Summary]:
         connection = self._connect(odds)
