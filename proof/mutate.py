@@ -2,19 +2,24 @@
 
     .venv/bin/python -m proof.mutate                           every line, broken in one way
     .venv/bin/python -m proof.mutate --all                     every line, in every way this knows
+    .venv/bin/python -m proof.mutate --sample 6                of all changes, six to each file
     .venv/bin/python -m proof.mutate rollup/verify.py reading  one file, or one folder
     .venv/bin/python -m proof.mutate --part 2/3                every third change, from the second on
 
-Each mutant is a copy of `src` in a temporary directory with one change in one file; the tests that guard the file run
-on it until one fails. What no test notices is printed as SURVIVED, with the change. Survivors that are known to be
-harmless stand, with the reason, in docs/evidence/reliability.md.
+Each mutant is a copy of `src` in a temporary directory with one change in one file. The quick unit tests that guard the
+file and call the function that was changed run on it, the quickest first, until one fails. What no test notices is
+printed as SURVIVED, with the change. Survivors that are known to be harmless stand, with the reason, in
+docs/evidence/reliability.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import copy
+import atexit
+import compileall
+import json
+import math
 import os
 import resource
 import shutil
@@ -22,20 +27,27 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from random import Random
+from typing import NamedTuple, NoReturn
 
 import boto3  # noqa: F401 - as are the others, for the children
 import pycurl  # noqa: F401
 import pytest
 import zlib_ng  # noqa: F401
+from proof.callers import Callers, CallNoter, FirstFailure, Only
+from proof.changes import Change, changes, function_at
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "s3_log_roller"
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 300
+TIMEOUT_CPU_SECONDS = 120
+"""A mutant that takes so long is noticed: it goes on for ever."""
 MAX_BYTES = 3 << 30
+QUICK = "not slow and not heavy"
 BROKEN = [
     "rolling",
     "rollup",
@@ -55,146 +67,87 @@ GUARDED_ELSEWHERE = {
     "children.py": ["tests/unit/rolling/test_processes.py"],
 }
 """Tests beside those in the folder of tests/unit that mirrors the file's own."""
-OTHER_COMPARISON = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-}  # fmt: skip
-OTHER_OPERATOR = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.BitOr: ast.BitAnd,
-    ast.BitAnd: ast.BitOr, ast.Mod: ast.Add,
-}  # fmt: skip
-Change = tuple[int, str, ast.Module]
-"""Line, what was done, the module so changed."""
 
 
-def changes(source: str) -> Iterator[Change]:
-    """Every single change to a module, but for the figures that stand at its top, which tune and do not decide."""
-    tree = ast.parse(source)
-    tuning = {id(node) for figure in tree.body if isinstance(figure, ast.AnnAssign) for node in ast.walk(figure)}
-    places = [
-        (number, node)
-        for number, node in enumerate(ast.walk(tree))
-        if hasattr(node, "lineno") and id(node) not in tuning
-    ]
-    for number, node in places:
-        if _is_beside_the_point(node):
-            continue
-        for what in _ways(node):
-            changed = copy.deepcopy(tree)
-            target = list(ast.walk(changed))[number]
-            text = ast.unparse(node).splitlines()[0]
-            if _apply(changed, target, what):
-                yield node.lineno, f"{what}: {text}", ast.fix_missing_locations(changed)
+class Unbroken(NamedTuple):
+    """What was learned from a run of some tests on the unchanged package."""
+
+    failing: str | None
+    callers: Callers
 
 
-def _is_beside_the_point(node: ast.AST) -> bool:
-    """Docstrings, type hints, imports and what only goes to the log."""
-    if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.FormattedValue | ast.AnnAssign):
-        return True
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return True  # a type
-    if isinstance(node, ast.Assign) and node.col_offset == 0:
-        return True  # names of types and the logger
-    if isinstance(node, ast.Expr):
-        if isinstance(node.value, ast.Constant):
-            return True
-        return ast.unparse(node).startswith("logger.")
-    return False
+def noticing_test(file: str, change: Change) -> str | None:
+    """The test that fails, or does not end, on the changed file; None if all is well.
 
-
-def _ways(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Raise | ast.Return | ast.Delete):
-        yield "left out"
-    if isinstance(node, ast.If | ast.While | ast.IfExp):
-        yield "negated"
-    if isinstance(node, ast.comprehension):
-        yield "unfiltered"
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in OTHER_COMPARISON:
-        yield "compared otherwise"
-    if isinstance(node, ast.BoolOp):
-        yield "and/or"
-    if isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in OTHER_OPERATOR:
-        yield "computed otherwise"
-    if isinstance(node, ast.Continue | ast.Break):
-        yield "continue/break"
-    if isinstance(node, ast.Constant) and type(node.value) in (bool, int):
-        yield "other constant"
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "not dropped"
-
-
-def _apply(tree: ast.Module, node: ast.AST, what: str) -> bool:
-    if what == "left out":
-        return _replace(tree, node, ast.Pass())
-    if what == "negated":
-        assert isinstance(node, ast.If | ast.While | ast.IfExp)
-        node.test = ast.UnaryOp(ast.Not(), node.test)
-    elif what == "compared otherwise":
-        assert isinstance(node, ast.Compare)
-        node.ops[0] = OTHER_COMPARISON[type(node.ops[0])]()
-    elif what == "and/or":
-        assert isinstance(node, ast.BoolOp)
-        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-    elif what == "computed otherwise":
-        assert isinstance(node, ast.BinOp | ast.AugAssign)
-        node.op = OTHER_OPERATOR[type(node.op)]()
-    elif what == "continue/break":
-        return _replace(tree, node, ast.Break() if isinstance(node, ast.Continue) else ast.Continue())
-    elif what == "other constant":
-        assert isinstance(node, ast.Constant)
-        node.value = not node.value if isinstance(node.value, bool) else int(node.value) + 1  # type: ignore[arg-type]
-    elif what == "not dropped":
-        assert isinstance(node, ast.UnaryOp)
-        return _replace(tree, node, node.operand)
-    else:
-        return False
-    return True
-
-
-def _replace(tree: ast.Module, node: ast.AST, other: ast.AST) -> bool:
-    for parent in ast.walk(tree):
-        for name, value in ast.iter_fields(parent):
-            if value is node:
-                setattr(parent, name, other)
-                return True
-            if isinstance(value, list) and any(entry is node for entry in value):
-                value[[entry is node for entry in value].index(True)] = other
-                return True
-    return False
-
-
-def is_noticed(file: str, tests: list[str], module: ast.Module) -> bool:
-    """Whether a test fails, or hangs, on the changed file."""
+    Those tests are run that call the function that was changed. Where none does, or the change is in no function, all.
+    """
+    line, _, module = change
+    tests = guards(file)
+    function = function_at((PACKAGE / file).read_text(), line)
+    wanted = unbroken(frozenset(tests)).callers.get(f"{file}:{function}")
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
-        shutil.copytree(PACKAGE, Path(directory) / PACKAGE.name)
-        (Path(directory) / PACKAGE.name / file).write_text(ast.unparse(module))
-        child = os.fork()  # with pytest and the libraries imported already: half the time of a new process
-        if child == 0:
-            _run_tests(directory, tests)
-        give_up_at = time.monotonic() + TIMEOUT_SECONDS
-        while time.monotonic() < give_up_at:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                return status != 0
-            time.sleep(0.02)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return True
+        shutil.copytree(_compiled(), Path(directory) / PACKAGE.name, copy_function=os.link)
+        mutant = Path(directory) / PACKAGE.name / file
+        mutant.unlink()
+        mutant.write_text(ast.unparse(module))
+        if not wanted:
+            return _failing_test(directory, tests, [])
+        return _failing_test(directory, list(dict.fromkeys(test.partition("::")[0] for test in wanted)), [Only(wanted)])
 
 
-def _run_tests(directory: str, tests: list[str]) -> NoReturn:
+@cache
+def unbroken(tests: frozenset[str]) -> Unbroken:
+    """Run those tests on the package as it is."""
+    with tempfile.TemporaryDirectory(prefix="unbroken-") as directory:
+        package, note = Path(directory) / PACKAGE.name, Path(directory) / "callers"
+        shutil.copytree(_compiled(), package)
+        compileall.compile_dir(package, quiet=2, force=True)  # where code objects say that they are
+        failing = _failing_test(directory, sorted(tests), [CallNoter(package, note)], math.inf)
+        return Unbroken(failing, json.loads(note.read_text()) if note.exists() else {})
+
+
+@cache
+def _compiled() -> Path:
+    """A copy of the package with its bytecode, so that a mutant compiles one module only."""
+    directory = tempfile.mkdtemp(prefix="mutants-")
+    atexit.register(shutil.rmtree, directory)
+    copied = shutil.copytree(PACKAGE, Path(directory) / PACKAGE.name)
+    compileall.compile_dir(copied, quiet=2)
+    return copied
+
+
+def _failing_test(
+    directory: str, tests: list[str], plugins: list[object], seconds: float = TIMEOUT_SECONDS
+) -> str | None:
+    """Run the tests on the package in that directory, in a child; the first that fails."""
+    failed = Path(directory) / "failed"
+    child = os.fork()  # with pytest and the libraries imported already: half the time of a new process
+    if child == 0:
+        _run_tests(directory, tests, [*plugins, FirstFailure(failed)])
+    give_up_at = time.monotonic() + seconds
+    while time.monotonic() < give_up_at:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return (failed.read_text() if failed.exists() else "(it died)") if status else None
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "(it hangs)"
+
+
+def _run_tests(directory: str, tests: list[str], plugins: list[object]) -> NoReturn:
     """In the child: does not return."""
     with open(os.devnull, "w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
     os.chdir(ROOT)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))  # a loop that never ends may also grow
+    resource.setrlimit(resource.RLIMIT_CPU, (TIMEOUT_CPU_SECONDS, TIMEOUT_CPU_SECONDS))
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(directory) / "hypothesis")
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-o", f"pythonpath={directory} .", "-m", QUICK]
     code = 1
     with suppress(BaseException):
-        code = int(
-            pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-o", f"pythonpath={directory} .", *tests])
-        )
+        code = int(pytest.main([*options, *tests], plugins=plugins))
     os._exit(code != 0)
 
 
@@ -219,24 +172,30 @@ def guards(file: str) -> list[str]:
     return list(dict.fromkeys(str(test.relative_to(ROOT)) for test in ordered))
 
 
-def break_file(file: str, *, every_change: bool, part: int, parts: int) -> int:
+def chosen(file: str, *, every_change: bool, sample: int | None) -> list[Change]:
+    """The changes to try: one to a line, or all of them, or so many of them all, drawn for each file anew."""
+    found = list(changes((PACKAGE / file).read_text()))
+    if sample is not None:
+        return sorted(Random(file).sample(found, min(sample, len(found))), key=lambda change: change[0])
+    return found if every_change else list({change[0]: change for change in reversed(found)}.values())[::-1]
+
+
+def break_file(file: str, tried: list[Change], *, verbose: bool) -> int:
     """Try the changes to one file; returns how many survived."""
-    tests = guards(file)
-    source = (PACKAGE / file).read_text()
-    if is_noticed(file, tests, ast.parse(source)):
-        sys.exit(f"{file}: the tests fail without any change")
-    survived = total = 0
-    tried: set[int] = set()
-    for number, (line, what, module) in enumerate(changes(source)):
-        if number % parts != part or (line in tried and not every_change):
-            continue
-        tried.add(line)
-        total += 1
-        print(f"{file}:{line} {total}", end="\r", file=sys.stderr, flush=True)
-        if not is_noticed(file, tests, module):
+    if (failing := unbroken(frozenset(guards(file))).failing) is not None:
+        print(f"{file}: not tried, for without any change {failing} fails", flush=True)
+        return 1
+    survived = 0
+    for number, change in enumerate(tried, 1):
+        line, what, _ = change
+        print(f"{file}:{line} {number}", end="\r", file=sys.stderr, flush=True)
+        test = noticing_test(file, change)
+        if test is None:
             survived += 1
             print(f"SURVIVED {file}:{line} {what}", flush=True)
-    print(f"{file}: {total - survived} of {total} changes noticed", flush=True)
+        elif verbose:
+            print(f"noticed {file}:{line} {what}: {test}", flush=True)
+    print(f"{file}: {len(tried) - survived} of {len(tried)} changes noticed", flush=True)
     return survived
 
 
@@ -245,13 +204,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", default=BROKEN)
     parser.add_argument("--all", action="store_true", help="in every way, not in one")
+    parser.add_argument("--sample", type=int, help="so many changes a file, drawn of all there are")
     parser.add_argument("--part", default="1/1")
+    parser.add_argument("--verbose", action="store_true", help="name the test that notices a change")
     arguments = parser.parse_args()
+    sys.dont_write_bytecode = False  # pytest compiles each test once, not once for every change
     part, _, parts = arguments.part.partition("/")
-    survived = sum(
-        break_file(file, every_change=arguments.all, part=int(part) - 1, parts=int(parts))
-        for file in files(arguments.files)
-    )
+    survived = 0
+    for file in files(arguments.files):
+        tried = chosen(file, every_change=arguments.all, sample=arguments.sample)
+        survived += break_file(file, tried[int(part) - 1 :: int(parts)], verbose=arguments.verbose)
     return 1 if survived else 0
 
 

@@ -6,6 +6,7 @@ import ast
 
 import pytest
 from proof import mutate
+from proof.changes import changes
 from tests.support.paths import ROOT
 
 SOURCE = """
@@ -28,7 +29,7 @@ def test_every_file_that_is_broken_has_guards(file: str) -> None:
 
 def test_every_line_is_broken_and_figures_that_only_tune_are_not() -> None:
     """The condition, both results; each change is another program."""
-    found = list(mutate.changes(SOURCE))
+    found = list(changes(SOURCE))
     assert {line for line, _, _ in found} == {5, 6, 7}
     assert {what.partition(":")[0] for _, what, _ in found} == {
         "negated", "compared otherwise", "left out", "other constant",
