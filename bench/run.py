@@ -21,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from bench.lambda_cost import LAMBDA_COST
 from bench.logs import LogSet
 from bench.measure import CORES, ROOT, BenchmarkFailed, Server
 from bench.report import render
@@ -29,7 +30,7 @@ from bench.rows import ROWS as OTHER_ROWS
 from bench.small_days import SMALL_DAYS
 from bench.tools import ROLLER, S5CMD, TOOLS, ToolResult, compare
 
-ROWS: Final = OTHER_ROWS | SMALL_DAYS
+ROWS: Final = OTHER_ROWS | SMALL_DAYS | LAMBDA_COST
 RESULTS: Final = ROOT / "bench" / "results.json"
 TOOLS_ROW: Final = "tools"
 EQUAL_LOGS: Final = 5_000
