@@ -81,11 +81,11 @@ def _parse_entries(body: bytes) -> list[_Entry]:
 
 
 @lru_cache(maxsize=4096)
-def _hour_s(hour: str) -> int:
-    return int(datetime.strptime(f"{hour}Z", "%Y-%m-%dT%H%z").timestamp())
+def _midnight_s(day: str) -> int:
+    return int(datetime.strptime(f"{day}Z", "%Y-%m-%d%z").timestamp())
 
 
 def parse_time(text: str) -> int:
     """Seconds since the epoch of `YYYY-MM-DDThh:mm:ss[.fff]Z`."""
-    # By the hour: on days of a few logs each is in a minute of its own.
-    return _hour_s(text[:13]) + 60 * int(text[14:16]) + int(text[17:19])
+    # By the day: where days have few logs, each is in an hour of its own.
+    return _midnight_s(text[:10]) + 3600 * int(text[11:13]) + 60 * int(text[14:16]) + int(text[17:19])
