@@ -58,7 +58,9 @@ class Buckets:
         stored_as: StoredAs = BUCKET_DEFAULTS,
     ) -> None:
         self._connection = connection
-        self._sessions = sessions or Sessions(profile=connection.profile, region=connection.region)
+        self._sessions = sessions or Sessions(
+            profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s
+        )
         self._stored_as = stored_as
         self._open: dict[tuple[str, Role | None, str | None], _Open] = {}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from s3_log_roller.errors import CredentialsError, RollerError
+from s3_log_roller.aws import patience
+from s3_log_roller.errors import CredentialsError, RollerError, reason
 
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_KEYS: Final = frozenset(
@@ -14,6 +16,7 @@ _WRONG_SECRET: Final = frozenset({"SignatureDoesNotMatch", "InvalidSignatureExce
 _DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "AccessDenied.Exception", "UnauthorizedOperation", "NotAuthorized"}
 )
+_MARKUP: Final = re.compile(r"<(\?xml|!doctype|html)\b", re.IGNORECASE)
 
 
 def error_code(error: Exception) -> str:
@@ -29,7 +32,13 @@ def is_denied(error: Exception) -> bool:
 
 
 def translate_error(
-    error: Exception, call: str, resource: str, region: str | None, kind: type[RollerError]
+    error: Exception,
+    call: str,
+    resource: str,
+    region: str | None,
+    kind: type[RollerError],
+    *,
+    timeout_s: float | None = None,
 ) -> RollerError:
     """The error to raise for a boto3 exception: `CredentialsError` where the credentials are at fault, else `kind`.
 
@@ -46,8 +55,15 @@ def translate_error(
     if name == "NoRegionError":
         return kind(f"{where}: no region; give --region or set AWS_REGION")
     if name in {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"}:
-        return kind(f"{where}: no answer; check the region, the endpoint and the network ({_one_line(error)})")
-    return kind(f"{where}: {_one_line(error)}")
+        hint = f"check the region, the endpoint and the network; {patience.advice(timeout_s)}"
+        return kind(f"{where}: no answer; {hint} ({_one_line(error)})")
+    said = _one_line(error)
+    if code and _MARKUP.search(said):
+        service = call.partition(":")[0].upper()
+        return kind(
+            f"{where}: the server's answer ({code}) is not one of {service}'s; check AWS_ENDPOINT_URL_{service}"
+        )
+    return kind(f"{where}: {said}")
 
 
 def _credentials_advice(error: Exception, code: str) -> str:
@@ -58,6 +74,8 @@ def _credentials_advice(error: Exception, code: str) -> str:
     if code in _WRONG_SECRET:
         return f"the signature was refused ({code}); check the secret key and this machine's clock"
     name = type(error).__name__
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return f"the program that hands out credentials cannot be run ({error.filename}: {reason(error)})"
     if name == "NoCredentialsError":
         return "no credentials found; give --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if name in {"PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError", "SSOTokenLoadError"} or (

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from s3_log_roller.aws.errors import is_denied, translate_error
+from s3_log_roller.aws.patience import patient
 from s3_log_roller.errors import CredentialsError, NoCredentials
 from s3_log_roller.uris import Role
 
@@ -25,9 +26,13 @@ class Sessions:
     `AWS_REGION` counts as a region as well, as in other AWS tools.
     """
 
-    def __init__(self, *, profile: str | None = None, region: str | None = None) -> None:
+    def __init__(
+        self, *, profile: str | None = None, region: str | None = None, timeout_s: float | None = None
+    ) -> None:
+        """A server that does not answer is given up after `timeout_s`."""
         self._profile = profile
         self._region = region or os.environ.get("AWS_REGION") or None
+        self._timeout_s = timeout_s
         self._sessions: dict[Role | None, boto3.Session] = {}
 
     def get(self, role: Role | None = None) -> boto3.Session:
@@ -51,7 +56,7 @@ class Sessions:
         import botocore.session
         from botocore.credentials import RefreshableCredentials
 
-        refresh = _Refresher(self.get(), role)
+        refresh = _Refresher(self.get(), role, self._timeout_s)
         credentials = RefreshableCredentials.create_from_metadata(
             metadata=refresh(), refresh_using=refresh, method="sts-assume-role"
         )
@@ -73,8 +78,9 @@ class _Given:
 class _Refresher:
     """Fetches fresh credentials of a role, in the form botocore's refreshable credentials take."""
 
-    def __init__(self, session: boto3.Session, role: Role) -> None:
+    def __init__(self, session: boto3.Session, role: Role, timeout_s: float | None) -> None:
         self._session = session
+        self._timeout_s = timeout_s
         self._role = role
 
     def __call__(self) -> dict[str, str]:
@@ -86,15 +92,18 @@ class _Refresher:
         if role.external_id is not None:
             request["ExternalId"] = role.external_id
         try:
-            answer = self._session.client("sts", region_name=region).assume_role(**request)
-        except (BotoCoreError, ClientError, ValueError) as error:
+            client = self._session.client("sts", region_name=region, config=patient(self._timeout_s))
+            answer = client.assume_role(**request)
+        except (BotoCoreError, ClientError, FileNotFoundError, PermissionError, ValueError) as error:
             if is_denied(error):
                 raise CredentialsError(
                     f"sts:AssumeRole on {role.arn}: not allowed, or no such role; check the ARN, that the role's trust "
                     "policy names the caller (and the external id, if it asks for one: --external-id), and that the "
                     "caller's policy allows sts:AssumeRole"
                 ) from error
-            raise translate_error(error, "sts:AssumeRole", role.arn, region, CredentialsError) from error
+            raise translate_error(
+                error, "sts:AssumeRole", role.arn, region, CredentialsError, timeout_s=self._timeout_s
+            ) from error
         credentials = answer["Credentials"]
         return {
             "access_key": credentials["AccessKeyId"],

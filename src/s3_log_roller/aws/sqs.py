@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from s3_log_roller.aws.errors import error_code, translate_error
+from s3_log_roller.aws.patience import patient
 from s3_log_roller.errors import QueueError, UsageError
 from s3_log_roller.rolling.tasks import Task, encode_task
 
@@ -43,7 +44,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 class SqsQueue:
     """A standard SQS queue, given by its name or its URL."""
 
-    def __init__(self, session: boto3.Session, name_or_url: str) -> None:
+    def __init__(self, session: boto3.Session, name_or_url: str, timeout_s: float | None = None) -> None:
+        """A server that does not answer is given up after `timeout_s`."""
         self.name = name_or_url.rstrip("/").rpartition("/")[2]
         self._is_url = bool(_URL.fullmatch(name_or_url))
         if self.name.endswith(".fifo"):
@@ -54,19 +56,17 @@ class SqsQueue:
             )
         in_url = _URL_REGION.match(name_or_url)
         self.region: str | None = (in_url[1] or in_url[2]) if in_url else session.region_name
+        self._timeout_s = timeout_s
         self._client = self._make_client(session)
+        self._polling = self._make_client(session, MAX_POLL_SECONDS)
+        """For the call that the server holds back until there is a message."""
         self._url = name_or_url if self._is_url else self._find_url()
         self._visibility_seconds: int | None = None
 
-    def _make_client(self, session: boto3.Session) -> SQSClient:
-        from botocore.config import Config
+    def _make_client(self, session: boto3.Session, poll_s: int = 0) -> SQSClient:
         from botocore.exceptions import BotoCoreError
 
-        config = Config(
-            connect_timeout=10,
-            read_timeout=MAX_POLL_SECONDS + 20,
-            retries={"mode": "standard", "total_max_attempts": 5},
-        )
+        config = patient(self._timeout_s, poll_s=poll_s)
         try:
             return session.client("sqs", region_name=self.region, config=config)
         except (BotoCoreError, ValueError) as error:
@@ -117,7 +117,7 @@ class SqsQueue:
         """See `TaskQueue.receive`. From here on a heartbeat keeps the message invisible to others."""
         visibility_seconds = self._visibility()
         with self._calling("sqs:ReceiveMessage"):
-            answer = self._client.receive_message(
+            answer = self._polling.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=1,
                 WaitTimeSeconds=min(wait_seconds, MAX_POLL_SECONDS),
@@ -164,16 +164,17 @@ class SqsQueue:
         return self._visibility_seconds
 
     def _calling(self, call: str) -> _Calling:
-        return _Calling(call, self.name, self.region)
+        return _Calling(call, self.name, self.region, self._timeout_s)
 
 
 class _Calling:
     """Translates what boto3 raises inside the `with` block."""
 
-    def __init__(self, call: str, queue: str, region: str | None) -> None:
+    def __init__(self, call: str, queue: str, region: str | None, timeout_s: float | None) -> None:
         self._call = call
         self._queue = queue
         self._region = region
+        self._timeout_s = timeout_s
 
     def __enter__(self) -> None: ...
 
@@ -182,14 +183,15 @@ class _Calling:
     ) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        if not isinstance(error, BotoCoreError | ClientError):
+        if not isinstance(error, BotoCoreError | ClientError | FileNotFoundError | PermissionError):
             return
         if error_code(error) in {"NonExistentQueue", "QueueDoesNotExist"}:
             raise QueueError(
                 f"{self._call}: there is no queue {self._queue} in {self._region} for these credentials; check "
                 "the name, --region and --profile, or create it"
             ) from error
-        raise translate_error(error, self._call, f"queue {self._queue}", self._region, QueueError) from error
+        queue = f"queue {self._queue}"
+        raise translate_error(error, self._call, queue, self._region, QueueError, timeout_s=self._timeout_s) from error
 
 
 class SqsDelivery:

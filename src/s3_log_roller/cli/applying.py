@@ -44,7 +44,7 @@ def apply(args: Namespace) -> int:
     from s3_log_roller.planning.saved import changes_since, without
     from s3_log_roller.rolling.queue import InProcessQueue
 
-    sessions = Sessions(profile=connection.profile, region=connection.region)
+    sessions = Sessions(profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s)
     with rolling(args, roll_options, connection, sessions, prefixes=len(saved.scans)) as job:
         inventories = [planning.take(job.buckets, scan, with_digests=True) for scan in saved.scans]
         changes = changes_since(saved, inventories)

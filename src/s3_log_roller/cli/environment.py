@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Final
 
 from s3_log_roller.errors import UsageError
@@ -51,8 +52,10 @@ def use_environment(parser: ArgumentParser, environment: Mapping[str, str]) -> N
     """
     unknown = sorted({name for name in environment if name.startswith(PREFIX)} - set(map(variable, OPTIONS)))
     if unknown:
+        likely = get_close_matches(unknown[0], map(variable, OPTIONS), n=1)
+        guess = f": did you mean {likely[0]}?" if likely else ""
         raise UsageError(
-            f"{unknown[0]} is not a variable of this program; these are: {', '.join(map(variable, OPTIONS))}"
+            f"{unknown[0]} is not a variable of this program{guess} (the help text of each command names its variables)"
         )
     for action in parser._actions:
         if action.dest not in OPTIONS or action.nargs == "+":

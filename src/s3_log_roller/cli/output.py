@@ -134,13 +134,17 @@ def note(message: str) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print a command's result. If its reader has gone away, that is not a failure of the work that was done."""
+    """Print a command's result. If its reader has gone away, that is not a failure of the work that was done.
+
+    Raises `Unwritable`.
+    """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # What Python flushes when it exits goes nowhere instead of failing once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
+    except OSError as error:
+        raise _unwritable(error) from error
 
 
 def wrapped(text: str) -> str:

@@ -92,9 +92,14 @@ def usable_processors() -> int:
 
 def sources_from(texts: list[str]) -> list[Source]:
     """The URIs and paths, without URIs that another one covers. Raises `UsageError`."""
-    uris = merge_prefixes([S3Uri.parse(text) for text in texts if "://" in text])
-    wanted: dict[Source, None] = dict.fromkeys(S3Uri.parse(text) if "://" in text else text for text in texts)
+    uris = merge_prefixes([S3Uri.parse(text) for text in texts if _is_remote(text)])
+    wanted: dict[Source, None] = dict.fromkeys(S3Uri.parse(text) if _is_remote(text) else text for text in texts)
     return [source for source in wanted if isinstance(source, str) or source in uris]
+
+
+def _is_remote(text: str) -> bool:
+    """Whether it is meant as an address and not as a path."""
+    return "://" in text or text.startswith(("arn:", "s3:"))
 
 
 def selection_from(args: Namespace) -> Selection:

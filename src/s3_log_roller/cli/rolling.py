@@ -16,7 +16,7 @@ from s3_log_roller.aws.sessions import Sessions
 from s3_log_roller.cli.manifest import ManifestFile
 from s3_log_roller.cli.output import print_result, wrapped
 from s3_log_roller.cli.progress import ProgressLine, show_progress
-from s3_log_roller.errors import NoCredentials, RollerError, Unreachable
+from s3_log_roller.errors import CredentialsError, NoCredentials, RollerError, Unreachable
 from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.options import RollOptions
@@ -47,13 +47,15 @@ def find_all_tasks(scans: Iterable[Sequence[ScanTask]], buckets: Buckets, summar
     """Find the tasks for scans of several roles. A prefix that cannot be scanned is told of, and the others go on."""
 
     def scan_failed(what: str, error: RollerError) -> None:
-        if isinstance(error, (NoCredentials, Unreachable)) and not summary.prefixes_scanned:
+        all_fail = isinstance(error, (NoCredentials, Unreachable)) or (own and isinstance(error, CredentialsError))
+        if all_fail and not summary.prefixes_scanned:
             raise error  # the others would all fail in the same way, after the same time
         sentence = f"{what} could not be scanned: {error}"
         logger.error("scan_failed", extra={"prefix": what, "why": str(error), "sentence": sentence})
         summary.scan_failed(what, error)
 
     for scans_of_a_role in scans:
+        own = not scans_of_a_role or scans_of_a_role[0].role is None
         yield from find_tasks(scans_of_a_role, buckets.lease, scanned=summary.scanned, failed=scan_failed)
 
 

@@ -74,6 +74,7 @@ class BucketPlace:
         self._local = threading.local()
         self._opened = ExitStack()
         self._opening = threading.Lock()
+        self._refusal: StorageError | None = None
         self._pool = ThreadPoolExecutor(PUTS_IN_FLIGHT)
         self._waiting: deque[tuple[str, Member, Future[bool]]] = deque()
 
@@ -105,12 +106,23 @@ class BucketPlace:
         """The thread's own connection."""
         if not hasattr(self._local, "store"):
             with self._opening:  # boto3 makes one client at a time
+                if self._refusal is not None:
+                    raise self._refusal
                 self._local.store = self._opened.enter_context(self._open_buckets())(self._target.bucket)
         store: Store = self._local.store
         return store
 
     def _put(self, key: str, body: bytes) -> bool:
-        return _upload(self._bucket(), key, len(body), iter((body,)))
+        """Upload a log. What was refused once is not asked for again by those that wait for their turn."""
+        if self._refusal is not None:
+            raise self._refusal
+        store = self._bucket()
+        try:
+            return _upload(store, key, len(body), iter((body,)))
+        except StorageError as error:
+            if error.code in REFUSALS:
+                self._refusal = error
+            raise
 
 
 def _settled(upload: Callable[[], bool]) -> bool | Exception:

@@ -64,7 +64,9 @@ def _pairs(verified: Verified) -> Iterator[tuple[str, str]]:
 def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
     """Every key goes to the log, the first few into the error."""
     for failure in failures:
-        logger.error("delete_refused", extra={"bucket": bucket, "key": failure.key, "why": failure.reason})
+        sentence = f"s3://{bucket}/{failure.key} was not deleted: {failure.reason}"
+        extra = {"bucket": bucket, "key": failure.key, "why": failure.reason, "sentence": sentence}
+        logger.error("delete_refused", extra=extra)
     named = "; ".join(f"{failure.key}: {failure.reason}" for failure in failures[:_NAMED_FAILURES])
     more = f"; and {len(failures) - _NAMED_FAILURES} more, see the log" if len(failures) > _NAMED_FAILURES else ""
     forbidden = any(failure.reason.startswith("AccessDenied") for failure in failures)

@@ -123,7 +123,7 @@ class _Pass:
             raise refusal
         for day in wave.days:
             if day.error is not None and not isinstance(day.error, NotForAPass):
-                logger.info("goes_alone", extra={"day_group": str(day.group), "why": str(day.error)})
+                logger.debug("goes_alone", extra={"day_group": str(day.group), "why": str(day.error)})
             self._outcomes.append(day.outcome())
         self._under_way = []
         return True

@@ -79,7 +79,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(clock, "utc_today", lambda: TODAY)
     monkeypatch.setattr(Buckets, "lease", lambda buckets, *args: world.lease(buckets, *args))
     monkeypatch.setattr("s3_log_roller.rolling.roll.reconcile", world.reconcile)
-    monkeypatch.setattr(queues, "SqsQueue", lambda session, name: world.queue)
+    monkeypatch.setattr(queues, "SqsQueue", lambda session, name, timeout_s: world.queue)
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
     return world
 

@@ -124,7 +124,11 @@ def type_of(value: object) -> str:
     return kinds.get(text[0], "number")
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [page for page in DOCUMENTS if page.name != "mistakes.md"],  # where they are wrong on purpose
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_commands_in_the_documents_exist_with_their_options(page: Path) -> None:
     """Every `s3-log-roller …` in a document names a command and options that there are."""
     unknown = []

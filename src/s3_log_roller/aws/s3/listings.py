@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -83,6 +84,9 @@ class Lister:
         return True
 
 
+_WEB_PAGE: Final = re.compile(rb"\s*<(!doctype|html)\b", re.IGNORECASE)
+
+
 class _PageCall:
     """A call for a page, and the page when the request is done."""
 
@@ -120,6 +124,9 @@ class _PageCall:
         try:
             page = parse_page(request.answer, tells_restores=self._lister.tells_restores)
         except (UnreadableAnswer, UnicodeDecodeError, ValueError) as error:
+            if _WEB_PAGE.match(request.answer):
+                request.hopeless = request.attempts > 1  # once it may have been a proxy's bad moment
+                return "unreadable listing: it is a web page; check the endpoint and the proxy"
             return f"unreadable listing: {error}"
         for entry in page.objects:
             if not entry.key.startswith(request.key):

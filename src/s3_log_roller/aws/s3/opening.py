@@ -17,25 +17,29 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3_log_roller import __version__
+from s3_log_roller.aws.errors import translate_error
+from s3_log_roller.aws.patience import ATTEMPTS, DEFAULT_TIMEOUT_S, advice, connect_timeout_s, patient
 from s3_log_roller.aws.s3.bucket import S3Bucket
 from s3_log_roller.aws.s3.redirects import is_aws_host
 from s3_log_roller.aws.s3.signing import OWNER_HEADER, Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.wire import Wire
-from s3_log_roller.errors import CredentialsError, NoCredentials, RollerError, StorageError, Unreachable, WrongRegion
+from s3_log_roller.errors import (
+    CredentialsError,
+    NoCredentials,
+    RollerError,
+    StorageError,
+    Unreachable,
+    WrongRegion,
+    reason,
+)
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_IN_FLIGHT: Final = 256
-DEFAULT_TIMEOUT_S: Final = 50.0
-"""A server that does not answer is given up after so long, all attempts together."""
-MAX_CONNECT_TIMEOUT_S: Final = 10.0
 _ATTEMPT_SHARE: Final = 0.4
 """An attempt waits for this share of that time: there are two, and some time between them."""
-_OPENING_ATTEMPTS: Final = 4
-_OPENING_SHARE: Final = 0.2
-"""The same for opening a bucket, where boto3 makes the attempts."""
 DEFAULT_MAX_ATTEMPTS: Final = 8
 """Used if neither AWS_MAX_ATTEMPTS nor the profile says how many; backing off takes about a minute in all."""
 
@@ -64,14 +68,9 @@ def open_bucket(
     """
     region = worker_region or session.region_name or "us-east-1"
     timeout_s = timeout_s or DEFAULT_TIMEOUT_S
-    connect_timeout_s = min(MAX_CONNECT_TIMEOUT_S, timeout_s * _OPENING_SHARE)
     max_attempts = session._session.get_config_variable("max_attempts") or DEFAULT_MAX_ATTEMPTS
-    config = Config(
-        connect_timeout=connect_timeout_s,
-        read_timeout=timeout_s * _OPENING_SHARE,
-        user_agent_extra=_user_agent(),
-        retries={"total_max_attempts": min(_OPENING_ATTEMPTS, max_attempts)},
-    )
+    retries: Any = {"mode": "legacy", "total_max_attempts": min(ATTEMPTS, max_attempts)}
+    config = patient(timeout_s).merge(Config(user_agent_extra=_user_agent(), retries=retries))
     credentials = _credentials(session)
     try:
         client = session.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
@@ -84,10 +83,18 @@ def open_bucket(
     except (BotoConnectionError, HTTPClientError) as error:
         raise Unreachable(
             f"s3://{bucket} cannot be reached: {error}: check --endpoint-url, the region, the proxy and the network; "
-            f"--timeout (now {timeout_s:g} s) says how long to wait",
+            f"{advice(timeout_s)}",
             code="Network",
         ) from error
-    except (BotoCoreError, ValueError) as error:
+    except RecursionError as error:  # boto3 asks again and again where the bucket is
+        raise Unreachable(
+            f"s3://{bucket} cannot be reached: the server sends every request elsewhere, as S3 does not; check "
+            "--endpoint-url and the proxy, and whether this network wants you to log in",
+            code="Network",
+        ) from error
+    except BotoCoreError as error:
+        raise translate_error(error, "s3:ListBucket", f"s3://{bucket}", None, StorageError) from error
+    except ValueError as error:
         raise StorageError(f"s3://{bucket} cannot be reached: {error}") from error
     if worker_region and bucket_region and bucket_region != worker_region and not allow_cross_region:
         raise WrongRegion(
@@ -98,7 +105,7 @@ def open_bucket(
     host = parts.netloc.rpartition("@")[2].removesuffix({"https": ":443", "http": ":80"}[parts.scheme])
     wire = replace(
         _wire(session, client, f"{parts.scheme}://{host}"),
-        connect_timeout_s=connect_timeout_s,
+        connect_timeout_s=connect_timeout_s(timeout_s),
         read_timeout_s=timeout_s * _ATTEMPT_SHARE,
         silence_s=timeout_s,
         max_attempts=max_attempts,
@@ -130,6 +137,9 @@ def _credentials(session: boto3.Session) -> Callable[[], Credentials]:
         found = session.get_credentials()
     except BotoCoreError as error:
         raise CredentialsError(f"the credentials cannot be read: {error}") from error
+    except OSError as error:
+        why = f"the program that hands them out cannot be run, {error.filename}: {reason(error)}"
+        raise CredentialsError(f"the credentials cannot be read: {why}") from error
     if found is None:
         raise NoCredentials("no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
 
@@ -170,6 +180,12 @@ def _refused(bucket: str, error: ClientError) -> RollerError:
         return CredentialsError(
             f"s3:ListBucket on s3://{bucket}: S3 refused the credentials, or found the request malformed ({code}): "
             "renew the credentials, then run again"
+        )
+    if code == "407":
+        return Unreachable(
+            "the proxy wants a user name and a password: write them into HTTP_PROXY or HTTPS_PROXY, as in "
+            "http://USER:PASSWORD@HOST:PORT",
+            code="Network",
         )
     return StorageError(f"s3:ListBucket on s3://{bucket} failed: {error}; nothing was touched, run again", code=code)
 

@@ -24,6 +24,8 @@ class Request:
     check: Callable[[Request], str | None] | None = None
     """Says what is wrong with a successful answer; it is then fetched again."""
     wants_headers: bool = False
+    hopeless: bool = False
+    """The check found an answer again that will not be another one the next time."""
 
     done: bool = False
     status: int = 0

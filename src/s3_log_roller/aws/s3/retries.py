@@ -45,7 +45,7 @@ class Retries:
         waited_s = now - request.first_start_s
         silent = not request.status and waited_s > _SILENCE_SHARE * self._wire.silence_s
         too_long = silent or (others_go_on and waited_s > MAX_SLOWED_DOWN_S)
-        if too_long or request.fruitless >= self._wire.max_attempts:
+        if request.hopeless or too_long or request.fruitless >= self._wire.max_attempts:
             request.done = True
             return
         wait_s = self.backoff_s(request.fruitless)

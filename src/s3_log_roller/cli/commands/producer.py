@@ -54,8 +54,8 @@ def run(args: Namespace) -> int:
 
     scans = prefixes.scans_from(args, places, clock.utc_today())
     summary = Summary()
-    sessions = Sessions(profile=connection.profile, region=connection.region)
-    queue = SqsQueue(sessions.get(), args.queue_name)
+    sessions = Sessions(profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s)
+    queue = SqsQueue(sessions.get(), args.queue_name, connection.timeout_s)
     buckets = Buckets(connection, sessions)
     with reporting(args, summary, ProgressLine(summary, Meter(0), prefixes=len(places))):
         warn_of_backlog(queue, args.queue_name)

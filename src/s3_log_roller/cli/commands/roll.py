@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
     from s3_log_roller.rolling.queue import InProcessQueue
 
     scans = prefixes.scans_from(args, places, clock.utc_today())
-    sessions = Sessions(profile=connection.profile, region=connection.region)
+    sessions = Sessions(profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s)
     with rolling(args, roll_options, connection, sessions, prefixes=len(places)) as job:
         tasks = find_all_tasks(scans, job.buckets, job.summary)
         job.worker(InProcessQueue(tasks)).work()

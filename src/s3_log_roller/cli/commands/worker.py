@@ -54,8 +54,8 @@ def run(args: Namespace) -> int:
     from s3_log_roller.aws.sqs import SqsQueue
     from s3_log_roller.cli.rolling import rolling
 
-    sessions = Sessions(profile=connection.profile, region=connection.region)
-    queue = SqsQueue(sessions.get(), args.queue_name)
+    sessions = Sessions(profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s)
+    queue = SqsQueue(sessions.get(), args.queue_name, connection.timeout_s)
     with rolling(args, roll_options, connection, sessions) as job:
         job.worker(queue).work(max_tasks=args.count, forever=args.forever)
     return job.summary.exit_code

@@ -13,7 +13,7 @@ from s3_log_roller.store import list_objects
 
 def test_a_listing_is_asked_for_again_until_it_is_one() -> None:
     """Cut short, without the word whether more follows, another document."""
-    for body in (b"<ListBucketResult><IsTru", b"<ListBucketResult></ListBucketResult>", b"<html></html>", b"\xff"):
+    for body in (b"<ListBucketResult><IsTru", b"<ListBucketResult></ListBucketResult>", b"<b></b>", b"\xff"):
         with a_bucket() as (client, stored, intruder):
             fill(stored, 2)
             intruder.change = first_only(lambda call: True, lambda call, answer, body=body: with_body(body))  # type: ignore[misc]
@@ -21,6 +21,20 @@ def test_a_listing_is_asked_for_again_until_it_is_one() -> None:
             assert client.requests_sent == 2
             intruder.change = lambda call, answer, body=body: with_body(body)
             with pytest.raises(StorageError, match=r"failed after 3 attempts: unreadable listing"):
+                client.list_page("")
+
+
+def test_a_web_page_is_taken_for_a_bad_moment_once() -> None:
+    """A proxy's page goes away; that of a wrong endpoint stays, and the user need not wait for many attempts."""
+    for page in (b"<!DOCTYPE html>\n<p>", b"\n<html></html>"):
+        with a_bucket() as (client, stored, intruder):
+            fill(stored, 2)
+            intruder.change = first_only(lambda call: True, lambda call, answer, page=page: with_body(page))  # type: ignore[misc]
+            assert [entry.key for entry in client.list_page("").objects] == ["00000", "00001"]
+            intruder.change = lambda call, answer, page=page: with_body(page)
+            with pytest.raises(
+                StorageError, match="failed after 2 attempts: unreadable listing: it is a web page; check"
+            ):
                 client.list_page("")
 
 
