@@ -9,6 +9,7 @@
 # make docs-reference  writes the pages of docs/reference that follow from the program's options
 # make docs      makes the site of docs/ into site/; a broken link or a missing heading is an error
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
+# make mistakes        makes every mistake in tests/support/mistakes and writes docs/reference/mistakes.md (on a quiet machine)
 # make screenshots     shows sample pages of a plan and a report in Chromium and keeps pictures of them in docs/images
 # make terraform-module  writes the Terraform module as its registry wants it, into dist/terraform-aws-s3-log-roller
 # make check     the linters and the type checker only
@@ -24,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test quick test-all prove fuzz bench docs docs-reference screenshots transcripts check workflows install lambda \
+.PHONY: demo test quick test-all prove fuzz bench docs docs-reference mistakes screenshots transcripts check workflows install lambda \
     dist terraform-module github-release lock clean
 .DELETE_ON_ERROR:
 
@@ -75,6 +76,9 @@ bench: .venv-bench/.installed
 docs-reference: .venv/.dev-installed
 	$(BIN)/python docs/write_reference.py
 	$(BIN)/python deploy/write_readmes.py
+
+mistakes: .venv/.dev-installed
+	$(BIN)/python -m docs.write_mistakes
 
 screenshots: .venv/.dev-installed
 	$(BIN)/python -m docs.write_screenshots
