@@ -117,6 +117,12 @@ class DeleteReport:
     markers: int = 0
     """How many of the deleted objects only got a delete marker, because the bucket is versioned."""
     failures: list[DeleteFailure] = field(default_factory=list)
+    versions: int = 0
+    """How many of the deleted objects got a marker, and then their version was deleted for good."""
+    other_versions: int = 0
+    """Other versions of these objects, which stay."""
+    version_failures: list[DeleteFailure] = field(default_factory=list)
+    """Objects that got a marker, but whose version, or whose marker, could not be deleted."""
 
 
 class Upload(Protocol):
@@ -197,8 +203,12 @@ class Store(ReadStore, Protocol):
         `metadata` is asked for when it must be sent: of a small object at its end, of others with the first part.
         """
 
-    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+    def delete(
+        self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
         """Delete (key, ETag) pairs, each object only if it still has that ETag.
+
+        With `versions`, in a versioned bucket, the version with that ETag is then deleted for good, and no other one.
 
         A `report` that is given is filled in as the answers come, so it is right if this ends with an exception, too.
         """

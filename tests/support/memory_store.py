@@ -149,7 +149,9 @@ class MemoryStore(PageByPage):
             return error
         return self.objects[key].etag
 
-    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+    def delete(
+        self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
         report = report or DeleteReport()
         for key, etag in objects:
             self.before("delete", key)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
+from tests.support.moto import Moto
 
 from s3_log_roller.demo.servers import REGION, LocalServer, Ministack, SeaweedFS, isolated_environment
 
@@ -37,6 +38,13 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
     """The SQS server."""
     with Ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """One more S3 server."""
+    with Moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 

@@ -25,6 +25,7 @@ from s3_log_roller.uris import S3Uri
 
 READING: Final = ("s3:AbortMultipartUpload", "s3:GetObject")
 LISTING: Final = "s3:ListBucket"
+LISTING_VERSIONS: Final = "s3:ListBucketVersions"
 WRITING: Final = "s3:PutObject"
 TAGGING: Final = "s3:PutObjectTagging"
 GIVING_CONTROL: Final = "s3:PutObjectAcl"
@@ -32,6 +33,8 @@ ENCRYPTING: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 """S3 asks for the first one to complete an upload in parts, and to read a rollup back."""
 DELETING: Final = "s3:DeleteObject"
 """A delete that names an ETag, as the program's do, needs s3:GetObject as well."""
+DELETING_VERSIONS: Final = "s3:DeleteObjectVersion"
+"""A delete that names a version can have no ETag: S3 holds that against the current version only."""
 QUEUEING: Final = (
     "sqs:ChangeMessageVisibility",
     "sqs:DeleteMessage",
@@ -73,6 +76,8 @@ class Grant:
     """The account that the buckets must belong to, by its 12 digits."""
     stored_as: StoredAs = BUCKET_DEFAULTS
     """How rollups are stored."""
+    delete_versions: bool = False
+    """Deleted logs may be deleted by their versions, too."""
 
 
 def policies_for(places: Iterable[S3Uri], grant: Grant, others: Sequence[Statement] = ()) -> list[Policy]:
@@ -112,8 +117,9 @@ def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: G
         keys += [f"{arn}/{_literal(prefix)}*" for prefix in covering]
         rollups += [f"{arn}/{pattern}" for prefix in prefixes for pattern in _rollup_patterns(prefix)]
         logs += [f"{arn}/{pattern}" for prefix in prefixes for pattern in _log_patterns(prefix)]
+    listing = [LISTING, LISTING_VERSIONS] if grant.delete_versions else [LISTING]
     statements = [
-        _allow([LISTING], arns, {} if patterns == ("*",) else {"StringLike": {"s3:prefix": list(patterns)}}, grant)
+        _allow(listing, arns, {} if patterns == ("*",) else {"StringLike": {"s3:prefix": list(patterns)}}, grant)
         for patterns, arns in listed.items()
     ]
     statements += [
@@ -128,6 +134,8 @@ def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: G
         statements.append(_allow([GIVING_CONTROL], rollups, {}, grant))
     if grant.delete:
         statements.append(_allow([DELETING], logs, IF_UNCHANGED, grant))
+    if grant.delete_versions:
+        statements.append(_allow([DELETING_VERSIONS], logs, {}, grant))
     return statements if keys else []
 
 

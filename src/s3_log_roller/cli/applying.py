@@ -26,6 +26,7 @@ _OF_THE_PLAN = (
     ("since", "--since"),
     ("until", "--until"),
     ("delete", "--delete"),
+    ("delete_versions", "--delete-versions"),
     ("dry_run", "--dry-run"),
 )
 """What a plan has settled, by the names of the arguments."""
@@ -37,7 +38,7 @@ def apply(args: Namespace) -> int:
     asked = storing.roll_options_from(args).stored_as
     if asked not in (BUCKET_DEFAULTS, saved.stored_as):
         raise UsageError("--plan stores rollups as the plan says, but the options given here differ: leave them out")
-    roll_options = RollOptions(saved.delete, saved.level, saved.stored_as)
+    roll_options = RollOptions(saved.delete, saved.level, saved.stored_as, saved.delete_versions)
     connection = replace(options.connection_from(args), bucket_regions=dict(saved.regions))
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import find_all_tasks, rolling

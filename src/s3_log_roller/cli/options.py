@@ -58,6 +58,11 @@ def add_rolling_arguments(parser: ArgumentParser) -> None:
         help="delete originals after their rollup was read back and verified (default: delete nothing)",
     )
     group.add_argument(
+        "--delete-versions",
+        action="store_true",
+        help="with --delete, in versioned buckets: delete the versions that were verified, not only hide them",
+    )
+    group.add_argument(
         "--level",
         type=at_least(1, MAX_LEVEL),
         default=DEFAULT_LEVEL,

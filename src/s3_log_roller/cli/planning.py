@@ -100,6 +100,7 @@ def plan_from(args: Namespace) -> Plan:
         delete=roll_options.delete,
         level=roll_options.level,
         stored_as=roll_options.stored_as,
+        delete_versions=roll_options.delete_versions,
         keep_days=args.keep_days,
         lambda_memory_mb=args.lambda_memory,
     )

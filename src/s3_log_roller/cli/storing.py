@@ -49,7 +49,14 @@ def add_storing_arguments(parser: ArgumentParser) -> None:
 
 def roll_options_from(args: Namespace) -> RollOptions:
     """How to roll, validated. Raises `UsageError`."""
-    return RollOptions(args.delete, args.level, stored_as_from(args))
+    check_delete_versions(args)
+    return RollOptions(args.delete, args.level, stored_as_from(args), args.delete_versions)
+
+
+def check_delete_versions(args: Namespace) -> None:
+    """Raise `UsageError` where versions are to be deleted, but no originals."""
+    if args.delete_versions and not args.delete:
+        raise UsageError("--delete-versions needs --delete: it says what becomes of the versions of deleted originals")
 
 
 def stored_as_from(args: Namespace) -> StoredAs:

@@ -27,6 +27,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "cutoff": str(terms.window.cutoff),
         "prefixes": list(terms.prefixes),
         "delete": terms.delete,
+        "delete_versions": terms.delete_versions,
         "level": terms.level,
         "stored_as": _stored_as(terms.stored_as),
         "keep_days": terms.keep_days,

@@ -33,6 +33,7 @@ class Terms:
     keep_days: int
     """How long the logs are kept; for the verdict."""
     lambda_memory_mb: int
+    delete_versions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

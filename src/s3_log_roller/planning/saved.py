@@ -42,6 +42,7 @@ class SavedPlan:
     delete: bool
     level: int
     stored_as: StoredAs
+    delete_versions: bool
     regions: Mapping[str, str]
     """The regions that were named, by bucket."""
     days: Mapping[DayGroup, SavedDay]
@@ -73,6 +74,7 @@ def encode_saved(plan: Plan, scans: Iterable[ScanTask], regions: Mapping[str, st
         "delete": plan.terms.delete,
         "level": plan.terms.level,
         "stored_as": asdict(plan.terms.stored_as),
+        "delete_versions": plan.terms.delete_versions,
         "regions": dict(regions),
         "day_groups": days,
     }
@@ -94,10 +96,16 @@ def decode_saved(text: str, name: str) -> SavedPlan:
             for day in apply["day_groups"]
         }
         delete, level = apply["delete"], apply["level"]
-        if not isinstance(delete, bool) or not isinstance(level, int) or not scans:
+        stored_as, delete_versions = _stored_as(apply.get("stored_as", {})), apply.get("delete_versions", False)
+        if (
+            not isinstance(delete_versions, bool)
+            or not isinstance(delete, bool)
+            or not isinstance(level, int)
+            or not scans
+        ):
             raise ValueError("its options are not those of a plan")
         regions = {str(key): str(value) for key, value in apply["regions"].items()}
-        return SavedPlan(scans, delete, level, _stored_as(apply.get("stored_as", {})), regions, days)
+        return SavedPlan(scans, delete, level, stored_as, delete_versions, regions, days)
     except KeyError as error:
         raise UsageError(f"{name} is not a plan that `plan --save` wrote: {error} is missing") from error
     except (ValueError, TypeError, AttributeError, MalformedTask) as error:

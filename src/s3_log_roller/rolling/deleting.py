@@ -23,7 +23,12 @@ CountDeleted = Callable[[int, Figures], None]
 
 
 def delete_verified(
-    store: Store, proven: Sequence[Verified], manifest: Manifest, count_deleted: CountDeleted
+    store: Store,
+    proven: Sequence[Verified],
+    manifest: Manifest,
+    count_deleted: CountDeleted,
+    *,
+    versions: bool = False,
 ) -> list[DeleteRefused | None]:
     """Delete the originals that these rollups, at least one, were proven to hold, in common calls.
 
@@ -31,24 +36,33 @@ def delete_verified(
 
     Returns, for each, the error if any of its originals were not deleted. `count_deleted` is called for each, also
     where an exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
+    With `versions` the proven versions go for good where the bucket is versioned.
     """
     manifest.sync()
     report = DeleteReport()
     by_rollup: list[list[DeleteFailure]] = []
     try:
-        store.delete(chain.from_iterable(map(_pairs, proven)), report)
+        store.delete(chain.from_iterable(map(_pairs, proven)), report, versions=versions)
     finally:
         refused = {failure.key: failure for failure in report.failures}
         by_rollup += [_take(refused, verified) if refused else [] for verified in proven]
-        deleted_left, markers_left = report.deleted, report.markers
+        kept = {failure.key: failure for failure in report.version_failures}
+        kept_by_rollup = [_take(kept, verified) if kept else [] for verified in proven]
+        deleted_left, markers_left, versions_left = report.deleted, report.markers, report.versions
         for number, (verified, failures) in enumerate(zip(proven, by_rollup, strict=True)):
             deleted = min(deleted_left, len(verified.originals) - len(failures))
             markers = min(deleted, markers_left)
+            gone = min(deleted - markers, versions_left)
             deleted_left -= deleted
             markers_left -= markers
-            count_deleted(number, Figures(deleted=deleted, delete_markers=markers))
+            versions_left -= gone
+            others = 0 if number else report.other_versions
+            figures = Figures(deleted=deleted, delete_markers=markers, versions_deleted=gone, other_versions=others)
+            count_deleted(number, figures)
     by_rollup[0] += refused.values()  # of keys that nobody asked to delete: whatever it means, it is not success
-    return [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
+    refusals = [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
+    still_there = [_versions_kept(store.bucket, failures) if failures else None for failures in kept_by_rollup]
+    return [one or other for one, other in zip(refusals, still_there, strict=True)]
 
 
 def _take(refused: dict[str, DeleteFailure], verified: Verified) -> list[DeleteFailure]:
@@ -62,17 +76,31 @@ def _pairs(verified: Verified) -> Iterator[tuple[str, str]]:
 
 
 def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
-    """Every key goes to the log, the first few into the error."""
-    for failure in failures:
-        sentence = f"s3://{bucket}/{failure.key} was not deleted: {failure.reason}"
-        extra = {"bucket": bucket, "key": failure.key, "why": failure.reason, "sentence": sentence}
-        logger.error("delete_refused", extra=extra)
-    named = "; ".join(f"{failure.key}: {failure.reason}" for failure in failures[:_NAMED_FAILURES])
-    more = f"; and {len(failures) - _NAMED_FAILURES} more, see the log" if len(failures) > _NAMED_FAILURES else ""
+    named = _tell("delete_refused", "was not deleted", bucket, failures)
     forbidden = any(failure.reason.startswith("AccessDenied") for failure in failures)
     remedy = "allow s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
     was = "was" if len(failures) == 1 else "were"
     return DeleteRefused(
-        f"{count(len(failures), 'original')} in s3://{bucket} {was} not deleted ({named}{more}); what was packed is "
+        f"{count(len(failures), 'original')} in s3://{bucket} {was} not deleted ({named}); what was packed is "
         f"safe in a verified rollup: {remedy if forbidden else 'run again'}"
     )
+
+
+def _versions_kept(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
+    """The originals are hidden, but not gone."""
+    named = _tell("version_not_deleted", "got a delete marker, but its version stays", bucket, failures)
+    return DeleteRefused(
+        f"{count(len(failures), 'original')} in s3://{bucket}: a delete marker hides it, but its version stays "
+        f"({named}): allow s3:DeleteObjectVersion; what Object Lock holds stays until its retention ends. Later runs "
+        "don't see it any more, so let a lifecycle rule expire noncurrent versions"
+    )
+
+
+def _tell(event: str, what: str, bucket: str, failures: list[DeleteFailure]) -> str:
+    """Every key goes to the log, the first few into the error."""
+    for failure in failures:
+        sentence = f"s3://{bucket}/{failure.key} {what}: {failure.reason}"
+        extra = {"bucket": bucket, "key": failure.key, "why": failure.reason, "sentence": sentence}
+        logger.error(event, extra=extra)
+    named = "; ".join(f"{failure.key}: {failure.reason}" for failure in failures[:_NAMED_FAILURES])
+    return named + (f"; and {len(failures) - _NAMED_FAILURES} more, see the log" if failures[_NAMED_FAILURES:] else "")

@@ -28,6 +28,10 @@ class Figures:
     """Deletes that only wrote a delete marker: the bucket is versioned and goes on billing the bytes."""
     uncertain: int = 0
     """Originals left alone because a rollup in an archive tier may hold them."""
+    versions_deleted: int = 0
+    """Deleted originals whose versions are gone for good, in a versioned bucket."""
+    other_versions: int = 0
+    """Other versions of these originals, which stay and are billed."""
     archived: int = 0
     """Originals skipped because they are in an archive tier."""
 

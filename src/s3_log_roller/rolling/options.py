@@ -18,3 +18,5 @@ class RollOptions:
     """Compression level."""
     stored_as: StoredAs = BUCKET_DEFAULTS
     """How rollups are stored. A store that writes them is opened with it."""
+    delete_versions: bool = False
+    """In a versioned bucket, delete the very versions that were proven, instead of hiding them below delete markers."""

@@ -233,7 +233,9 @@ class _Reconciler:
             raise unlike
 
     def _delete(self, verified: Verified) -> None:
-        (refused,) = delete_verified(self._store, [verified], self._manifest, self._count)
+        (refused,) = delete_verified(
+            self._store, [verified], self._manifest, self._count, versions=self._options.delete_versions
+        )
         if refused is not None:
             raise refused
 

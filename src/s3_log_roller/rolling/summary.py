@@ -39,6 +39,7 @@ class Summary:
     day_groups_done: int = 0
     figures: Figures = field(default_factory=Figures)
     marker_buckets: set[str] = field(default_factory=set)
+    """Buckets where versions of deleted originals stay."""
     archived: dict[str, int] = field(default_factory=dict)
     uncertain: dict[str, int] = field(default_factory=dict)
     """By day group, how many originals were left because an archived rollup may hold them."""
@@ -64,7 +65,7 @@ class Summary:
         """One pass over a day group came to its end; the group is done unless originals remain."""
         name = str(outcome.group)
         self.figures += outcome.figures
-        if outcome.figures.delete_markers:
+        if outcome.figures.delete_markers or outcome.figures.other_versions:
             self.marker_buckets.add(outcome.group.bucket)
         if outcome.figures.archived and len(self.archived) < MAX_NAMED:
             self.archived[name] = outcome.figures.archived
@@ -138,6 +139,8 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "delete_markers": figures.delete_markers,
         "uncertain_left": figures.uncertain,
         "uncertain": summary.uncertain,
+        "versions_deleted": figures.versions_deleted,
+        "other_versions": figures.other_versions,
         "archived_skipped": sum(summary.archived.values()),
         "archived": summary.archived,
         "failed": summary.failed_count,
@@ -178,7 +181,9 @@ def _work_lines(summary: Summary) -> list[str]:
             f"{size(figures.bytes_in)} packed into {size(figures.bytes_out)}{smaller}."
         )
     if figures.deleted:
-        lines.append(f"{count(figures.deleted, 'original')} deleted.")
+        gone = figures.versions_deleted
+        for_good = f", {gone:,} of them with {'its' if gone == 1 else 'their'} version for good" if gone else ""
+        lines.append(f"{count(figures.deleted, 'original')} deleted{for_good}.")
     if figures.leftovers:
         lines.append(_leftovers_line(figures.leftovers, figures.leftovers_proven, deleting=summary.deleting))
     return lines
@@ -225,8 +230,13 @@ def _warnings(summary: Summary) -> list[str]:
             f"may hold them already: {', '.join(names[:_NAMED_DAYS])}{more}. Restore those rollups (aws s3api "
             "restore-object) and run again to compare them."
         )
+    where = ", ".join(f"s3://{bucket}" for bucket in sorted(summary.marker_buckets))
+    if others := summary.figures.other_versions:
+        lines.append(
+            f"Warning: {count(others, 'other version')} of deleted originals in {where} left, as "
+            "nobody proved what is in them: a lifecycle rule that expires noncurrent versions removes them."
+        )
     if markers := summary.figures.delete_markers:
-        where = ", ".join(f"s3://{bucket}" for bucket in sorted(summary.marker_buckets))
         lines.append(
             f"Warning: {count(markers, 'delete')} in {where} only wrote delete markers (the bucket is "
             "versioned): the bytes stay billed until a lifecycle rule expires noncurrent versions."

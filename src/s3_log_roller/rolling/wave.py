@@ -230,7 +230,8 @@ class Wave:
         def count(number: int, figures: Figures) -> None:
             proven[number][0].done += figures
 
-        answers = delete_verified(self._store, [verified for _, verified in proven], self._manifest, count)
+        rollups, versions = [verified for _, verified in proven], self._options.delete_versions
+        answers = delete_verified(self._store, rollups, self._manifest, count, versions=versions)
         for (day, _), refused in zip(proven, answers, strict=True):
             if refused is not None:
                 day.stop(refused)

@@ -81,7 +81,7 @@ def believing_unanswered_puts() -> Iterator[None]:
 
 @contextmanager
 def _deleting_the_whole_day(module: ModuleType) -> Iterator[None]:
-    def delete(store: Connection, proven: list[Verified], *rest: object) -> list[None]:
+    def delete(store: Connection, proven: list[Verified], *rest: object, versions: bool) -> list[None]:
         found = [list_objects(store, verified.originals.group.logs_prefix) for verified in proven]
         store.delete([(entry.key, entry.etag) for entry in chain.from_iterable(found)])
         return [None for _ in proven]

@@ -211,7 +211,9 @@ class Connection(PageByPage):
     def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> SimulatedUpload:
         return SimulatedUpload(self, key, metadata)
 
-    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+    def delete(
+        self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
         report = report or DeleteReport()
         source = iter(objects)
         while batch := list(islice(source, KEYS_PER_DELETE)):

@@ -128,6 +128,18 @@ class TestHowRollupsAreStored:
         with pytest.raises(UsageError, match=r"a policy names a KMS key by its ARN, .* but 'alias/logs' is none"):
             key_statements(StoredAs(sse="aws:kms", kms_key_id="alias/logs"))
 
+    def test_deleting_versions_needs_two_more_permissions(self) -> None:
+        """Of logs only, and only where it is asked for."""
+        plain = policy("s3://my-logs/a/", delete=True)
+        (whole,) = policies_for([S3Uri("my-logs", "a/")], Grant(delete=True, delete_versions=True))
+        assert may(whole, "s3:DeleteObjectVersion", f"a/{LOG}")
+        assert not may(whole, "s3:DeleteObjectVersion", f"a/{ROLLUP}")
+        assert not may(plain, "s3:DeleteObjectVersion", f"a/{LOG}")
+        assert [whole["Statement"][0]["Action"], plain["Statement"][0]["Action"]] == [
+            ["s3:ListBucket", "s3:ListBucketVersions"],
+            ["s3:ListBucket"],
+        ]
+
     def test_the_command_takes_the_options_of_roll(self, capsys: pytest.CaptureFixture[str]) -> None:
         """And prints what they need."""
         options = ["--tag", "team=web", "--acl", "bucket-owner-full-control", "--sse", "aws:kms"]

@@ -39,7 +39,12 @@ def test_every_command_and_option_is_in_the_script(shell: str, capsys: pytest.Ca
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash on this machine")
 @pytest.mark.parametrize(
     ("line", "word"),
-    [("pro", "producer"), ("roll --del", "--delete"), ("worker --log-format j", "json"), ("completion z", "zsh")],
+    [
+        ("pro", "producer"),
+        ("roll --allow", "--allow-cross-region"),
+        ("worker --log-format j", "json"),
+        ("completion z", "zsh"),
+    ],
 )
 def test_bash_completes(bash_script: Path, line: str, word: str) -> None:
     """A real bash, asked what it would write."""

@@ -51,6 +51,7 @@ def test_variables_set_them_too() -> None:
         (["--sse-kms-key-id", "alias/logs"], "a KMS key is used with aws:kms or aws:kms:dsse only"),
         (["--sse", "aws:kms", "--sse-kms-key-id", "my key"], "'my key' is not a KMS key"),
         (["--acl", "public-read"], "public-read"),
+        (["--delete-versions"], "--delete-versions needs --delete"),
     ],
 )
 def test_bad_values_are_usage_errors(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +60,14 @@ def test_bad_values_are_usage_errors(arguments: list[str], why: str, capsys: pyt
         options(*arguments)
     assert refused.type is UsageError or refused.value.args == (2,)
     assert why in str(refused.value) + capsys.readouterr().err
+
+
+def test_versions_are_deleted_only_where_asked_for() -> None:
+    """It is off by default, and no variable switches it on."""
+    assert not options("--delete").delete_versions
+    assert options("--delete", "--delete-versions").delete_versions
+    with pytest.raises(UsageError, match="S3_LOG_ROLLER_DELETE_VERSIONS is not a variable"):
+        options(environment={"S3_LOG_ROLLER_DELETE_VERSIONS": "true"})
 
 
 def test_the_rule_for_an_archive_class_is_for_the_prefixes_given() -> None:

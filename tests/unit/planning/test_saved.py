@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from bench.buckets import Bucket
 from bench.logs import LogSet
+from bench.s3_api import Call
 from bench.s3_server import S3Server
 
 from s3_log_roller.cli.main import run_command
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_keys import parse_rollup_key
 from s3_log_roller.planning.saved import decode_saved
+from s3_log_roller.stored_as import StoredAs
 
 LATE = "web/2022-07-02-23-59-59-FFFFFFFFFFFFFFFF"
 
@@ -62,6 +64,29 @@ def test_a_saved_plan_is_done_as_it_was_planned(runs: Runs) -> None:
     assert (summary["rollups"], summary["logs_packed"], summary["originals_deleted"]) == (6, 120, 120)
     assert runs.server.api.requests["DeleteObjects"] == 1
     assert runs.listed() == runs.rollups()
+
+
+def test_rollups_are_stored_as_the_plan_says(runs: Runs) -> None:
+    """What the plan was asked for goes out with every rollup; options that say otherwise are refused."""
+    runs.save("--delete --delete-versions --storage-class GLACIER_IR --tag team=web --sse aws:kms")
+    saved = decode_saved(runs.path.read_text(), "plan")
+    stored_as = StoredAs("GLACIER_IR", (("team", "web"),), "aws:kms")
+    assert (saved.stored_as, saved.delete_versions) == (stored_as, True)
+    puts: list[Call] = []
+
+    def note(call: Call, answer: bytes) -> bytes:
+        if call.method == "PUT":
+            puts.append(call)
+        return answer
+
+    runs.server.intercept = note
+    with pytest.raises(UsageError, match="--plan stores rollups as the plan says"):
+        runs.run(f"roll --plan {runs.path} --storage-class STANDARD")
+    with pytest.raises(UsageError, match="--delete-versions cannot be given with it"):
+        runs.run(f"roll --plan {runs.path} --delete-versions")
+    assert runs.run(f"roll --plan {runs.path}")["rollups"] == 6
+    said = {(put.header(b"x-amz-storage-class"), put.header(b"x-amz-tagging")) for put in puts}
+    assert (len(puts), said) == (6, {(b"GLACIER_IR", b"team=web")})
 
 
 def test_what_changed_since_is_named_and_left(runs: Runs) -> None:

@@ -32,7 +32,9 @@ def test_the_figures_of_a_run_are_those_of_what_happened() -> None:
     markers = 0
     real = store.delete
 
-    def delete(objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+    def delete(
+        objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
         nonlocal markers
         report = real(objects, report)
         markers += 1

@@ -98,7 +98,9 @@ def test_refusals_of_keys_never_asked_for_still_fail_the_task() -> None:
     store, bodies = a_day(3)
     real = store.delete
 
-    def delete(objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+    def delete(
+        objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
         report = real(objects, report)
         report.failures.append(DeleteFailure("another", "AccessDenied"))
         return report

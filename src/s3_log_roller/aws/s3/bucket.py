@@ -14,6 +14,7 @@ from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.storing import creating_headers
 from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.s3.uploads import S3Upload
+from s3_log_roller.aws.s3.versions import delete_for_good
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import (
     ByteRange,
@@ -103,9 +104,12 @@ class S3Bucket:
 
         return S3Upload.of_size(self._calls, key, expected_bytes, headers)
 
-    def delete(self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None) -> DeleteReport:
+    def delete(
+        self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
         """See `Store.delete`."""
-        return delete(self._calls, objects, report or DeleteReport())
+        report = report or DeleteReport()
+        return (delete_for_good if versions else delete)(self._calls, objects, report)
 
     def publish_all(
         self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]

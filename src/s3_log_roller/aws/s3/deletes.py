@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Final
 
-from s3_log_roller.aws.s3.calls import Calls, content_md5
+from s3_log_roller.aws.s3.calls import Calls, content_md5, quote_query
 from s3_log_roller.aws.s3.failures import failure
 from s3_log_roller.aws.s3.limit import AdaptiveLimit
 from s3_log_roller.aws.s3.request import Request
@@ -22,6 +22,7 @@ from s3_log_roller.aws.s3.xml import (
     DeleteAnswer,
     UnreadableAnswer,
     delete_request,
+    delete_versions_request,
     is_not_xml,
     parse_delete_answer,
     parse_single_delete,
@@ -43,16 +44,37 @@ LAST_ANSWERS_S: Final = 10.0
 logger = logging.getLogger(__name__)
 
 
-def delete(calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport) -> DeleteReport:
-    """See `Store.delete`. An interruption waits for the answers to the calls under way, up to `LAST_ANSWERS_S`."""
-    return _Deleting(calls, objects, report).run()
+def delete(
+    calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport, markers: dict[str, str] | None = None
+) -> DeleteReport:
+    """See `Store.delete`. An interruption waits for the answers to the calls under way, up to `LAST_ANSWERS_S`.
+
+    `markers` gets the version ids of the delete markers that were written, by key.
+    """
+    return _Deleting(calls, objects, report, markers, versions=False).run()
+
+
+def delete_by_version(calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport) -> DeleteReport:
+    """Delete (key, version id) pairs, one version of a key, for good. The report is filled in as `delete` does."""
+    return _Deleting(calls, objects, report, None, versions=True).run()
 
 
 class _Deleting:
     """One delete: the keys that are waiting, the requests under way, and the answers."""
 
-    def __init__(self, calls: Calls, objects: Iterable[tuple[str, str]], report: DeleteReport) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        objects: Iterable[tuple[str, str]],
+        report: DeleteReport,
+        markers: dict[str, str] | None,
+        *,
+        versions: bool,
+    ) -> None:
         self._calls = calls
+        self._markers = markers
+        self._versions = versions
+        """The objects are named by their version ids, not by their ETags."""
         self._transport = calls.transport
         self._source: Iterator[tuple[str, str]] = iter(objects)
         self._limit = AdaptiveLimit(
@@ -127,7 +149,7 @@ class _Deleting:
                 self._source = chain(keys.items(), self._source)
                 self._submit()
                 return
-            batch = _Batch(self._calls, keys, self._limit.epoch, singly=self._singly)
+            batch = _Batch(self._calls, keys, self._limit.epoch, singly=self._singly, versions=self._versions)
             self._under_way.append(batch)
             self._keys_under_way += len(keys)
             self._transport.submit(batch.request)
@@ -156,7 +178,9 @@ class _Deleting:
         report = self._report
         deleted = len(batch.keys.keys() & answer.deleted)
         report.deleted += deleted
-        report.markers += answer.markers
+        report.markers += len(answer.markers)
+        if self._markers is not None:
+            self._markers |= answer.markers
         report.failures += answer.failures
         refused = {refused.key for refused in answer.failures}
         unanswered = batch.keys.keys() - answer.deleted - refused - answer.put_off.keys()
@@ -209,22 +233,25 @@ class _Deleting:
 
 
 class _Batch:
-    """One call: DeleteObjects for many keys with their ETags, or DeleteObject for one."""
+    """One call: DeleteObjects for many keys with their ETags or version ids, or DeleteObject for one."""
 
-    def __init__(self, calls: Calls, etags: dict[str, str], epoch: int, *, singly: bool) -> None:
-        self.keys = etags
+    def __init__(self, calls: Calls, keys: dict[str, str], epoch: int, *, singly: bool, versions: bool) -> None:
+        self.keys = keys
         self.epoch = epoch
         self.answer: DeleteAnswer | None = None
-        first_key, first_etag = next(iter(etags.items()))
+        first_key, first_value = next(iter(keys.items()))
         self.singly = singly
+        operation = "s3:DeleteObjectVersion" if versions else "s3:DeleteObject"
         if singly:
-            headers = (("if-match", f'"{first_etag}"'),)
-            self.request = Request("s3:DeleteObject", "DELETE", calls.path(first_key), "", headers, first_key)
+            query = f"versionId={quote_query(first_value)}" if versions else ""
+            headers = () if versions else (("if-match", f'"{first_value}"'),)
+            path = calls.path(first_key)
+            self.request = Request(operation, "DELETE", path, query, headers, first_key)
         else:
-            body = delete_request(etags.items())
+            body = delete_versions_request(keys.items()) if versions else delete_request(keys.items())
             md5_header = (("content-md5", content_md5(body)),)
             path = calls.bucket_path
-            self.request = Request("s3:DeleteObject", "POST", path, "delete=", md5_header, first_key, body, self._check)
+            self.request = Request(operation, "POST", path, "delete=", md5_header, first_key, body, self._check)
         self.request.watched = True  # what becomes of a refused call is decided here
 
     def _check(self, request: Request) -> str | None:
@@ -237,5 +264,6 @@ class _Batch:
     def read_single(self) -> DeleteAnswer | None:
         """The answer for the one key; None if the call failed for a reason that is not the object's."""
         request = self.request
-        marker = request.header("x-amz-delete-marker") == "true"
+        written = request.header("x-amz-delete-marker") == "true"
+        marker = request.header("x-amz-version-id") or "" if written else None
         return parse_single_delete(request.key, request.status, request.answer, marker=marker)

@@ -44,6 +44,15 @@ def delete_request(objects: Iterable[tuple[str, str]]) -> bytes:
     return f'<Delete xmlns="{_NAMESPACE}">{entries}</Delete>'.encode()
 
 
+def delete_versions_request(objects: Iterable[tuple[str, str]]) -> bytes:
+    """The same for (key, version id) pairs. S3 holds an ETag against the current version only, so none is given."""
+    entries = "".join(
+        f"<Object><Key>{_escape(key)}</Key><VersionId>{escape(version_id)}</VersionId></Object>"
+        for key, version_id in objects
+    )
+    return f'<Delete xmlns="{_NAMESPACE}">{entries}</Delete>'.encode()
+
+
 def is_not_xml(key: str) -> bool:
     """Whether the key has characters that XML 1.0 cannot express, so that S3 refuses a DeleteObjects call with it."""
     return _NOT_XML.search(key) is not None
@@ -60,8 +69,8 @@ class DeleteAnswer(NamedTuple):
     """What S3 said of every key of a DeleteObjects call."""
 
     deleted: set[str]
-    markers: int
-    """How many of the deleted objects only got a delete marker."""
+    markers: dict[str, str]
+    """The version ids of the delete markers that were written instead of deleting, by key."""
     failures: list[DeleteFailure]
     put_off: dict[str, str]
     """The reasons by the keys that are worth another attempt."""
@@ -72,18 +81,19 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
     plain = _PLAIN_DELETES.fullmatch(body)
     if plain is not None:
         keys = _text(plain[1]).removeprefix("<Deleted><Key>").removesuffix("</Key></Deleted>")
-        return DeleteAnswer(set(keys.split("</Key></Deleted><Deleted><Key>")), 0, [], {})
+        return DeleteAnswer(set(keys.split("</Key></Deleted><Deleted><Key>")), {}, [], {})
     root = root_of(body, "DeleteResult")
     deleted = set()
-    markers = 0
+    markers = {}
     for fields in children(root, "Deleted"):
         deleted.add(fields.get("Key", ""))
-        markers += fields.get("DeleteMarker") == "true"
+        if fields.get("DeleteMarker") == "true":
+            markers[fields.get("Key", "")] = fields.get("DeleteMarkerVersionId", "")
     failures = []
     put_off = {}
     for fields in children(root, "Error"):
         code = fields.get("Code", "")
-        if code == "NoSuchKey":
+        if code in ("NoSuchKey", "NoSuchVersion"):
             # The ETag makes the delete conditional, and so an absent key an error: another worker deleted it, or an
             # earlier attempt whose answer was lost.
             deleted.add(fields.get("Key", ""))
@@ -96,15 +106,18 @@ def parse_delete_answer(body: bytes) -> DeleteAnswer:
     return DeleteAnswer(deleted, markers, failures, put_off)
 
 
-def parse_single_delete(key: str, status: int, body: bytes, *, marker: bool) -> DeleteAnswer | None:
-    """The answer to a DeleteObject of that key; None if the call failed for a reason that is not the object's."""
+def parse_single_delete(key: str, status: int, body: bytes, *, marker: str | None) -> DeleteAnswer | None:
+    """The answer to a DeleteObject of that key; None if the call failed for a reason that is not the object's.
+
+    `marker` is the version id of the delete marker that was written, if any was.
+    """
     if 200 <= status < 300 or (status == 404 and parse_fields(body).get("Code") != "NoSuchBucket"):
-        return DeleteAnswer({key}, int(marker), [], {})
+        return DeleteAnswer({key}, {} if marker is None else {key: marker}, [], {})
     if status not in (409, 412):
         return None
     fields = parse_fields(body)
     reason = _reason(fields.get("Code", f"HTTP {status}"), fields.get("Message", ""))
-    return DeleteAnswer(set(), 0, [DeleteFailure(key, reason)], {})
+    return DeleteAnswer(set(), {}, [DeleteFailure(key, reason)], {})
 
 
 def _reason(code: str, message: str) -> str:
@@ -164,6 +177,12 @@ def children(root: ET.Element, name: str) -> Iterator[dict[str, str]]:
     for child in root:
         if _local(child.tag) == name:
             yield {_local(field.tag): field.text or "" for field in child.iter()}
+
+
+def tagged_children(root: ET.Element) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every child by its name, with its fields and its own text among them, in the order of the document."""
+    for child in root:
+        yield _local(child.tag), {_local(one.tag): one.text or "" for one in child.iter()}
 
 
 def _local(tag: str) -> str:

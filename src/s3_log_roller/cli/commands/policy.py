@@ -45,6 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--prefixes", nargs="+", default=[], metavar="URI", help="where the access logs are: s3://BUCKET/PREFIX"
     )
     parser.add_argument("--delete", action="store_true", help="also allow deleting originals")
+    parser.add_argument("--delete-versions", action="store_true", help="also allow deleting their versions for good")
     storing.add_storing_arguments(parser)
     parser.add_argument("--queue-arn", metavar="ARN", help="also allow using this queue (producer and worker)")
     parser.add_argument(
@@ -84,12 +85,13 @@ def run(args: Namespace) -> int:
         raise UsageError(f"--partition {args.partition!r} is not a valid partition: write aws, aws-cn or aws-us-gov")
     owner = None if args.expected_bucket_owner is None else check_account(args.expected_bucket_owner)
     places = [S3Uri.parse(text) for text in args.prefixes]
+    storing.check_delete_versions(args)
     stored_as = storing.stored_as_from(args)
     others = [] if args.queue_arn is None else [queue_statement(args.queue_arn)]
     others += key_statements(stored_as)
     if args.s3_role:
         others.append(roles_statement({RolePattern.parse(arn).arn for arn in args.s3_role}))
-    policies = policies_for(places, Grant(args.delete, args.partition, owner, stored_as), others)
+    policies = policies_for(places, Grant(args.delete, args.partition, owner, stored_as, args.delete_versions), others)
     print_result(json.dumps(policies[_part(args.part, len(policies))], indent=2) + "\n")
     return 0
 
