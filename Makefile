@@ -6,6 +6,7 @@
 # make fuzz      hostile input for one parser: make fuzz TARGET=listing SECONDS=300
 # make lambda    builds the zips of the AWS Lambda function into dist/
 # make bench     measures, beside the tools people use instead, and writes docs/evidence/benchmarks.md (best on a quiet machine)
+# make bench-reading  measures the commands that read in the same way, and writes docs/evidence/reading.md
 # make docs-reference  writes the pages of docs/reference that follow from the program's options
 # make docs      makes the site of docs/ into site/; a broken link or a missing heading is an error
 # make transcripts     runs the commands in README.md and docs/guide and writes what they print (takes a minute)
@@ -25,7 +26,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-.PHONY: demo test quick test-all prove fuzz bench docs docs-reference mistakes screenshots transcripts check workflows install lambda \
+.PHONY: demo test quick test-all prove fuzz bench bench-reading docs docs-reference mistakes screenshots transcripts \
+    check workflows install lambda \
     dist terraform-module github-release lock clean
 .DELETE_ON_ERROR:
 
@@ -66,6 +68,9 @@ fuzz: .venv-fuzz/.installed
 
 bench: .venv-bench/.installed
 	PYTHONPATH=src .venv-bench/bin/python -m bench.run
+
+bench-reading: .venv-bench/.installed
+	PYTHONPATH=src .venv-bench/bin/python -m bench.read_side
 
 # Environments of their own: the AWS command line wants a botocore of its own, and few need what a release needs.
 .venv-bench/.installed .venv-publish/.installed: .venv-%/.installed: requirements/%.lock .venv/.created pyproject.toml

@@ -1,46 +1,58 @@
-"""The read side beside what people use without it: `python -m bench.read_side [--days 1000] [--logs 1000]`.
+"""The read side beside what people use without it: `python -m bench.read_side`.
 
-Rollups of real-looking logs are put into the quick local S3 server. Then, with the same bytes:
+python -m bench.read_side                a million logs in 1,000 rollups; writes bench/read_results.json and the page
+python -m bench.read_side --only fields  one part again; the others stay as they were
+python -m bench.read_side --quick        a hundredth of the logs; writes nothing
+python -m bench.read_side --render       docs/evidence/reading.md anew from bench/read_results.json
 
-- `cat` of one large rollup beside `curl | tar xzO`
-- `grep` over many rollups beside `aws s3 cp - | zgrep` (on some of them, scaled up: it starts a Python for each) and
-  `s5cmd cat | zgrep`
-
-Every result is checked against the others. Times are wall-clock seconds; memory is that of all
-processes of a command together.
+Rollups of logs that look like real ones are put into the quick local S3 server, which shares the machine with the
+commands. Every exact result is compared with the others. Each command is a process of its own that has read nothing
+before; of several runs the quickest counts. Memory is that of all processes of a command together.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
-import shlex
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from hashlib import md5
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from bench.buckets import Bucket
-from bench.logs import LogSet, generate
-from bench.s3_server import S3Server, serving
-from s3_log_roller.log_keys import DayGroup, parse_log_key
-from s3_log_roller.rollup import Originals, RollupWriter
+from bench.measure import ROOT, BenchmarkFailed, scratch
+from bench.packed import Filled, filled
+from bench.read_jobs import PATH, Job, Way, fields, many_rollups, one_rollup
+from bench.read_report import render
+from bench.s3_server import S3Server
 
-PREFIX = "example.com/"
-BUCKET = "logs-bucket"
-NEEDLE = "NoSuchKey"
-RARE = "4D5E6F708192A3B4"
-SCALED_ROLLUPS = 10
-"""How many rollups `aws s3 cp` is run on."""
-ROLLER = f"{shlex.quote(sys.executable)} -c 'import sys; from s3_log_roller.cli.main import main; sys.exit(main())'"
+RESULTS: Final = ROOT / "bench" / "read_results.json"
+LONG_S: Final = 10
+"""What takes longer is run once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Jobs on the same rollups."""
+
+    days: int
+    logs: int
+    """In each rollup."""
+    jobs: Callable[[Filled, Path], Iterator[Job]]
+
+
+PARTS: Final = {
+    "one": Part(1, 200_000, one_rollup),
+    "many": Part(1_000, 1_000, many_rollups),
+    "fields": Part(100, 1_000, fields),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +61,9 @@ class Timing:
 
     wall_s: float
     cpu_s: float
-    output: str
-    peak_mib: float = 0.0
+    peak_mib: float
     """Of all its processes together."""
+    output: str
 
 
 class Memory:
@@ -75,45 +87,19 @@ class Memory:
             total_kib = 0
             for status in Path("/proc").glob("[0-9]*/stat"):
                 with suppress(OSError):
-                    fields = status.read_text().rpartition(")")[2].split()
-                    if int(fields[3]) == self._session:
-                        total_kib += int(fields[21]) * 4
+                    words = status.read_text().rpartition(")")[2].split()
+                    if int(words[3]) == self._session:
+                        total_kib += int(words[21]) * 4
             self._peak_kib = max(self._peak_kib, total_kib)
 
 
-def pack(bucket: Bucket, days: int, logs: int) -> list[str]:
-    """Put a rollup for each day into the bucket; returns their keys."""
-    keys: list[str] = []
-    day: list[tuple[str, bytes, int]] = []
-
-    def flush() -> None:
-        day.sort()
-        first = parse_log_key(day[0][0])
-        assert first is not None
-        originals = Originals(DayGroup(BUCKET, PREFIX, first.day))
-        for key, body, mtime in day:
-            originals.append(key[len(PREFIX) :], md5(body).hexdigest(), len(body), mtime)
-        writer = RollupWriter(originals.group, 6)
-        out = [writer.add(one, body, md5(body).digest()) for one, (_, body, _) in zip(originals, day, strict=True)]
-        data = b"".join([*out, *writer.finish()])
-        keys.append(originals.group.rollup_key(day[0][0][len(PREFIX) :]))
-        bucket.put(keys[-1], data, day[-1][2], etag=f"{md5(data).hexdigest()}-2")
-        day.clear()
-
-    for key, content, mtime in generate(LogSet(prefixes=(PREFIX,), days=days, logs=logs)):
-        if day and day[0][0][: len(PREFIX) + 10] != key[: len(PREFIX) + 10]:
-            flush()
-        day.append((key, content.body, mtime))
-    flush()
-    return keys
-
-
 def timed(command: str, server: S3Server) -> Timing:
-    """Run a shell command with the environment of the server."""
+    """Run a shell command with the environment of the server. Raises `BenchmarkFailed`."""
     environment = {
-        "PATH": os.environ["PATH"],
+        "PATH": PATH,
         "HOME": os.environ.get("HOME", "/"),
         "LC_ALL": "C",
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_REGION": "us-east-1",
@@ -124,91 +110,94 @@ def timed(command: str, server: S3Server) -> Timing:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.monotonic()
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = f"set -o pipefail; {command}"
     with subprocess.Popen(["bash", "-c", command], env=environment, start_new_session=True, **pipes) as process:
         memory = Memory(process.pid)
         stdout, stderr = process.communicate()
         peak_mib = memory.stop()
     wall_s = time.monotonic() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if process.returncode > 1 or "error" in stderr.lower():
-        raise SystemExit(f"{command}: {stderr}")
+    if process.returncode:
+        raise BenchmarkFailed(f"{command} ended with {process.returncode}: {stderr[-1000:]}")
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Timing(wall_s, cpu_s, stdout.strip(), peak_mib)
+    return Timing(wall_s, cpu_s, peak_mib, stdout.strip())
 
 
-def show(what: str, timing: Timing, note: str = "") -> None:
-    """Print a row."""
-    cost = f"{timing.wall_s:8.2f} s  {timing.cpu_s:8.2f} s CPU  {timing.peak_mib:6.0f} MiB"
-    print(f"{what:42} {cost}  {note}", flush=True)
+def measure(job: Job, server: S3Server, times: int) -> Iterator[dict[str, Any]]:
+    """A row for each way that is possible here. Raises `BenchmarkFailed` if exact results differ."""
+    result = ""
+    for way in job.ways:
+        if not way.is_possible:
+            print(f"  {way.tool}: left out, {way.needs} is not installed", flush=True)
+            continue
+        runs = [timed(way.command, server)]
+        while len(runs) < times and runs[0].wall_s < LONG_S:
+            runs.append(timed(way.command, server))
+        best = min(runs, key=lambda one: one.wall_s)
+        result = result or best.output
+        if way.is_exact and best.output != result:
+            raise BenchmarkFailed(f"{job.title}: {way.tool} says {best.output!r}, not {result!r}")
+        row = _row(job, way, best, len(runs), result)
+        cost = f"{row['wall_s']:8.2f} s  {row['cpu_s']:8.2f} s CPU  {row['peak_mib']:6.0f} MiB"
+        print(f"  {way.tool:42} {cost}  {best.output[:40]}  {row['remark']}", flush=True)
+        yield row
 
 
-@contextmanager
-def filled(days: int, logs: int) -> Iterator[tuple[S3Server, list[str]]]:
-    """A server with that many rollups of that many logs."""
-    begin = time.monotonic()
-    bucket = Bucket()
-    keys = pack(bucket, days, logs)
-    size = sum(len(found.body) for key in keys if (found := bucket.find(key)))
-    print(
-        f"\n{days} rollups of {logs} logs, {size / 1e6:,.0f} MB, made in {time.monotonic() - begin:.0f} s", flush=True
-    )
-    with serving() as server:
-        server.api.buckets[BUCKET] = bucket
-        yield server, keys
+def _row(job: Job, way: Way, best: Timing, runs: int, result: str) -> dict[str, Any]:
+    remark = way.remark
+    if not way.is_exact and way.scale == 1 and best.output not in ("", result):
+        remark = f"{remark}; it says {best.output}, not {result}"
+    cost = {"wall_s": round(best.wall_s * way.scale, 3), "cpu_s": round(best.cpu_s * way.scale, 3)}
+    figures = asdict(best) | cost | {"peak_mib": round(best.peak_mib), "runs": runs}
+    return {"job": job.title, "tool": way.tool, **figures, "remark": remark}
 
 
-def compare_cat(logs: int, times: int) -> None:
-    """`cat` of a whole rollup."""
-    with filled(1, logs) as (server, keys):
-        uri = f"{server.url}/{BUCKET}/{keys[0]}"
-        ours = [timed(f"{ROLLER} cat s3://{BUCKET}/{keys[0]} | md5sum", server) for _ in range(times)]
-        theirs = [timed(f"curl -s {uri} | tar xzO | md5sum", server) for _ in range(times)]
-        assert {one.output for one in ours} == {one.output for one in theirs}
-        show("s3-log-roller cat", min(ours, key=lambda one: one.wall_s))
-        show("curl | tar xzO", min(theirs, key=lambda one: one.wall_s))
-        show("curl alone", timed(f"curl -s {uri} > /dev/null", server))
-
-
-def compare_grep(days: int, logs: int, s5cmd: str | None) -> None:
-    """`grep -c` over many rollups."""
-    with filled(days, logs) as (server, keys):
-        prefix = f"s3://{BUCKET}/{PREFIX}"
-        counts = set()
-        for processes in (2, 1):
-            ours = timed(f"{ROLLER} grep -ch {NEEDLE} --processes {processes} {prefix}", server)
-            counts.add(ours.output)
-            show(f"s3-log-roller grep -c, {processes} processes", ours, f"{ours.output} lines")
-        rare = timed(f"{ROLLER} grep -ch {RARE} {prefix}", server)
-        show("s3-log-roller grep -c, nothing to find", rare, f"{rare.output or 0} lines")
-        where = timed(f"{ROLLER} grep -ch --where status=404 {prefix}", server)
-        show("s3-log-roller grep -c --where status=404", where, f"{where.output} lines")
-        if s5cmd:
-            theirs = timed(f"{s5cmd} cat '{prefix}*' | zgrep -a -c {NEEDLE}", server)
-            counts.add(theirs.output)
-            show("s5cmd cat | zgrep -c", theirs, f"{theirs.output} lines")
-        some = keys[:SCALED_ROLLUPS]
-        command = "; ".join(f"aws s3 cp s3://{BUCKET}/{key} - | zgrep -a -c {NEEDLE}" for key in some)
-        theirs = timed(command, server)
-        scale = len(keys) / len(some)
-        scaled = Timing(theirs.wall_s * scale, theirs.cpu_s * scale, "", theirs.peak_mib)
-        show("aws s3 cp - | zgrep -c", scaled, f"measured on {len(some)} rollups, times {scale:.0f}")
-        mine = timed(f"{ROLLER} grep -ch {NEEDLE} {' '.join(f's3://{BUCKET}/{key}' for key in some)}", server)
-        assert int(mine.output) == sum(map(int, theirs.output.split()))
-        assert len(counts) == 1, counts
-
-
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure, write, render."""
     parser = argparse.ArgumentParser(description="The read side beside other tools.")
-    parser.add_argument("--days", type=int, default=1_000, help="rollups to search")
-    parser.add_argument("--logs", type=int, default=1_000, help="logs in each")
-    parser.add_argument("--cat-logs", type=int, default=200_000, help="logs in the rollup that is written out")
-    parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--s5cmd", default=shutil.which("s5cmd"), help="path of s5cmd, if it is not on the PATH")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the logs; nothing is written")
+    parser.add_argument("--share", type=float, default=1.0, help="of the logs; for a machine that has little time")
+    parser.add_argument("--times", type=int, default=3, help=f"runs of what takes less than {LONG_S} s (default 3)")
+    parser.add_argument("--render", action="store_true", help="measure nothing, render bench/read_results.json")
     arguments = parser.parse_args()
-    compare_cat(arguments.cat_logs, arguments.times)
-    compare_grep(arguments.days, arguments.logs, arguments.s5cmd)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    share = 0.01 if arguments.quick else arguments.share
+    for name in [] if arguments.render else arguments.only:
+        part = PARTS[name]
+        days, logs = _scaled(part, share)
+        begin = time.monotonic()
+        with scratch() as directory, filled(days, logs) as rollups:
+            print(
+                f"\n{days:,} rollups of {logs:,} logs, {rollups.bytes / 1e6:,.0f} MB, "
+                f"made in {time.monotonic() - begin:.0f} s",
+                flush=True,
+            )
+            rows: list[dict[str, Any]] = []
+            for job in part.jobs(rollups, directory):
+                print(f" {job.title}", flush=True)
+                rows += measure(job, rollups.server, arguments.times)
+        results[name] = {
+            "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+            "load": round(os.getloadavg()[0], 1),
+            "cores": os.cpu_count(),
+            "rollups": days,
+            "logs": days * logs,
+            "bytes": rollups.bytes,
+            "rows": rows,
+        }
+    if not arguments.quick:
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        render(results, ROOT / "docs" / "evidence")
+    return 0
+
+
+def _scaled(part: Part, share: float) -> tuple[int, int]:
+    """(days, logs in each): the days shrink first, then the logs."""
+    if part.days == 1:
+        return 1, max(100, int(part.logs * share))
+    return max(10, int(part.days * share)), part.logs if part.days * share >= 10 else max(20, part.logs // 10)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -90,7 +90,8 @@ def _server(samples: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; the first column is text, the others are numbers."""
     rule = ["---", *("---:" for _ in head[1:])]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *lines)) + "\n"
 
@@ -129,7 +130,7 @@ def _rows(rows: Mapping[str, Mapping[str, Any]]) -> str:
             notes.append(f"- {row['what']}: {row['note']}.")
     head = ["what", "reach", "measured", "reached", "runs", "other programs", "taken"]
     return (
-        _table(head, lines)
+        table(head, lines)
         + "\n“Other programs” is the CPU that the rest of the machine used meanwhile, of one core; where it "
         "is much, the figure is worse than it would be alone, CPU time included: the cores share what is in them.\n\n"
         + "\n".join(notes)
@@ -192,7 +193,7 @@ def _tools(tools: Sequence[Mapping[str, Any]], equal_logs: int) -> str:
         "result back and compares every log before it deletes; the others trust that all went well. All get "
         f"{equal_logs:,} logs, in turns, start-up included; the two quick ones get more, too, where start-up weighs "
         "less. Downloads go to memory (`/dev/shm`), not to a disk. Plain HTTP, answers not delayed, one core.\n\n"
-        + _table(head, lines)
+        + table(head, lines)
         + "\n"
         + "\n".join(how)
         + f"\n\nThe charts show the runs with {equal_logs:,} logs.\n"
@@ -229,7 +230,7 @@ def _prices(tools: Sequence[Mapping[str, Any]], logs: int) -> str:
         "DELETE free; Lambda arm64 0.0000133334 $ per GB-second at 1,769 MB, which is one vCPU. The Lambda column is "
         "the x86-64 CPU time measured here at the arm64 price. It leaves out waiting for the network, which is paid "
         "for, too, and the `/tmp` storage that tools need which download first.\n\n"
-        + _table(head, lines)
+        + table(head, lines)
         + "\nGETs are most of the price, and nobody can do with fewer than one per log. What a tool adds to that is "
         "its CPU and, where there are any, HEAD requests.\n"
     )
@@ -237,18 +238,25 @@ def _prices(tools: Sequence[Mapping[str, Any]], logs: int) -> str:
 
 def _cpu_chart(tools: Sequence[Mapping[str, Any]]) -> str:
     bars = [(tool["tool"], list(tool["cpu_us_per_log_by_step"].items()), tool["logs"]) for tool in tools]
-    return _chart("CPU per log, µs (less is better)", bars, "µs")
+    return chart("CPU per log, µs (less is better)", bars, "µs")
 
 
 def _rate_chart(tools: Sequence[Mapping[str, Any]]) -> str:
     bars = [(tool["tool"], [("all", tool["logs_per_s"])], tool["logs"]) for tool in tools]
-    return _chart("Logs a second on one core (more is better)", bars, "/s")
+    return chart("Logs a second on one core (more is better)", bars, "/s")
 
 
-def _chart(title: str, bars: Sequence[tuple[str, Sequence[tuple[str, float]], int]], unit: str) -> str:
+def chart(
+    title: str,
+    bars: Sequence[tuple[str, Sequence[tuple[str, float]], int]],
+    unit: str,
+    *,
+    digits: int = 0,
+    label_px: int = _LABEL_PX,
+) -> str:
     """Horizontal bars, each of one or more parts; readable on light and on dark pages."""
     longest = max(sum(length for _, length in parts) for _, parts, _ in bars)
-    scale = (_WIDTH_PX - _LABEL_PX - 110) / longest
+    scale = (_WIDTH_PX - label_px - 110) / longest
     steps = [step for step in _COLOURS if any(step == name for _, parts, _ in bars for name, _ in parts)]
     if steps == ["all"]:
         steps = []
@@ -264,19 +272,19 @@ def _chart(title: str, bars: Sequence[tuple[str, Sequence[tuple[str, float]], in
     y = top
     for label, parts, logs in bars:
         middle = y + _BAR_PX * 0.7
-        lines.append(f'<text x="{_LABEL_PX - 8}" y="{middle:.1f}" text-anchor="end">{escape(label)}</text>')
-        x = float(_LABEL_PX)
+        lines.append(f'<text x="{label_px - 8}" y="{middle:.1f}" text-anchor="end">{escape(label)}</text>')
+        x = float(label_px)
         for step, length in parts:
             width = max(1.0, length * scale)
             lines.append(
                 f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR_PX}" rx="2" fill="{_COLOURS[step]}">'
-                f"<title>{escape(step)}: {length:,.0f} {unit}, {logs:,} logs</title></rect>"
+                f"<title>{escape(step)}: {length:,.{digits}f} {unit}, {logs:,} logs</title></rect>"
             )
             x += width + 2
         total = sum(length for _, length in parts)
-        lines.append(f'<text x="{x + 4:.1f}" y="{middle:.1f}">{total:,.0f} {unit}</text>')
+        lines.append(f'<text x="{x + 4:.1f}" y="{middle:.1f}">{total:,.{digits}f} {unit}</text>')
         y += _BAR_PX + _GAP_PX
-    x = float(_LABEL_PX)
+    x = float(label_px)
     for step in steps:
         lines.append(f'<rect x="{x:.0f}" y="{y}" width="12" height="12" rx="2" fill="{_COLOURS[step]}"/>')
         title_of_step = "the whole job in one" if step == "all" else step

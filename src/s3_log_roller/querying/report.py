@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -122,6 +123,7 @@ def answer_all(read: Read) -> dict[str, Answer]:
     return {name: answers[name] for name in QUESTIONS}
 
 
+@cache
 def _questions() -> Sequence[tuple[NamedQuestion, Question]]:
     asked = []
     for name in QUESTIONS:
