@@ -1,6 +1,7 @@
 """`make transcripts`: run the commands of every ```console block in the guide and write what they print below them.
 
-Each page has an S3 and an SQS server of its own, with the demo's buckets and a bucket `my-log-bucket`. The commands
+Each page has an S3 and an SQS server of its own, with the demo's buckets, a bucket `my-log-bucket`, and `audit-logs`
+with the logs of an incident. The commands
 of a page run in the order of the page, in one folder. So a page tells one story, and what it shows was really printed.
 
 A ```screen block holds one command. It runs on a terminal of 80 columns (tmux); the block shows the last screen with
@@ -19,6 +20,10 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docs import incident
+
 from s3_log_roller.demo.sample_logs import sample_day
 from s3_log_roller.demo.scenario import DAYS, Place, make_scenario
 from s3_log_roller.demo.stage import Stage, set_stage
@@ -32,6 +37,7 @@ PAGES: Final = (
     "docs/guide/deleting-safely.md",
     "docs/guide/reading.md",
     "docs/guide/query.md",
+    "docs/guide/recipes.md",
     "docs/guide/export.md",
 )
 
@@ -67,6 +73,9 @@ def _fill(stage: Stage) -> None:
             rng = Random(f"{target_prefix} {day}")
             for key, content in sample_day(rng, day, target_prefix.strip("/"), target_prefix, logs):
                 objects[Place(BUCKET, key)] = content
+    stage.s3.create_bucket(Bucket=incident.BUCKET)
+    for key, content in incident.incident_logs().items():
+        objects[Place(incident.BUCKET, key)] = content
     stage.put(objects)
 
 
