@@ -1,3 +1,3 @@
 """Roll S3 server access logs up into one verified, compressed tarball per day."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
