@@ -35,18 +35,18 @@ def rows_exactly(lines: Iterable[bytes]) -> list[dict[str, object]]:
 
 
 def answer_of(
-    sql: str, lines: Iterable[str], parameters: dict[str, str] | None = None, *, all_columns: bool = False
+    sql: str, lines: Iterable[str | bytes], parameters: dict[str, str] | None = None, *, all_columns: bool = False
 ) -> list[dict[str, object]]:
     """The answer to a question about those lines, a batch for every three of them."""
     question = understand(sql, parameters or {})
     parser = ColumnParser() if all_columns else ColumnParser(question.columns)
     rows: list[dict[str, object]] = []
-    texts = list(lines)
+    texts = [line.encode() if isinstance(line, str) else line for line in lines]
 
     def read(take: Take) -> None:
         for at in range(0, len(texts), 3):
             part = texts[at : at + 3]
-            block = "".join(f"{line}\n" for line in part).encode()
+            block = b"".join(line + b"\n" for line in part)
             take(parser.parse(block, [Lines(len(part), "log", date(2019, 2, 6))])[0])
 
     def write(answer: pa.RecordBatchReader) -> None:

@@ -11,6 +11,7 @@ from s3_log_roller.cli.reading import Session
 from s3_log_roller.errors import UsageError
 
 if TYPE_CHECKING:
+    from s3_log_roller.querying.conditions import Conditions
     from s3_log_roller.querying.rows import Seen
     from s3_log_roller.reading.groups import Group, Source
     from s3_log_roller.reading.selection import Selection
@@ -38,8 +39,13 @@ def read_rows(
     wanted: Collection[str],
     seen: Callable[[Seen], None],
     watch: Callable[[Iterable[Group]], Iterable[Group]] = iter,
+    conditions: Conditions | None = None,
 ) -> None:
-    """Hand over the rows of all logs, batch by batch, and behind them what was seen; `watch` sees the day groups."""
+    """Hand over the rows of all logs, batch by batch, and behind them what was seen; `watch` sees the day groups.
+
+    Rows that do not fulfil the `conditions` may be missing, and are not read as far as that can be helped.
+    """
+    from s3_log_roller.querying.conditions import ALL
     from s3_log_roller.querying.rows import ReadRows, Seen
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.parallel import Failure, batches, run_all
@@ -51,8 +57,10 @@ def read_rows(
         elif isinstance(result, Seen):
             seen(result)
         else:
-            take(result)
+            take(result.batch)
 
-    groups = find_groups(session.stores, sources, selection, session.failed)
-    shares = find_shares(session.stores, watch(groups), session.failed, split=processes > 1)
-    run_all(ReadRows(session.open_stores, wanted), batches(shares), processes, sort_out, stores=session.stores)
+    conditions = conditions or ALL
+    groups = conditions.narrowed(watch(find_groups(session.stores, sources, selection, session.failed)))
+    shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
+    rows = ReadRows(session.open_stores, wanted, conditions)
+    run_all(rows, batches(shares), processes, sort_out, stores=session.stores)

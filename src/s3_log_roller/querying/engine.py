@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from s3_log_roller.errors import UsageError
 from s3_log_roller.querying.columns import SCHEMA
+from s3_log_roller.querying.conditions import ALL, Conditions, conditions_of
 
 MEMORY_BYTES: Final = 1 << 30
 """What DuckDB may hold in memory; what is more goes to the temporary directory."""
@@ -51,6 +52,8 @@ class Question:
     """Of `logs`, those that matter."""
     looks: int
     """So many times it goes through `logs`."""
+    conditions: Conditions = ALL
+    """What all rows fulfil that matter."""
 
 
 def understand(sql: str, parameters: Mapping[str, str]) -> Question:
@@ -62,11 +65,19 @@ def understand(sql: str, parameters: Mapping[str, str]) -> Question:
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError("the question must be a single SELECT over the table logs; nothing else is allowed")
             plan = connection.execute(f"EXPLAIN (FORMAT json) {statements[0].query}", dict(parameters) or None)
-            rows = plan.fetchall()
+            scans = list(_scans(json.loads(plan.fetchall()[0][1])))
         except duckdb.Error as error:
             raise UsageError(f"DuckDB does not understand the question: {one_line(error)}") from error
-    scans = list(_scans(json.loads(rows[0][1])))
-    return Question(statements[0].query, parameters, frozenset().union(*scans), len(scans))
+        columns = frozenset[str]().union(*(scan.columns for scan in scans))
+        conditions = _conditions(connection, scans[0].condition) if len(scans) == 1 else ALL
+    return Question(statements[0].query, parameters, columns, len(scans), conditions)
+
+
+def _conditions(connection: Any, condition: str) -> Conditions:
+    if not condition:
+        return ALL
+    rows = connection.execute("SELECT json_serialize_sql($sql)", {"sql": f"SELECT 1 WHERE {condition}"}).fetchall()
+    return conditions_of(rows[0][0])
 
 
 def ask(question: Question, read: Read, write: Write) -> None:
@@ -229,14 +240,23 @@ def _connected(directory: str | None = None, *, is_shared: bool = False) -> _Con
     return _Connection(directory, is_shared=is_shared)
 
 
-def _scans(node: Any) -> Iterator[frozenset[str]]:
-    """The columns that each scan of `logs` in a plan takes."""
+class _Scan(NamedTuple):
+    """One way through `logs` in a plan."""
+
+    columns: frozenset[str]
+    condition: str
+    """Of all rows that go on from there; empty if all do."""
+
+
+def _scans(node: Any, condition: str = "") -> Iterator[_Scan]:
+    """The scans in a plan, below a node that lets through what fulfils that condition."""
     nodes = node if isinstance(node, list) else node.get("children", [])
     if isinstance(node, dict) and node["name"] == "PYTHON_ARROW_SCAN":
         columns = node["extra_info"].get("Projections", SCHEMA.names)
-        yield frozenset([columns] if isinstance(columns, str) else columns)
+        yield _Scan(frozenset([columns] if isinstance(columns, str) else columns), condition)
+    is_filter = isinstance(node, dict) and node["name"] == "FILTER"
     for child in nodes:
-        yield from _scans(child)
+        yield from _scans(child, node["extra_info"]["Expression"] if is_filter else "")
 
 
 class _Enough(Exception):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.ipc
+
 from s3_log_roller.log_keys import day_of_log
 from s3_log_roller.querying.columns import SCHEMA, ColumnParser, Counts, Lines
+from s3_log_roller.querying.conditions import ALL, Conditions, LinePicker
 from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.groups import Stores
 from s3_log_roller.reading.lines import MAX_LINE_BYTES
@@ -33,31 +37,49 @@ class Seen:
         return Seen(self.logs + other.logs, self.loose + other.loose, self.counts + other.counts)
 
 
+class Rows:
+    """Rows of the table `logs`, cheaply sent from one process to another."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Rows], tuple[bytes]]:
+        return _received, (self.batch.serialize().to_pybytes(),)
+
+
+def _received(data: bytes) -> Rows:
+    return Rows(pa.ipc.read_record_batch(pa.py_buffer(data), SCHEMA))
+
+
 @dataclass(frozen=True, slots=True)
 class ReadRows(Operation):
-    """Emits record batches of `columns.SCHEMA`, and behind each batch of shares what was `Seen`."""
+    """Emits `Rows`, and behind each batch of shares what was `Seen`."""
 
     open_stores: OpenStores
     wanted: Collection[str] = tuple(SCHEMA.names)
     """Other columns hold nothing."""
+    conditions: Conditions = ALL
+    """Rows that do not fulfil them may be missing."""
 
     def start(self, stores: Stores, emit: Emit) -> Performer:
-        return _RowReader(stores, self.wanted, emit)
+        return _RowReader(self, stores, emit)
 
 
 class _RowReader(Performer):
-    def __init__(self, stores: Stores, wanted: Collection[str], emit: Emit) -> None:
+    def __init__(self, rows: ReadRows, stores: Stores, emit: Emit) -> None:
         self._emit = emit
-        self._parser = ColumnParser(wanted)
-        self._reader = Reader(stores, lambda message: emit(Failure(message)))
+        self._parser = ColumnParser(rows.wanted)
+        self._picker = LinePicker(rows.conditions)
+        may_match = rows.conditions.may_match if rows.conditions.needles else None
+        self._reader = Reader(stores, lambda message: emit(Failure(message)), may_match=may_match)
 
     def run(self, shares: Shares) -> None:
         counts = Counts()
-        blocks = Blocks(self._reader.read(shares), with_origins=self._parser.wants_origins)
+        blocks = Blocks(self._reader.read(shares), self._picker.pick, with_origins=self._parser.wants_origins)
         for lines, origins in blocks:
             batch, of_batch = self._parser.parse(lines, origins)
             counts += of_batch
-            self._emit(batch)
+            self._emit(Rows(batch))
         self._emit(Seen(blocks.logs, blocks.loose, counts))
 
 
@@ -67,8 +89,16 @@ class Blocks:
     `logs` counts the logs, `loose` those of them that were not read out of a rollup.
     """
 
-    def __init__(self, parts: Iterable[LogPart], *, with_origins: bool = True) -> None:
+    def __init__(
+        self,
+        parts: Iterable[LogPart],
+        pick: Callable[[bytes], bytes] = lambda lines: lines,
+        *,
+        with_origins: bool = True,
+    ) -> None:
+        """Of the lines, only those that `pick` gives back."""
         self.logs = self.loose = 0
+        self._pick = pick
         self._parts = parts
         self._with_origins = with_origins
         self._lines: list[bytes] = []
@@ -90,8 +120,7 @@ class Blocks:
             else:
                 end = data.rfind(b"\n") + 1 or (0 if len(data) < MAX_LINE_BYTES else len(data))
                 data, held, holder = data[:end], data[end:], (origin, member)
-            if data:
-                self._add(origin, member, data)
+            self._add(origin, member, data)
             if self._bytes >= BATCH_BYTES:
                 yield self._take()
         if held and holder is not None:
@@ -100,6 +129,9 @@ class Blocks:
             yield self._take()
 
     def _add(self, origin: Origin, member: Member, data: bytes) -> None:
+        data = self._pick(data)
+        if not data:
+            return
         if not data.endswith(b"\n"):
             data += b"\n"
         self._lines.append(data)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.logs import DAY, log_key
+from tests.support.memory_day import roll
+from tests.support.memory_store import MemoryStore
 from tests.support.records import a_line
 
 from s3_log_roller.cli.main import main
@@ -72,3 +76,25 @@ def test_the_program_ends_when_nobody_reads_the_answer_any_more(tmp_path: Path) 
             process.wait(30)
         finally:
             process.kill()
+
+
+def test_only_days_that_can_hold_wanted_rows_are_read(store: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the conditions in the SQL. Where none can, the answer is empty, which is no error."""
+    days = [DAY, DAY + timedelta(1), DAY + timedelta(2)]
+    line = a_line(uri="GET /k HTTP/1.1")
+    for day in days:
+        store.put(log_key(1, day=day), line.replace("06/Feb/2019", f"{day:%d/%b/%Y}").encode())
+        roll(store, day=day)
+    read: list[str] = []
+    store.before = lambda step, key: read.append(key) if step == "fetch" else None
+    for where, number, touched in (
+        (f"day = '{days[1]}'", 1, days[1:2]),
+        (f"day >= '{days[1]}'", 2, days[1:]),
+        (f"time >= '{days[2]}'", 1, days[1:]),
+        ("day = '2030-01-01'", 0, []),
+        ("operation = 'REST.NO.SUCH'", 0, days),
+    ):
+        read.clear()
+        sql = f"SELECT count(*) AS n FROM logs WHERE {where}"
+        assert run([sql, "s3://bucket/", "--output", "csv"], capsys, 0)[0] == f"n\n{number}\n"
+        assert {key.partition("rollup-")[2][:10] for key in read} == set(map(str, touched))

@@ -22,7 +22,10 @@ from s3_log_roller.cli.reading import (
 from s3_log_roller.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from s3_log_roller.querying.engine import Take
+    from s3_log_roller.reading.groups import Group
 
 DESCRIPTION: Final = (
     "Answers a question in SQL about log records, whether the logs are rolled up or not. The records are the rows of a "
@@ -40,7 +43,8 @@ examples:
   s3-log-roller query "FROM logs" a.tgz --output parquet > records.parquet
 
 --since and --until look at the times in the logs' names. That is when S3 delivered them; a record can be hours older.
-Only days in this window are read. A condition on time or day in the SQL reads all of them.
+Only days in this window are read. Conditions in the SQL save reading, too: on day, on the earliest time, and on values
+that stand in the lines, such as operation = 'REST.DELETE.OBJECT'.
 """
 EXIT_CODES: Final = {
     0: "the question is answered",
@@ -100,6 +104,7 @@ def run(args: Namespace) -> int:
 
 def _answer(args: Namespace, sql: str, parameters: dict[str, str]) -> int:
     engine = import_querying("engine", "query")
+    from s3_log_roller.querying.conditions import ALL
     from s3_log_roller.querying.results import write_answer
     from s3_log_roller.querying.rows import Seen
 
@@ -123,7 +128,23 @@ def _answer(args: Namespace, sql: str, parameters: dict[str, str]) -> int:
                 found = True
                 take(batch)
 
-            read_rows(session, sources, selection, args.processes, take_found, wanted=question.columns, seen=add)
+            def watch(groups: Iterable[Group]) -> Iterator[Group]:
+                nonlocal found
+                for group in groups:
+                    found = found or question.conditions != ALL  # then nobody looks for logs that are there in vain
+                    yield group
+
+            read_rows(
+                session,
+                sources,
+                selection,
+                args.processes,
+                take_found,
+                wanted=question.columns,
+                seen=add,
+                watch=watch,
+                conditions=question.conditions,
+            )
 
         write = output.write_unchanged if args.output == "parquet" else output.write
         with session.progress(lambda: [f"{count(total.logs, 'log')} read", f"{count(total.counts.rows, 'record')}"]):
