@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.support")
-pytest_plugins = ["tests.support.servers", "tests.support.fault_table"]
+pytest_plugins = ["tests.support.servers", "tests.support.quick_server", "tests.support.fault_table"]
 
 # No deadline for one example: the machines that run this differ too much, and each test has a timeout.
 settings.register_profile("roller", deadline=None, print_blob=True)

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.browser import Browser, browsing, needs_axe, needs_browser
+from tests.support.browser import Browser, browsing, needs_browser
 from tests.support.sample_plan import sample_plan, sample_terms
 
 from s3_log_roller.planning.page import render_page
 from s3_log_roller.planning.verdict import verdict
 
 pytestmark = needs_browser
-WIDTHS = (360, 1280)
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +26,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "plan.html"
     path.write_text(render_page(sample_plan()))
     return path
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_page_is_quiet_and_fits(browser: Browser, page: Path, width: int, dark: bool) -> None:
-    """No errors, no request but for the page itself, and no scrolling to the side."""
-    browser.open(page, width, dark=dark)
-    assert browser.logged() == []
-    assert browser.requested() == [page.as_uri()]
-    assert browser.run("return document.documentElement.scrollWidth") <= width
-
-
-@needs_axe
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_page_can_be_read_by_everybody(browser: Browser, page: Path, width: int, dark: bool) -> None:
-    """Contrast, headings, tables and names of pictures, by axe-core's rules."""
-    browser.open(page, width, dark=dark)
-    assert browser.axe() == []
 
 
 def test_nothing_needs_the_script(browser: Browser, page: Path) -> None:
@@ -70,12 +50,6 @@ def test_the_table_can_be_sorted(browser: Browser, page: Path) -> None:
     headings[0].click()
     names = browser.run(column.format(0))
     assert names == sorted(names, key=str.lower)
-
-
-def test_the_page_prints_in_light_colours(browser: Browser, page: Path) -> None:
-    """Whatever the screen's."""
-    browser.open(page, 1280, dark=True, media="print")
-    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_names_are_never_markup(browser: Browser, tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.browser import Browser, browsing, needs_axe, needs_browser
+from tests.support.browser import Browser, browsing, needs_browser
 from tests.support.sample_report import HOSTILE, sample_report
 
 from s3_log_roller.log_output import printable
 from s3_log_roller.querying.page import render_page
 
 pytestmark = needs_browser
-WIDTHS = (360, 1280)
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +26,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(render_page(sample_report()))
     return path
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_page_is_quiet_and_fits(browser: Browser, page: Path, width: int, dark: bool) -> None:
-    """No errors, no request but for the page itself, and no scrolling to the side."""
-    browser.open(page, width, dark=dark)
-    assert browser.logged() == []
-    assert browser.requested() == [page.as_uri()]
-    assert browser.run("return document.documentElement.scrollWidth") <= width
-
-
-@needs_axe
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_page_can_be_read_by_everybody(browser: Browser, page: Path, width: int, dark: bool) -> None:
-    """Contrast, headings, tables and names of pictures, by axe-core's rules."""
-    browser.open(page, width, dark=dark)
-    assert browser.axe() == []
 
 
 def test_texts_of_strangers_are_never_markup(browser: Browser, page: Path) -> None:
@@ -78,9 +58,3 @@ def test_the_tables_can_be_sorted(browser: Browser, page: Path) -> None:
     headings[0].click()
     names = browser.run(column.format(0))
     assert names == sorted(names, key=str.lower, reverse=True)
-
-
-def test_the_page_prints_in_light_colours(browser: Browser, page: Path) -> None:
-    """Whatever the screen's."""
-    browser.open(page, 1280, dark=True, media="print")
-    assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

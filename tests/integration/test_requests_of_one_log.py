@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date
 from hashlib import md5
 
 import pytest
 from bench.buckets import Bucket
-from bench.s3_server import S3Server, serving
+from bench.s3_server import S3Server
 from tests.support.packing import DELIVERED, Log, pack
 from tests.support.quick_server import PROGRAM, environment
 from tests.support.records import a_line
@@ -21,18 +20,6 @@ PREFIX = "example.com/"
 LOG = "2022-07-01-05-15-43-42117B9A70B0F1BA"
 BODY = f"{a_line()}\n".encode()
 ONE_LOG = Counter(HeadBucket=1, ListObjectsV2=2, GetObject=1)
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
-
-
-@pytest.fixture
-def server(bucket: Bucket) -> Iterator[S3Server]:
-    with serving() as server:
-        server.api.buckets["logs"] = bucket
-        yield server
 
 
 def run(server: S3Server, *arguments: str) -> Counter[str]:
@@ -46,12 +33,12 @@ def run(server: S3Server, *arguments: str) -> Counter[str]:
 @pytest.mark.parametrize("arguments", [("cat",), ("grep", "-h", "curl"), ("grep", "-h", "--where", "status=200")])
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_one_log_takes_one_head_two_lists_and_one_get(
-    server: S3Server, bucket: Bucket, arguments: tuple[str, ...], is_packed: bool
+    quick_server: S3Server, quick_bucket: Bucket, arguments: tuple[str, ...], is_packed: bool
 ) -> None:
     """Whether it is rolled up or not: the lists look for it in both places."""
     if is_packed:
         key, content = pack(DayGroup("logs", PREFIX, date(2022, 7, 1)), [Log(LOG, BODY)])
     else:
         key, content = f"{PREFIX}{LOG}", BODY
-    bucket.put(key, content, DELIVERED, etag=md5(content).hexdigest())
-    assert run(server, *arguments, f"s3://logs/{PREFIX}{LOG}") == ONE_LOG
+    quick_bucket.put(key, content, DELIVERED, etag=md5(content).hexdigest())
+    assert run(quick_server, *arguments, f"s3://logs/{PREFIX}{LOG}") == ONE_LOG

@@ -17,7 +17,7 @@ from random import Random
 import pytest
 from bench.buckets import Bucket
 from bench.s3_api import Call
-from bench.s3_server import S3Server, serving
+from bench.s3_server import S3Server
 from tests.support.packing import DELIVERED, Log, pack
 from tests.support.quick_server import PROGRAM, environment
 from tests.support.records import a_line
@@ -51,18 +51,6 @@ def rollup(number: int, logs: int) -> tuple[str, bytes]:
     return key, content
 
 
-@pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
-
-
-@pytest.fixture
-def server(bucket: Bucket) -> Iterator[S3Server]:
-    with serving() as server:
-        server.api.buckets["logs"] = bucket
-        yield server
-
-
 @contextmanager
 def running(server: S3Server, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """The program on `s3://logs/`, its output in a pipe."""
@@ -85,18 +73,18 @@ def first_line(process: subprocess.Popen[bytes]) -> bytes:
 @pytest.mark.parametrize("arguments", [("grep", "-h", "needle"), ("grep", "-h", "--where", "agent~needle"), ("cat",)])
 @pytest.mark.parametrize("logs", [1, LARGE])
 def test_what_is_found_is_shown_before_the_next_rollup_comes(
-    server: S3Server, bucket: Bucket, arguments: tuple[str, ...], processes: str, logs: int
+    quick_server: S3Server, quick_bucket: Bucket, arguments: tuple[str, ...], processes: str, logs: int
 ) -> None:
     """The server gives nothing of the second rollup before the hit in the first one was seen."""
-    keys = [put_rollup(bucket, number, logs) for number in range(2)]
+    keys = [put_rollup(quick_bucket, number, logs) for number in range(2)]
     seen = False
 
     def holds_back(call: Call) -> bool:
         return call.key == keys[1] and not seen
 
-    server.holds_back = holds_back
+    quick_server.holds_back = holds_back
     options = () if arguments[0] == "cat" else ("--processes", processes)
-    with running(server, *arguments, *options) as process:
+    with running(quick_server, *arguments, *options) as process:
         assert b"needle" in first_line(process)
         seen = True
         assert process.stdout is not None
@@ -105,10 +93,12 @@ def test_what_is_found_is_shown_before_the_next_rollup_comes(
 
 
 @pytest.mark.parametrize("arguments", [("grep", "-h", "needle"), ("cat",)])
-def test_the_work_ends_with_its_reader(server: S3Server, bucket: Bucket, arguments: tuple[str, ...]) -> None:
+def test_the_work_ends_with_its_reader(
+    quick_server: S3Server, quick_bucket: Bucket, arguments: tuple[str, ...]
+) -> None:
     """`… | head -1`: of 40 large rollups hardly more is asked for than was under way when the reader went."""
     for number in range(40):
-        put_rollup(bucket, number, 200)
+        put_rollup(quick_bucket, number, 200)
     gone = False
     first = ""
     asked: list[str] = []
@@ -123,8 +113,8 @@ def test_the_work_ends_with_its_reader(server: S3Server, bucket: Bucket, argumen
             asked.append(call.key)
         return answer
 
-    server.holds_back, server.intercept = holds_back, intercept
-    with running(server, *arguments, "--max-in-flight", "4") as process:
+    quick_server.holds_back, quick_server.intercept = holds_back, intercept
+    with running(quick_server, *arguments, "--max-in-flight", "4") as process:
         assert b"needle" in first_line(process)
         assert process.stdout is not None
         process.stdout.close()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 
-from bench.s3_server import S3Server
+import pytest
+from bench.buckets import Bucket
+from bench.s3_server import S3Server, serving
 
 PROGRAM = [sys.executable, "-c", "import sys; from s3_log_roller.cli.main import main; sys.exit(main())"]
 
@@ -19,3 +22,17 @@ def environment(server: S3Server) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
     }
+
+
+@pytest.fixture
+def quick_bucket() -> Bucket:
+    """What `quick_server` has under the name `logs`."""
+    return Bucket()
+
+
+@pytest.fixture
+def quick_server(quick_bucket: Bucket) -> Iterator[S3Server]:
+    """The server, with one bucket."""
+    with serving() as server:
+        server.api.buckets["logs"] = quick_bucket
+        yield server

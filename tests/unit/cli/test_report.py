@@ -81,6 +81,10 @@ def test_a_report_without_logs_is_an_error(logs: Path, tmp_path: Path, capsys: p
     page = tmp_path / "report.html"
     _, said = run([str(logs), "--since", "2020-01-01", "--html", str(page)], capsys, 1)
     assert "none of this time" in said
+    broken = tmp_path / "broken.tgz"
+    broken.write_bytes(b"this is not a tarball")
+    _, said = run([str(broken), "--html", str(page)], capsys, 1)
+    assert "could be read, so no report was written" in said
     assert not page.exists()
 
 

@@ -100,7 +100,9 @@ def _make(args: Namespace, session: Session) -> Report:
     today = clock.utc_today()
     with session.progress(figures, writes=False):
         answers = answer_all(read)
-    if not (total.logs or session.failures):
+    if not total.logs:
+        if session.failures:
+            raise StorageError(f"no log in {', '.join(args.uris)} could be read, so no report was written")
         raise StorageError(nothing_found(args))
     return Report(
         Scope(today, tuple(args.uris), args.since, args.until, tuple(args.member or ())),
