@@ -11,9 +11,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, Final, NamedTuple
 
 import duckdb
@@ -22,6 +21,7 @@ import pyarrow as pa
 from s3_log_roller.errors import UsageError
 from s3_log_roller.querying.columns import SCHEMA
 from s3_log_roller.querying.conditions import ALL, Conditions, conditions_of
+from s3_log_roller.querying.feed import Enough, Feed
 
 MEMORY_BYTES: Final = 1 << 30
 """What DuckDB may hold in memory; what is more goes to the temporary directory."""
@@ -29,8 +29,6 @@ RESULT_ROWS: Final = 2048
 """Of the answer, at a time."""
 ROWS_AT_A_TIME: Final = 1 << 13
 """Rows in a batch that several questions take."""
-_WAITING: Final = 16
-"""Batches read that DuckDB has not taken yet."""
 _TABLE: Final = "logs"
 _STREAM: Final = "logs_as_they_are_read"
 _KEEP: Final = "CREATE TEMP TABLE logs AS SELECT * FROM logs_as_they_are_read"
@@ -101,7 +99,7 @@ def ask_all(questions: Sequence[tuple[Question, Write]], read: Read) -> None:
         answers = [_Answer(question, write, database.cursor()) for question, write in questions]
         rows = _Rows(answers)
         try:
-            with suppress(_Enough):
+            with suppress(Enough):
                 read(rows.take if len(answers) > 1 else rows.hand_over)
                 rows.flush()
             rows.end(whole=True)
@@ -120,7 +118,7 @@ class _Answer:
     """The answer to one question, on its way in a thread of its own."""
 
     def __init__(self, question: Question, write: Write, connection: Any) -> None:
-        self.feed = _Feed()
+        self.feed = Feed()
         self.failure: BaseException | None = None
         self._question = question
         self._write = write
@@ -167,7 +165,7 @@ class _Rows:
         self._waiting_rows = 0
 
     def take(self, batch: pa.RecordBatch) -> None:
-        """Hand the batch over with some others: each question has its costs for each of them. Raises `_Enough`."""
+        """Hand the batch over with some others: each question has its costs for each of them. Raises `Enough`."""
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
         if self._waiting_rows >= ROWS_AT_A_TIME:
@@ -180,10 +178,10 @@ class _Rows:
             self.hand_over(pa.concat_batches(waiting))
 
     def hand_over(self, batch: pa.RecordBatch) -> None:
-        """Raises `_Enough` if no question needs more rows, or one has failed."""
+        """Raises `Enough` if no question needs more rows, or one has failed."""
         wanted = [answer.feed.put(batch) for answer in self._answers]
         if not any(wanted) or self._has_failed:
-            raise _Enough
+            raise Enough
 
     def end(self, *, whole: bool) -> None:
         """No more come; these were all of them, or not."""
@@ -257,50 +255,3 @@ def _scans(node: Any, condition: str = "") -> Iterator[_Scan]:
     is_filter = isinstance(node, dict) and node["name"] == "FILTER"
     for child in nodes:
         yield from _scans(child, node["extra_info"]["Expression"] if is_filter else "")
-
-
-class _Enough(Exception):
-    """The answer is complete, or will not be given."""
-
-
-class _CutOff(Exception):
-    """Reading ended before its end, so there is no answer."""
-
-
-class _Feed:
-    """Batches on their way from the thread that reads to the one that answers."""
-
-    def __init__(self) -> None:
-        self._batches: Queue[pa.RecordBatch | None] = Queue(_WAITING)
-        self._stopped = Event()
-        self._whole = False
-
-    def put(self, batch: pa.RecordBatch) -> bool:
-        """Hand a batch over; False if nobody takes any more."""
-        self._put(batch)
-        return not self._stopped.is_set()
-
-    def end(self, *, whole: bool) -> None:
-        """No more come; these were all of them, or not."""
-        self._whole = whole
-        self._put(None)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Those handed over. Raises `_CutOff` if they are not all."""
-        while (batch := self._batches.get()) is not None:
-            yield batch
-        if not self._whole:
-            raise _CutOff
-
-    def stop(self) -> None:
-        """Take no more. Neither side waits for the other from now on."""
-        self._stopped.set()
-        with suppress(Empty):
-            while True:
-                self._batches.get_nowait()  # who reads may wait for room
-        with suppress(Full):
-            self._batches.put_nowait(None)  # DuckDB may have asked for more rows than the answer needed
-
-    def _put(self, batch: pa.RecordBatch | None) -> None:
-        if not self._stopped.is_set():
-            self._batches.put(batch)

@@ -14,7 +14,8 @@ from tests.support.records import a_line
 
 from s3_log_roller.errors import StorageError, UsageError
 from s3_log_roller.querying.columns import ColumnParser, Lines
-from s3_log_roller.querying.engine import Question, Take, Write, _CutOff, _Feed, ask, ask_all, understand
+from s3_log_roller.querying.engine import Question, Take, Write, ask, ask_all, understand
+from s3_log_roller.querying.feed import CutOff, Feed
 
 LINES = [a_line(uri=f"GET /{number} HTTP/1.1").replace(" 113 ", f" {number} ") for number in range(10)]
 
@@ -172,10 +173,10 @@ def test_the_temporary_directory_is_removed(tmp_path: Path, monkeypatch: pytest.
 
 def test_nobody_waits_for_rows_when_the_answer_is_complete() -> None:
     """DuckDB's threads may ask for more than was needed; waiting for ever, they would keep the program from ending."""
-    feed = _Feed()
+    feed = Feed()
 
     def take_all() -> None:
-        with pytest.raises(_CutOff):
+        with pytest.raises(CutOff):
             list(feed.batches())
 
     waiting = Thread(target=take_all, daemon=True)
