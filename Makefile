@@ -164,7 +164,7 @@ COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_
 
 # One set of versions for all: dev.lock is resolved, the others are parts of it. `uv.lock` would name the registry.
 lock: .venv/.created
-	$(COMPILE) --extra demo --extra dev --extra query --extra report --group build -o requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra crc64nvme --extra demo --extra dev --extra query --extra report --group build -o requirements/dev.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --extra demo -o requirements/demo.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
 	$(COMPILE) -c requirements/dev.lock --extra query -o requirements/query.lock pyproject.toml

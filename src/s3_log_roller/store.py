@@ -82,7 +82,13 @@ def whole_or_split(objects: Iterable[tuple[str, str, int]], max_bytes: int) -> I
 
 
 Metadata = Mapping[str, str]
-"""What is kept with an object beside its content: by names in lower case, without `x-amz-meta-`. All of it is ASCII."""
+"""What is kept with an object beside its content: by names in lower case, without `x-amz-meta-`. All of it is ASCII.
+
+Where it was read, the checksums that the server keeps are among it, under `CHECKSUM` and the algorithm."""
+
+CHECKSUM: Final = "checksum/"
+"""No name of metadata has a slash, so these are the server's own. A value ends in `-` and the number of parts where it
+is over the checksums of the parts."""
 
 
 NO_METADATA: Final[Metadata] = MappingProxyType({})

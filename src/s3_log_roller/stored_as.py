@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 from unicodedata import category
 
@@ -24,6 +25,9 @@ DSSE: Final = "aws:kms:dsse"
 ENCRYPTIONS: Final = (KMS, DSSE, AES256)
 OWNER_CONTROL: Final = "bucket-owner-full-control"
 ACLS: Final = (OWNER_CONTROL,)
+SHA256: Final = "sha256"
+CRC64NVME: Final = "crc64nvme"
+CHECKSUMS: Final = (SHA256, CRC64NVME)
 
 MAX_TAGS: Final = 10
 MAX_TAG_KEY_CHARS: Final = 128
@@ -48,6 +52,8 @@ class StoredAs:
     kms_key_id: str = ""
     """The KMS key, by id, ARN or alias; empty for the AWS managed key."""
     acl: str = ""
+    checksum: str = ""
+    """The algorithm of the checksum that S3 holds the upload to and keeps, beside its MD5: one of `CHECKSUMS`."""
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for what S3 would refuse."""
@@ -143,6 +149,16 @@ def check_encryption(name: str) -> str:
 def check_acl(name: str) -> str:
     """The name of a canned ACL. Raises `UsageError`."""
     return _one_of(ACLS, name, "an ACL for rollups")
+
+
+def check_checksum(name: str) -> str:
+    """The name of a checksum algorithm that is at hand. Raises `UsageError`."""
+    if name == CRC64NVME and find_spec("awscrt") is None:
+        raise UsageError(
+            f"{CRC64NVME} needs awscrt, which isn't installed: install the extra {CRC64NVME}, or use {SHA256}. S3 "
+            f"itself computes and keeps {CRC64NVME} where no checksum is named"
+        )
+    return _one_of(CHECKSUMS, name, "a checksum")
 
 
 def check_key_id(text: str) -> str:

@@ -6,13 +6,16 @@ import json
 
 import pytest
 
+from s3_log_roller import stored_as
 from s3_log_roller.errors import UsageError
 from s3_log_roller.stored_as import (
     ARCHIVE_CLASSES,
+    CHECKSUMS,
     ENCRYPTIONS,
     STORAGE_CLASSES,
     StoredAs,
     archiving_rule,
+    check_checksum,
     check_key_id,
     parse_tag,
 )
@@ -86,6 +89,19 @@ def test_an_object_has_ten_tags_and_each_key_once() -> None:
         StoredAs(tags=(*ten, ("another", "")))
     with pytest.raises(UsageError, match="its key is given twice"):
         StoredAs(tags=(("a", "1"), ("b", "2"), ("a", "3")))
+
+
+def test_a_checksum_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it isn't installed, that is told at once, with what does it instead."""
+    assert [check_checksum(name) for name in CHECKSUMS] == ["sha256", "crc64nvme"]
+    monkeypatch.setattr(stored_as, "find_spec", lambda name: None)
+    assert check_checksum("sha256") == "sha256"
+    with pytest.raises(
+        UsageError, match="needs awscrt, which isn't installed: install the extra crc64nvme, or use sha256"
+    ):
+        check_checksum("crc64nvme")
+    with pytest.raises(UsageError, match="'md5' is not a checksum: write sha256 or crc64nvme"):
+        check_checksum("md5")
 
 
 def test_a_kms_key_needs_an_encryption_that_uses_it() -> None:

@@ -14,6 +14,7 @@ from s3_log_roller.store import MAX_IN_FLIGHT
 from s3_log_roller.stored_as import (
     StoredAs,
     check_acl,
+    check_checksum,
     check_encryption,
     check_key_id,
     check_storage_class,
@@ -65,6 +66,10 @@ class Settings:
     """The KMS key for that, by its ARN, its id or `alias/NAME`; without it AWS's own key for S3."""
     acl: str = ""
     """ACL of every rollup, where the bucket still has ACLs on: `bucket-owner-full-control`."""
+    checksum: str = ""
+    """Checksum that S3 holds uploads to and keeps, beside the MD5: `sha256`; `crc64nvme` if the zip has awscrt."""
+    delete_versions: bool = False
+    """In versioned buckets, delete the versions that were verified, too, not only hide them."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -87,8 +92,10 @@ class Settings:
 
     def roll_options(self) -> RollOptions:
         """How to roll. Raises `UsageError`."""
-        stored_as = StoredAs(self.storage_class, self.tags, self.sse, self.sse_kms_key_id, self.acl)
-        return RollOptions(self.delete, self.level, stored_as)
+        stored_as = StoredAs(self.storage_class, self.tags, self.sse, self.sse_kms_key_id, self.acl, self.checksum)
+        if self.delete_versions and not self.delete:
+            raise UsageError("ROLLUP_DELETE_VERSIONS needs ROLLUP_DELETE: it says what becomes of deleted originals")
+        return RollOptions(self.delete, self.level, stored_as, self.delete_versions)
 
     def check_role(self, role: Role | None) -> None:
         """Raise `UsageError` for a role that this function may not assume, whoever asks for it."""
@@ -151,5 +158,7 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "sse": check_encryption,
     "sse_kms_key_id": check_key_id,
     "acl": check_acl,
+    "checksum": check_checksum,
+    "delete_versions": _boolean,
 }
 """How to read each field of `Settings`."""

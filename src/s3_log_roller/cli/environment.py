@@ -29,6 +29,7 @@ OPTIONS: Final = (
     "tag",
     "sse",
     "sse_kms_key_id",
+    "checksum",
     "acl",
     "processes",
     "log_format",

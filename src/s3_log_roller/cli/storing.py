@@ -10,9 +10,11 @@ from s3_log_roller.errors import UsageError
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.stored_as import (
     ACLS,
+    CHECKSUMS,
     ENCRYPTIONS,
     STORAGE_CLASSES,
     StoredAs,
+    check_checksum,
     check_key_id,
     check_storage_class,
     parse_tag,
@@ -44,6 +46,12 @@ def add_storing_arguments(parser: ArgumentParser) -> None:
         metavar="KEY",
         help="KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3)",
     )
+    group.add_argument(
+        "--checksum",
+        type=_argument(check_checksum),
+        metavar="ALGORITHM",
+        help=f"checksum that S3 holds uploads to and keeps, beside the MD5: {' or '.join(CHECKSUMS)} (needs awscrt)",
+    )
     group.add_argument("--acl", choices=ACLS, help="ACL of every rollup, where the bucket still has ACLs on")
 
 
@@ -69,6 +77,7 @@ def stored_as_from(args: Namespace) -> StoredAs:
         sse=args.sse or "",
         kms_key_id=args.sse_kms_key_id or "",
         acl=args.acl or "",
+        checksum=args.checksum or "",
     )
 
 

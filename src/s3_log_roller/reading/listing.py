@@ -18,7 +18,7 @@ from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.rollup import MAX_FOOTER_BYTES, NoIndex, read_footer
 from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, SMALL_BYTES, TAIL_BYTES, PackedFile, read_index
-from s3_log_roller.store import ListedObject
+from s3_log_roller.store import CHECKSUM, ListedObject
 
 ROLLUPS_AT_A_TIME = 1_000
 
@@ -32,6 +32,19 @@ class Listing:
     day: date | None
     members: int | None = None
     original_bytes: int | None = None
+
+
+def read_checksums(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> dict[str, dict[str, str]]:
+    """The checksums that S3 keeps of these rollups, by where they are and by algorithm. Each takes a HEAD."""
+    found = {}
+    for group in groups:
+        for rollup, metadata in zip(group.rollups, stores(group.bucket).read_metadata(group.rollups), strict=True):
+            if isinstance(metadata, RollerError):
+                failed(str(metadata))
+                continue
+            checksums = {name.removeprefix(CHECKSUM): text for name, text in metadata.items() if CHECKSUM in name}
+            found[location(group.bucket, rollup.key)] = checksums
+    return found
 
 
 def list_rollups(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[Listing]:

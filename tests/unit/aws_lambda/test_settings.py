@@ -41,13 +41,15 @@ def test_every_variable_is_read() -> None:
         "ROLLUP_SSE": "aws:kms",
         "ROLLUP_SSE_KMS_KEY_ID": "alias/logs",
         "ROLLUP_ACL": "bucket-owner-full-control",
+        "ROLLUP_CHECKSUM": "sha256",
+        "ROLLUP_DELETE_VERSIONS": "true",
     }
     roles = frozenset({ROLE, "arn:aws:iam::123456789012:role/other"})
     settings = Settings.from_environment(environment)
     tags = (("team", "web logs"), ("cost", "12"))
-    stored = ("GLACIER_IR", tags, "aws:kms", "alias/logs", "bucket-owner-full-control")
-    assert settings == Settings("q", True, roles, 3, 14, "111111111111", 6, 64, True, "DEBUG", *stored)
-    assert settings.roll_options() == RollOptions(True, 6, StoredAs(*stored))
+    stored = ("GLACIER_IR", tags, "aws:kms", "alias/logs", "bucket-owner-full-control", "sha256")
+    assert settings == Settings("q", True, roles, 3, 14, "111111111111", 6, 64, True, "DEBUG", *stored, True)
+    assert settings.roll_options() == RollOptions(True, 6, StoredAs(*stored), True)
     settings.check_role(Role(ROLE, "any external id"))
 
 
@@ -76,6 +78,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("ROLLUP_TAGS", "a=1,a=2"),
         ("ROLLUP_SSE", "rot13"),
         ("ROLLUP_ACL", "public-read"),
+        ("ROLLUP_CHECKSUM", "md5"),
+        ("ROLLUP_DELETE_VERSIONS", "true"),  # and ROLLUP_DELETE is not
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(name: str, value: str) -> None:

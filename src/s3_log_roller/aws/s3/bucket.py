@@ -102,7 +102,7 @@ class S3Bucket:
         def headers() -> Headers:
             return (*creating_headers(self._stored_as), *metadata_headers(metadata()))
 
-        return S3Upload.of_size(self._calls, key, expected_bytes, headers)
+        return S3Upload.of_size(self._calls, key, expected_bytes, headers, self._stored_as.checksum)
 
     def delete(
         self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
@@ -115,4 +115,4 @@ class S3Bucket:
         self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         """See `Store.publish_all`."""
-        return publish_all(self._calls, objects, last_look, creating_headers(self._stored_as))
+        return publish_all(self._calls, objects, last_look, creating_headers(self._stored_as), self._stored_as.checksum)

@@ -11,9 +11,11 @@ from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.xml import bare_etag
 from s3_log_roller.errors import ObjectGone, StorageError
-from s3_log_roller.store import ListedObject, Metadata
+from s3_log_roller.store import CHECKSUM, ListedObject, Metadata
 
 _PREFIX: Final = "x-amz-meta-"
+_CHECKSUM_PREFIX: Final = "x-amz-checksum-"
+_WITH_CHECKSUMS: Final[Headers] = (("x-amz-checksum-mode", "ENABLED"),)
 
 
 def metadata_headers(metadata: Metadata) -> Headers:
@@ -25,7 +27,8 @@ def read_metadata(calls: Calls, objects: Iterable[ListedObject]) -> list[Metadat
     """See `Store.read_metadata`."""
     listed = list(objects)
     requests = [
-        Request("s3:GetObject", "HEAD", calls.path(entry.key), key=entry.key, wants_headers=True) for entry in listed
+        Request("s3:GetObject", "HEAD", calls.path(entry.key), "", _WITH_CHECKSUMS, entry.key, wants_headers=True)
+        for entry in listed
     ]
     calls.transport.run_each(requests)
     return [_metadata(calls, entry, request) for entry, request in zip(listed, requests, strict=True)]
@@ -36,4 +39,5 @@ def _metadata(calls: Calls, entry: ListedObject, request: Request) -> Metadata |
         return single_failure(calls.bucket, request)
     if bare_etag(request.header("etag") or "") != entry.etag:
         return ObjectGone(f"s3://{calls.bucket}/{entry.key} was replaced since it was listed")
-    return dict(request.headers_behind(_PREFIX))
+    checksums = {CHECKSUM + name: value for name, value in request.headers_behind(_CHECKSUM_PREFIX) if name != "type"}
+    return dict(request.headers_behind(_PREFIX)) | checksums

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from s3_log_roller.aws.s3.calls import Calls, content_md5
+from s3_log_roller.aws.s3.checksums import Checksums
 from s3_log_roller.aws.s3.failures import single_failure
 from s3_log_roller.aws.s3.metadata import metadata_headers
 from s3_log_roller.aws.s3.request import Request
@@ -19,13 +20,20 @@ def publish_all(
     objects: Mapping[str, NewObject],
     last_look: Callable[[Collection[str]], Collection[str]],
     headers: Headers = (),
+    checksum: str = "",
 ) -> dict[str, str | StorageError]:
     """See `Store.publish_all`. Takes rounds of a look and one attempt each, until nothing is left to try again.
 
-    `headers` say how each object is stored.
+    `headers` say how each object is stored, and `checksum` with which checksum.
     """
     pending = {
-        key: _put(calls, key, new.body, (*headers, *metadata_headers(new.metadata))) for key, new in objects.items()
+        key: _put(
+            calls,
+            key,
+            new.body,
+            (*headers, *metadata_headers(new.metadata), *Checksums(checksum).of_object(new.body)),
+        )
+        for key, new in objects.items()
     }
     answers: dict[str, str | StorageError] = {}
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from s3_log_roller.aws.s3.calls import Calls, content_md5, quote_query
+from s3_log_roller.aws.s3.checksums import Checksums
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.xml import bare_etag, complete_request, parse_fields, root_name
@@ -21,18 +22,24 @@ class S3Upload:
     """`store.Upload`: one PUT where the content is small, else a multipart upload that streams."""
 
     @classmethod
-    def of_size(cls, calls: Calls, key: str, expected_bytes: int, headers: Callable[[], Headers]) -> S3Upload:
+    def of_size(
+        cls, calls: Calls, key: str, expected_bytes: int, headers: Callable[[], Headers], checksum: str = ""
+    ) -> S3Upload:
         """With parts so large that there are not too many of them.
 
-        `headers` say how the object is stored, and are asked for when the object is created.
+        `headers` say how the object is stored, and are asked for when the object is created; `checksum` is the
+        algorithm of its checksum, if it gets one.
         """
-        return cls(calls, key, max(PART_BYTES, -(-expected_bytes // MAX_PARTS)), headers)
+        return cls(calls, key, max(PART_BYTES, -(-expected_bytes // MAX_PARTS)), headers, checksum)
 
-    def __init__(self, calls: Calls, key: str, part_bytes: int, headers: Callable[[], Headers]) -> None:
+    def __init__(
+        self, calls: Calls, key: str, part_bytes: int, headers: Callable[[], Headers], checksum: str = ""
+    ) -> None:
         self._calls = calls
         self._key = key
         self._part_bytes = part_bytes
         self._headers = headers
+        self._checksums = Checksums(checksum)
         self._pieces: list[bytes] = []
         self._missing_bytes = part_bytes
         """How many bytes the next part still needs."""
@@ -90,7 +97,8 @@ class S3Upload:
         return joined
 
     def _put(self, body: bytes, last_look: Callable[[], object]) -> Request:
-        headers = (("content-md5", content_md5(body)), ("if-none-match", "*"), *self._headers())
+        checksum = self._checksums.of_object(body)
+        headers = (("content-md5", content_md5(body)), ("if-none-match", "*"), *self._headers(), *checksum)
         return self._publish(self._request("s3:PutObject", "PUT", "", headers, body), last_look)
 
     def _publish(self, request: Request, last_look: Callable[[], object]) -> Request:
@@ -99,11 +107,12 @@ class S3Upload:
 
     def _send_part(self, body: bytes) -> None:
         if not self._upload_id:
-            create = self._request("s3:PutObject", "POST", "uploads=", self._headers())
+            create = self._request("s3:PutObject", "POST", "uploads=", (*self._headers(), *self._checksums.of_upload()))
             create.check = lambda done: None if _upload_id(done) else "S3 gave no upload id"
             self._upload_id = _upload_id(self._calls.run(create))
         query = f"partNumber={len(self._parts) + 1}&uploadId={quote_query(self._upload_id)}"
-        part = self._request("s3:PutObject", "PUT", query, (("content-md5", content_md5(body)),), body)
+        headers = (("content-md5", content_md5(body)), *self._checksums.of_part(body))
+        part = self._request("s3:PutObject", "PUT", query, headers, body)
         self._parts.append(part)
         self._calls.transport.submit(part)
         if len(self._parts) > PARTS_IN_FLIGHT:
@@ -111,9 +120,12 @@ class S3Upload:
             earlier.body = b""
 
     def _complete(self, last_look: Callable[[], object]) -> Request:
-        body = complete_request(bare_etag(part.header("etag") or "") for part in self._parts)
+        etags = [bare_etag(part.header("etag") or "") for part in self._parts]
+        body = complete_request(etags, self._checksums.elements())
         query = f"uploadId={quote_query(self._upload_id)}"
-        request = self._request("s3:PutObject", "POST", query, (("if-none-match", "*"),), body)
+        request = self._request(
+            "s3:PutObject", "POST", query, (("if-none-match", "*"), *self._checksums.of_all_parts()), body
+        )
         # S3 may answer 200 at once and tell of a failure in the body.
         request.check = _check_completed
         try:

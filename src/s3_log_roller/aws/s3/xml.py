@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -131,11 +131,11 @@ def _text(data: bytes) -> str:
         raise UnreadableAnswer(f"the answer is not UTF-8: {error}") from error
 
 
-def complete_request(etags: Iterable[str]) -> bytes:
-    """The body of CompleteMultipartUpload for the parts' ETags in order."""
+def complete_request(etags: Sequence[str], checksums: Sequence[str] = ()) -> bytes:
+    """The body of CompleteMultipartUpload for the parts' ETags, and their checksums as XML, if they have any."""
     parts = "".join(
-        f"<Part><ETag>&quot;{escape(etag)}&quot;</ETag><PartNumber>{number}</PartNumber></Part>"
-        for number, etag in enumerate(etags, 1)
+        f"<Part><ETag>&quot;{escape(etag)}&quot;</ETag><PartNumber>{number}</PartNumber>{checksum}</Part>"
+        for number, (etag, checksum) in enumerate(zip(etags, checksums or [""] * len(etags), strict=True), 1)
     )
     return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{parts}</CompleteMultipartUpload>'.encode()
 

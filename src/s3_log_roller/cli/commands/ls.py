@@ -67,8 +67,9 @@ def run(args: Namespace) -> int:
 
 
 def _list_rollups(session: Session, groups: list[Group], output: Output, *, as_json: bool) -> None:
-    from s3_log_roller.reading.listing import list_rollups
+    from s3_log_roller.reading.listing import list_rollups, read_checksums
 
+    checksums = read_checksums(session.stores, groups, session.failed) if as_json else {}
     if not as_json:
         output.line(f"{'DAY':10} {'MEMBERS':>9} {'ORIGINAL BYTES':>15} {'PACKED BYTES':>14}  ROLLUP")
     for found in list_rollups(session.stores, groups, session.failed):
@@ -79,6 +80,7 @@ def _list_rollups(session: Session, groups: list[Group], output: Output, *, as_j
                 "members": found.members,
                 "original_bytes": found.original_bytes,
                 "packed_bytes": found.packed_bytes,
+                "checksums": checksums.get(found.where, {}),
             }
             output.line(json.dumps(listed))
             continue

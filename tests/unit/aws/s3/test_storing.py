@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
+
 import pytest
+from awscrt.checksums import crc64nvme
 from bench import s3_api
 from bench.s3_api import Call
 from tests.support.answers import a_bucket
@@ -128,3 +133,61 @@ def test_a_refusal_says_whether_it_may_be_the_bucket_policy(
         upload = client.upload("key", size)
         with pytest.raises(StorageError, match=advice):
             write_all(upload, bytes(size))
+
+
+BODY = bytes(range(250)) * 10
+
+
+def base64_of(algorithm: str, body: bytes) -> str:
+    """Made apart from the program's own code, as far as there is another one."""
+    if algorithm == "sha256":
+        return b64encode(sha256(body).digest()).decode()
+    return b64encode(crc64nvme(body).to_bytes(8, "big")).decode()
+
+
+def checksums_said(call: Call) -> dict[str, str]:
+    names = ("algorithm", "type", "sha256", "crc64nvme")
+    found = {name: call.header(f"x-amz-checksum-{name}".encode()).decode() for name in names}
+    return {name: value for name, value in found.items() if value}
+
+
+def test_the_crc_is_the_one_that_s3_means() -> None:
+    """CRC-64/NVME of `123456789`, as the catalogue of CRCs has it."""
+    assert base64_of("crc64nvme", b"123456789") == b64encode(bytes.fromhex("ae8b14860a799888")).decode()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "crc64nvme"])
+def test_a_put_has_the_checksum_of_its_body(algorithm: str) -> None:
+    """One object or many at once, and Content-MD5 as ever."""
+    with a_bucket(stored_as=StoredAs(checksum=algorithm)) as (client, _, intruder):
+        put_small(client)
+        puts = [call for call in intruder.calls if call.method == "PUT"]
+        assert [checksums_said(put) for put in puts] == [{algorithm: base64_of(algorithm, put.body)} for put in puts]
+        assert all(put.header(b"content-md5") for put in puts)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind", "whole"),
+    [
+        ("sha256", "COMPOSITE", {}),
+        ("crc64nvme", "FULL_OBJECT", {"crc64nvme": base64_of("crc64nvme", BODY), "type": "FULL_OBJECT"}),
+    ],
+)
+def test_every_part_has_its_checksum_and_the_completion_all_of_them(
+    algorithm: str, kind: str, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CRC is of the whole object as well; the SHA-256 of the whole can't be made from those of parts."""
+    monkeypatch.setattr(uploads, "PART_BYTES", 1000)
+    monkeypatch.setattr(s3_api, "MIN_PART_BYTES", 1)
+    with a_bucket(stored_as=StoredAs(checksum=algorithm)) as (client, stored, intruder):
+        write_all(client.upload("key", len(BODY)), BODY)
+        created, *parts, completed = intruder.calls
+        assert checksums_said(created) == {"algorithm": algorithm.upper(), "type": kind}
+        expected = [base64_of(algorithm, part.body) for part in parts]
+        assert [checksums_said(part) for part in parts] == [{algorithm: checksum} for checksum in expected]
+        assert checksums_said(completed) == whole
+        name = f"Checksum{algorithm.upper()}"
+        assert re.findall(f"</PartNumber><{name}>([^<]*)</{name}></Part>", completed.body.decode()) == expected
+        found = stored.find("key")
+        assert found is not None
+        assert found.body == BODY
