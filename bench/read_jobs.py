@@ -190,7 +190,7 @@ def fields(rollups: Filled, scratch: Path) -> Iterator[Job]:
     yield Job("write all records as JSON", [_ours("cat --output json", f"{where} | wc -l")])
     yield Job("write all records as CSV", [_ours("cat --output csv", f"{where} | tail -n +2 | wc -l")])
     yield Job("write all records as Parquet", [_ours("export", f"{where} --to {scratch / 'parquet'} -q && echo done")])
-    yield Job("answer fourteen questions at once", [_ours("report", f"{where} --json | grep -c purpose")])
+    yield Job("answer all questions of a report", [_ours("report", f"{where} --json | grep -c purpose")])
 
 
 def _ours(tool: str, arguments: str, remark: str = "") -> Way:

@@ -20,9 +20,14 @@ SECTIONS: Final = {
     "Who asked for what": {
         "bytes-by-requester": "Requesters",
         "bytes-by-address": "Addresses",
+        "bytes-by-prefix": "Prefixes",
         "top-keys": "Keys",
     },
-    "What was changed": {"deletes-by-requester": "Deleted objects", "config-changes": "Changed settings"},
+    "What was changed": {
+        "deletes-by-requester": "Deleted objects",
+        "lifecycle": "What lifecycle rules did",
+        "config-changes": "Changed settings",
+    },
     "Access that is open or old": {
         "anonymous": "Without credentials",
         "old-tls": "TLS below 1.2, or none",
@@ -36,7 +41,7 @@ SHOWN_ROWS: Final = 10
 MAX_DAY_ROWS: Final = 31
 """With more days, the table has a row for each month."""
 _SIZES: Final = frozenset({"bytes", "bytes_sent"})
-_TIMES: Final = frozenset({"first", "last", "time"})
+_TIMES: Final = frozenset({"first", "last", "on_day", "time"})
 
 
 @dataclass(frozen=True, slots=True)

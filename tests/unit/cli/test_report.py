@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import date
+from hashlib import md5
 from pathlib import Path
 
 import pytest
+from bench.buckets import Bucket
+from bench.s3_server import S3Server
+from tests.support.packing import DELIVERED, Log, pack
+from tests.support.quick_server import environment
 from tests.support.records import a_line
 
 from s3_log_roller.cli.main import main
+from s3_log_roller.log_keys import DayGroup
 
+LOG = "05-15-43-42117B9A70B0F1BA"
 DAYS = ("2019-02-06", "2019-02-07", "2019-02-10")
 
 
@@ -20,7 +28,7 @@ def logs(tmp_path: Path) -> Path:
     folder = tmp_path / "logs"
     folder.mkdir()
     for day in DAYS:
-        (folder / f"{day}-05-15-43-42117B9A70B0F1BA").write_text(f"{a_line()}\n{a_line()}\nnonsense\n")
+        (folder / f"{day}-{LOG}").write_text(f"{a_line()}\n{a_line()}\nnonsense\n")
     return folder
 
 
@@ -105,3 +113,22 @@ def test_a_missing_library_is_told_with_the_way_to_get_it(
     _, said = run([".", "--html", "report.html"], capsys, 2)
     assert f"needs {library}, which is not installed: pip install" in said
     assert f"[{extra}]'" in said
+
+
+def test_rollups_and_loose_logs_of_a_bucket_are_one_report(
+    quick_server: S3Server, quick_bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each record counts once, and a day counts as delivered whether it is rolled up or not."""
+    for name, value in environment(quick_server).items():
+        monkeypatch.setenv(name, value)
+    body = f"{a_line()}\n".encode()
+    key, content = pack(DayGroup("logs", "web/", date(2019, 2, 6)), [Log(f"2019-02-06-{LOG}", body)])
+    for name, data in ((key, content), (f"web/2019-02-08-{LOG}", body), (f"api-2019-02-07-{LOG}", body)):
+        quick_bucket.put(name, data, DELIVERED, etag=md5(data).hexdigest())
+    document = json.loads(run(["s3://logs/", "--json"], capsys, 0)[0])
+    read = document["read"]
+    assert (read["rollups_found"], read["logs"], read["loose_logs"], read["lines"]) == (1, 3, 2, 3)
+    assert [(one["where"], one["days"], len(one["gaps"])) for one in document["delivery"]] == [
+        ("s3://logs/api-", 1, 0),
+        ("s3://logs/web/", 2, 1),
+    ]
