@@ -16,6 +16,11 @@ module "own_buckets" {
   delete     = var.delete
   account_id = each.key == "own" ? data.aws_caller_identity.current.account_id : each.key
   partition  = local.partition
+
+  rollup_tags        = var.rollup_tags
+  rollup_acl         = var.rollup_acl
+  rollup_kms_key_arn = var.rollup_kms_key_arn
+  delete_versions    = var.delete_versions
 }
 
 locals {

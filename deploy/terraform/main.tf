@@ -25,6 +25,13 @@ locals {
     ROLLUP_MAX_AGE_DAYS          = try(tostring(var.max_age_days), null)
     ROLLUP_MIN_AGE_DAYS          = tostring(var.min_age_days)
     ROLLUP_LOG_LEVEL             = var.log_level
+    ROLLUP_STORAGE_CLASS         = var.rollup_storage_class
+    ROLLUP_TAGS                  = join(",", [for key, value in var.rollup_tags : "${key}=${value}"])
+    ROLLUP_SSE                   = var.rollup_encryption
+    ROLLUP_SSE_KMS_KEY_ID        = var.rollup_kms_key_arn
+    ROLLUP_ACL                   = var.rollup_acl
+    ROLLUP_CHECKSUM              = var.rollup_checksum
+    ROLLUP_DELETE_VERSIONS       = tostring(var.delete_versions)
   }
   # Known before anything is made, so that a plan says it: all but the queue's URL, which has some 100 characters.
   settings_chars = 100 + sum([for name, value in local.settings : length(name) + (name == "ROLLUP_QUEUE_NAME" ? 0 : length(try(coalesce(value, ""), "")))])

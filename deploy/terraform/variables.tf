@@ -161,6 +161,78 @@ variable "allow_cross_region" {
   default     = false
 }
 
+variable "rollup_storage_class" {
+  description = "Storage class of rollups; null for the bucket's default. A lifecycle rule moves them to archive classes."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollup_storage_class == null || contains(["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"], coalesce(var.rollup_storage_class, "STANDARD"))
+    error_message = "rollup_storage_class must be STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING or GLACIER_IR."
+  }
+}
+
+variable "rollup_encryption" {
+  description = "How S3 encrypts rollups: `aws:kms`, `aws:kms:dsse` or `AES256`; null for the bucket's default."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollup_encryption == null || contains(["aws:kms", "aws:kms:dsse", "AES256"], coalesce(var.rollup_encryption, "AES256"))
+    error_message = "rollup_encryption must be aws:kms, aws:kms:dsse or AES256."
+  }
+}
+
+variable "rollup_checksum" {
+  description = "`sha256`: S3 holds uploads to it and keeps it, beside the MD5."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollup_checksum == null || var.rollup_checksum == "sha256"
+    error_message = "rollup_checksum must be sha256."
+  }
+}
+
+variable "rollup_tags" {
+  description = "Tags of every rollup, 10 at most."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = length(var.rollup_tags) <= 10 && alltrue([for key, value in var.rollup_tags : can(regex("^[^=,]{1,128}$", key)) && can(regex("^[^,]{0,256}$", value))])
+    error_message = "rollup_tags: 10 at most, without commas, and without = in keys."
+  }
+}
+
+variable "rollup_kms_key_arn" {
+  description = "KMS key that S3 encrypts rollups with; null for AWS's own key, or where no KMS key is used."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollup_kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.rollup_kms_key_arn))
+    error_message = "rollup_kms_key_arn must be arn:aws:kms:REGION:ACCOUNT:key/ID."
+  }
+}
+
+variable "rollup_acl" {
+  description = "`bucket-owner-full-control`, where the bucket still has ACLs on."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollup_acl == null || var.rollup_acl == "bucket-owner-full-control"
+    error_message = "rollup_acl must be bucket-owner-full-control."
+  }
+}
+
+variable "delete_versions" {
+  description = "In versioned buckets, delete the versions that were verified for good, not only hide them."
+  type        = bool
+  default     = false
+}
+
 variable "level" {
   description = "Compression level, 1 to 9."
   type        = number

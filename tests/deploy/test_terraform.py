@@ -16,8 +16,9 @@ from tests.support.paths import ROOT
 from tests.support.servers import client
 from tests.support.terraform import Terraform
 
-from s3_log_roller.aws.policy import MAX_POLICY_CHARS, Grant, policies_for, policy_chars
+from s3_log_roller.aws.policy import MAX_POLICY_CHARS, Grant, key_statements, policies_for, policy_chars
 from s3_log_roller.demo.servers import REGION, Ministack
+from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import S3Uri
 
 MODULES = ROOT / "deploy" / "terraform"
@@ -55,11 +56,11 @@ def test_the_modules_pass_their_own_tests(module: str, modules: Path) -> None:
     assert ", 0 failed." in terraform.run("test", "-no-color").stdout
 
 
-def applied_policies(modules: Path, uris: list[str], *, delete: bool) -> list[dict[str, Any]]:
+def applied_policies(modules: Path, uris: list[str], *, delete: bool, **more: Any) -> list[dict[str, Any]]:
     """What modules/bucket-policy makes of these prefixes."""
     terraform = Terraform(modules / "modules" / "bucket-policy")
     terraform.run("init", "-input=false", "-backend=false")
-    values = {"prefixes": uris, "delete": delete, "account_id": ACCOUNT}
+    values = {"prefixes": uris, "delete": delete, "account_id": ACCOUNT} | more
     (terraform.directory / "terraform.tfvars.json").write_text(json.dumps(values))
     terraform.run("apply", "-auto-approve")
     return [json.loads(policy) for policy in json.loads(terraform.run("output", "-json", "policies").stdout)]
@@ -71,6 +72,21 @@ def test_the_module_and_the_policy_command_agree(delete: bool, modules: Path) ->
     uris = ["s3://logs-b/x$y/", "s3://logs-a/b*", "s3://logs-a/a?/", "s3://logs-a/a?/b/", "s3://logs-c", "s3://logs-d/"]
     printed = policies_for(map(S3Uri.parse, uris), Grant(delete, account=ACCOUNT))
     assert granted(applied_policies(modules, uris, delete=delete)) == granted(printed)
+
+
+def test_the_module_and_the_policy_command_agree_on_how_rollups_are_stored(modules: Path) -> None:
+    """Tags, the ACL, the key and versions take the same permissions in both."""
+    key = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    tags = {"team": "web logs", "cost": "12"}
+    acl = "bucket-owner-full-control"
+    stored_as = StoredAs(tags=tuple(tags.items()), sse="aws:kms", kms_key_id=key, acl=acl)
+    uris = [f"s3://acme-prod-team-{n}-access-logs/" for n in range(20)]
+    grant = Grant(True, account=ACCOUNT, stored_as=stored_as, delete_versions=True)
+    printed = policies_for(map(S3Uri.parse, uris), grant, key_statements(stored_as))
+    stored = {"rollup_tags": tags, "rollup_acl": acl, "rollup_kms_key_arn": key, "delete_versions": True}
+    applied = applied_policies(modules, uris, delete=True, **stored)
+    assert granted(applied) == granted(printed)
+    assert all(policy_chars(policy) <= MAX_POLICY_CHARS for policy in applied)
 
 
 @pytest.mark.parametrize("prefix", ["", "team-{}/"])

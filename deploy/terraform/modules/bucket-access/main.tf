@@ -11,6 +11,11 @@ module "policy" {
   delete     = var.delete
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_partition.current.partition
+
+  rollup_tags        = var.rollup_tags
+  rollup_acl         = var.rollup_acl
+  rollup_kms_key_arn = var.rollup_kms_key_arn
+  delete_versions    = var.delete_versions
 }
 
 locals {

@@ -24,6 +24,7 @@ locals {
       logs    = [for start in starts : "${local.arns[bucket]}/${start}*20??-??-??-??-??-??-????????????????"]
     }
   }
+  tags  = { for key, value in var.rollup_tags : "s3:RequestObjectTag/${key}" => value }
   owner = var.account_id == null ? {} : { StringEquals = { "aws:ResourceAccount" = var.account_id } }
 }
 
@@ -31,12 +32,15 @@ locals {
 # policy takes the buckets that begin within the same stretch, so it is longer than that by one bucket at most.
 locals {
   max_chars = 6144 # of a managed policy, without white space (IAM quotas)
-  fixed     = 900  # of the statements around the lists, with room for the first ListBucket
+  # Of the statements around the lists, with room for the first ListBucket.
+  fixed = 900 + (length(var.rollup_tags) == 0 ? 0 : 200 + length(jsonencode(local.tags))) + (var.rollup_acl == null ? 0 : 150) + (var.rollup_kms_key_arn == null ? 0 : 350) + (var.delete_versions ? 200 : 0)
 
   ordered = values({ for bucket, add in local.adds : "${add.listed} ${bucket}" => bucket })
   chars = [
     for index, bucket in local.ordered :
-    length(jsonencode([local.adds[bucket].keys, local.adds[bucket].rollups, local.adds[bucket].rollups, var.delete ? local.adds[bucket].logs : []])) +
+    length(jsonencode([local.adds[bucket].keys, local.adds[bucket].rollups, local.adds[bucket].rollups, var.delete ? local.adds[bucket].logs : [],
+      length(var.rollup_tags) == 0 ? [] : local.adds[bucket].rollups, var.rollup_acl == null ? [] : local.adds[bucket].rollups,
+    var.delete_versions ? local.adds[bucket].logs : []])) +
     (index > 0 && local.adds[bucket].listed == local.adds[local.ordered[max(0, index - 1)]].listed
     ? length(local.arns[bucket]) + 3 : length(local.arns[bucket]) + length(jsonencode(local.starts[bucket])) + 2 * length(local.starts[bucket]) + 220)
   ]
@@ -53,7 +57,7 @@ locals {
       [
         for listed in distinct([for bucket in buckets : local.adds[bucket].listed]) : {
           Effect   = "Allow"
-          Action   = ["s3:ListBucket"]
+          Action   = var.delete_versions ? ["s3:ListBucket", "s3:ListBucketVersions"] : ["s3:ListBucket"]
           Resource = [for bucket in buckets : local.arns[bucket] if local.adds[bucket].listed == listed]
           Condition = merge(local.owner, listed == jsonencode([""]) ? {} : {
             StringLike = {
@@ -82,11 +86,35 @@ locals {
           Condition = merge(local.owner, { Bool = { "s3:ObjectCreationOperation" = "false" } })
         },
       ],
+      length(var.rollup_tags) == 0 ? [] : [{
+        Effect    = "Allow"
+        Action    = ["s3:PutObjectTagging"]
+        Resource  = flatten([for bucket in buckets : local.adds[bucket].rollups])
+        Condition = { StringEquals = merge(try(local.owner.StringEquals, {}), local.tags) }
+      }],
+      var.rollup_acl == null ? [] : [{
+        Effect    = "Allow"
+        Action    = ["s3:PutObjectAcl"]
+        Resource  = flatten([for bucket in buckets : local.adds[bucket].rollups])
+        Condition = local.owner
+      }],
       !var.delete ? [] : [{
         Effect    = "Allow"
         Action    = ["s3:DeleteObject"]
         Resource  = flatten([for bucket in buckets : local.adds[bucket].logs])
         Condition = merge(local.owner, { Null = { "s3:if-match" = "false" } })
+      }],
+      !var.delete_versions ? [] : [{
+        Effect    = "Allow"
+        Action    = ["s3:DeleteObjectVersion"]
+        Resource  = flatten([for bucket in buckets : local.adds[bucket].logs])
+        Condition = local.owner
+      }],
+      var.rollup_kms_key_arn == null ? [] : [{
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = [var.rollup_kms_key_arn]
+        Condition = { StringLike = { "kms:ViaService" = "s3.${split(":", var.rollup_kms_key_arn)[3]}.amazonaws.com*" } }
       }],
     )
   ]
