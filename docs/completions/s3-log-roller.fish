@@ -51,7 +51,7 @@ function _shtab_s3_log_roller_using
 end
 
 set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query export report verify restore demo policy completion
-set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --bucket --checksum --color --context --count --ddl --drop --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
+set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --bucket --checksum --color --context --count --ddl --destination --destination-owner --destination-role --drop --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
 
 complete -c s3-log-roller -e
 complete -c s3-log-roller -f
@@ -78,6 +78,9 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l tag -x -d 'tag
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l checksum -x -d 'checksum that S3 holds uploads to and keeps, beside the MD5: sha256 or crc64nvme (needs awscrt) [S3_LOG_ROLLER_CHECKSUM]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l destination -x -d 's3://BUCKET/PREFIX that rollups go to, below the names of their logs'"'"' buckets (default: beside the logs) [S3_LOG_ROLLER_DESTINATION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l destination-role -x -d 'role to assume for the destination (default: your own credentials) [S3_LOG_ROLLER_DESTINATION_ROLE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l destination-owner -x -d 'have S3 refuse to write unless the destination belongs to this account (12 digits) [S3_LOG_ROLLER_DESTINATION_OWNER]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l manifest -xka "(__fish_complete_path (commandline -ct))" -d 'append a line with the SHA-256 of every rollup to this file, before anything is deleted; keep it elsewhere, and `verify --manifest` proves later that all of them are still there'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using roll' -l dry-run -d 'change nothing: print the plan, as `plan` does'
@@ -140,6 +143,9 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l tag -x -d 'tag
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l checksum -x -d 'checksum that S3 holds uploads to and keeps, beside the MD5: sha256 or crc64nvme (needs awscrt) [S3_LOG_ROLLER_CHECKSUM]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l destination -x -d 's3://BUCKET/PREFIX that rollups go to, below the names of their logs'"'"' buckets (default: beside the logs) [S3_LOG_ROLLER_DESTINATION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l destination-role -x -d 'role to assume for the destination (default: your own credentials) [S3_LOG_ROLLER_DESTINATION_ROLE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l destination-owner -x -d 'have S3 refuse to write unless the destination belongs to this account (12 digits) [S3_LOG_ROLLER_DESTINATION_OWNER]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l measure -d 'read some logs to learn how well they compress'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using plan' -l sample -d 'estimate days of more than a page instead of counting them; for buckets of hundreds of millions of logs'
@@ -200,6 +206,9 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l tag -x -d 't
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l checksum -x -d 'checksum that S3 holds uploads to and keeps, beside the MD5: sha256 or crc64nvme (needs awscrt) [S3_LOG_ROLLER_CHECKSUM]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l destination -x -d 's3://BUCKET/PREFIX that rollups go to, below the names of their logs'"'"' buckets (default: beside the logs) [S3_LOG_ROLLER_DESTINATION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l destination-role -x -d 'role to assume for the destination (default: your own credentials) [S3_LOG_ROLLER_DESTINATION_ROLE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l destination-owner -x -d 'have S3 refuse to write unless the destination belongs to this account (12 digits) [S3_LOG_ROLLER_DESTINATION_OWNER]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l manifest -xka "(__fish_complete_path (commandline -ct))" -d 'append a line with the SHA-256 of every rollup to this file, before anything is deleted; keep it elsewhere, and `verify --manifest` proves later that all of them are still there'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using worker' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
@@ -422,7 +431,11 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l tag -x -d 't
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l sse -xka "aws:kms aws:kms:dsse AES256" -d 'how S3 encrypts rollups; with aws:kms a bucket key is used [S3_LOG_ROLLER_SSE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l sse-kms-key-id -x -d 'KMS key for --sse aws:kms or aws:kms:dsse: its ARN, its id or alias/NAME (default: the key aws/s3) [S3_LOG_ROLLER_SSE_KMS_KEY_ID]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l checksum -x -d 'checksum that S3 holds uploads to and keeps, beside the MD5: sha256 or crc64nvme (needs awscrt) [S3_LOG_ROLLER_CHECKSUM]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l destination -x -d 's3://BUCKET/PREFIX that rollups go to, below the names of their logs'"'"' buckets (default: beside the logs) [S3_LOG_ROLLER_DESTINATION]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l destination-role -x -d 'role to assume for the destination (default: your own credentials) [S3_LOG_ROLLER_DESTINATION_ROLE]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l destination-owner -x -d 'have S3 refuse to write unless the destination belongs to this account (12 digits) [S3_LOG_ROLLER_DESTINATION_OWNER]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l acl -xka "bucket-owner-full-control" -d 'ACL of every rollup, where the bucket still has ACLs on [S3_LOG_ROLLER_ACL]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l only-destination -d 'allow writing to the destination alone: for --destination-role'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l queue-arn -x -d 'also allow using this queue (producer and worker)'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l s3-role -x -d 'also allow assuming these roles; with * for the account, the role of that name in every account'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using policy' -l expected-bucket-owner -x -d 'allow all of it only while the buckets belong to this account (12 digits) [S3_LOG_ROLLER_EXPECTED_BUCKET_OWNER]'

@@ -144,6 +144,9 @@ class Upload(Protocol):
         publishing.
         """
 
+    def settle(self) -> None:
+        """Wait until nothing of what was written is under way."""
+
     def abort(self) -> None:
         """Drop everything written. Harmless after `finish`, and when called twice."""
 
@@ -178,18 +181,16 @@ class ReadStore(Protocol):
         """Whether an ETag in the form of an MD5 is one: not if the object is encrypted with SSE-KMS or SSE-C."""
 
 
-class Store(ReadStore, Protocol):
-    """One bucket, to be read and written. All methods raise `StorageError` when a call failed for good.
+class RollupStore(ReadStore, Protocol):
+    """A bucket, or a part of one, to be read and added to.
 
-    Those that do many things at once hand out a `StorageError` in the place of the one that failed, and go on. What
-    would fail all the others, too, such as credentials that expired, they raise.
+    All methods raise `StorageError` when a call failed for good. Those that do many things at once hand out a
+    `StorageError` in the place of the one that failed, and go on. What would fail all the others, too, such as
+    credentials that expired, they raise.
     """
 
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
         """The next page of each of these listings. Each pager has moved on behind its page."""
-
-    def list_folders(self, prefix: str, start_after: str) -> Level:
-        """The first page of what lies right under a prefix and sorts behind `start_after`, in the server's order."""
 
     def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
         """As `fetch`; where a range can't be had, the error is in its place."""
@@ -208,6 +209,13 @@ class Store(ReadStore, Protocol):
 
         `metadata` is asked for when it must be sent: of a small object at its end, of others with the first part.
         """
+
+
+class Store(RollupStore, Protocol):
+    """One bucket, to be read, added to and deleted from."""
+
+    def list_folders(self, prefix: str, start_after: str) -> Level:
+        """The first page of what lies right under a prefix and sorts behind `start_after`, in the server's order."""
 
     def delete(
         self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False

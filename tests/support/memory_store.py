@@ -193,6 +193,9 @@ class MemoryUpload:
         self._store.after("finish", self._key)
         return self._store.objects[self._key].etag
 
+    def settle(self) -> None:
+        """Nothing is ever under way."""
+
     def abort(self) -> None:
         self._close()
 

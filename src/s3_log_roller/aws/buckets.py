@@ -69,8 +69,9 @@ class Buckets:
         """The bucket, open at least as long as the `with` block. Raises what opening it raises.
 
         Every request asks S3 to refuse it unless the bucket belongs to `owner`, or to the connection's expected owner.
+        An empty `owner` means anybody.
         """
-        owner = owner or self._connection.expected_bucket_owner
+        owner = self._connection.expected_bucket_owner if owner is None else owner
         name = (bucket, role, owner)
         opened = self._open.pop(name, None) or _Open(self._open_bucket(bucket, role, owner))
         self._open[name] = opened

@@ -15,15 +15,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.mirrored import place_in, split_place
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 from s3_log_roller.uris import S3Uri
 
-READING: Final = ("s3:AbortMultipartUpload", "s3:GetObject")
+FETCHING: Final = "s3:GetObject"
+READING: Final = ("s3:AbortMultipartUpload", FETCHING)
 LISTING: Final = "s3:ListBucket"
 LISTING_VERSIONS: Final = "s3:ListBucketVersions"
 WRITING: Final = "s3:PutObject"
@@ -78,6 +80,14 @@ class Grant:
     """How rollups are stored."""
     delete_versions: bool = False
     """Deleted logs may be deleted by their versions, too."""
+    destination: S3Uri | None = None
+    """Where rollups go, if not beside their logs."""
+    destination_account: str | None = None
+    """The account that the destination must belong to."""
+    logs: bool = True
+    """Working on the logs' buckets is granted."""
+    rollups: bool = True
+    """Working on the destination is granted."""
 
 
 def policies_for(places: Iterable[S3Uri], grant: Grant, others: Sequence[Statement] = ()) -> list[Policy]:
@@ -107,23 +117,43 @@ def policies_for(places: Iterable[S3Uri], grant: Grant, others: Sequence[Stateme
 
 def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: Grant) -> list[Statement]:
     """What rolling up the logs under these prefixes takes. Buckets share statements as far as they can."""
+    if not prefixes_by_bucket:
+        return []
+    statements: list[Statement] = []
+    if grant.logs:
+        beside = grant.destination is None
+        statements += _seeing(prefixes_by_bucket, grant, [*READING] if beside else [FETCHING])
+        statements += _writing(prefixes_by_bucket, grant) if beside else []
+        statements += _deleting(prefixes_by_bucket, grant)
+    if grant.destination is not None and grant.rollups:
+        there: dict[str, list[str]] = {grant.destination.bucket: []}
+        for bucket, prefixes in prefixes_by_bucket.items():
+            folder = split_place(place_in(grant.destination, bucket), "")[1]
+            there[grant.destination.bucket] += [folder + prefix for prefix in prefixes]
+        granted = replace(grant, account=grant.destination_account, delete_versions=False)
+        statements += _seeing(there, granted, [*READING]) + _writing(there, granted)
+    return statements
+
+
+def _seeing(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: Grant, reading: list[str]) -> list[Statement]:
     listed: dict[tuple[str, ...], list[str]] = {}
-    keys, rollups, logs = [], [], []
-    for bucket, asked in prefixes_by_bucket.items():
-        arn = f"arn:{grant.partition}:s3:::{bucket}"
-        prefixes = without_covered(asked)
+    keys = []
+    for arn, prefixes in _arns(prefixes_by_bucket, grant):
         covering = without_covered(chain.from_iterable(map(key_prefixes, prefixes)))
         listed.setdefault(tuple(f"{_literal(prefix)}*" for prefix in covering), []).append(arn)
         keys += [f"{arn}/{_literal(prefix)}*" for prefix in covering]
-        rollups += [f"{arn}/{pattern}" for prefix in prefixes for pattern in _rollup_patterns(prefix)]
-        logs += [f"{arn}/{pattern}" for prefix in prefixes for pattern in _log_patterns(prefix)]
     listing = [LISTING, LISTING_VERSIONS] if grant.delete_versions else [LISTING]
     statements = [
         _allow(listing, arns, {} if patterns == ("*",) else {"StringLike": {"s3:prefix": list(patterns)}}, grant)
         for patterns, arns in listed.items()
     ]
-    statements += [
-        _allow([*READING], keys, {}, grant),
+    return [*statements, _allow(reading, keys, {}, grant)]
+
+
+def _writing(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: Grant) -> list[Statement]:
+    by_arn = _arns(prefixes_by_bucket, grant)
+    rollups = [f"{arn}/{key}" for arn, prefixes in by_arn for prefix in prefixes for key in _rollup_patterns(prefix)]
+    statements = [
         _allow([WRITING], rollups, IF_NOTHING_IS_THERE, grant),
         _allow([WRITING], rollups, PARTS_OF_AN_UPLOAD, grant),
     ]
@@ -132,11 +162,24 @@ def storage_statements(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: G
         statements.append(_allow([TAGGING], rollups, {"StringEquals": tags}, grant))
     if grant.stored_as.acl:
         statements.append(_allow([GIVING_CONTROL], rollups, {}, grant))
-    if grant.delete:
-        statements.append(_allow([DELETING], logs, IF_UNCHANGED, grant))
+    return statements
+
+
+def _deleting(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: Grant) -> list[Statement]:
+    by_arn = _arns(prefixes_by_bucket, grant)
+    logs = [f"{arn}/{key}" for arn, prefixes in by_arn for prefix in prefixes for key in _log_patterns(prefix)]
+    statements = [_allow([DELETING], logs, IF_UNCHANGED, grant)] if grant.delete else []
     if grant.delete_versions:
         statements.append(_allow([DELETING_VERSIONS], logs, {}, grant))
-    return statements if keys else []
+    return statements
+
+
+def _arns(prefixes_by_bucket: Mapping[str, Iterable[str]], grant: Grant) -> list[tuple[str, list[str]]]:
+    """The ARN of each bucket, and its prefixes."""
+    return [
+        (f"arn:{grant.partition}:s3:::{bucket}", without_covered(prefixes))
+        for bucket, prefixes in prefixes_by_bucket.items()
+    ]
 
 
 def queue_statement(queue_arn: str) -> Statement:

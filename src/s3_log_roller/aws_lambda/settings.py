@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rollup.compression import DEFAULT_LEVEL, MAX_LEVEL
 from s3_log_roller.store import MAX_IN_FLIGHT
@@ -20,7 +21,7 @@ from s3_log_roller.stored_as import (
     check_storage_class,
     parse_tags,
 )
-from s3_log_roller.uris import Role, RolePattern, check_account
+from s3_log_roller.uris import Role, RolePattern, S3Uri, check_account
 
 PREFIX: Final = "ROLLUP_"
 
@@ -70,6 +71,13 @@ class Settings:
     """Checksum that S3 holds uploads to and keeps, beside the MD5: `sha256`; `crc64nvme` if the zip has awscrt."""
     delete_versions: bool = False
     """In versioned buckets, delete the versions that were verified, too, not only hide them."""
+    destination: S3Uri | None = None
+    """The `s3://BUCKET/PREFIX` that rollups go to, each below the name of its logs' bucket. Without it they go beside
+    their logs."""
+    destination_role: Role | None = None
+    """ARN of the role that is assumed for the destination."""
+    destination_owner: str = ""
+    """The account, by its 12 digits, that the destination must belong to."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -95,7 +103,12 @@ class Settings:
         stored_as = StoredAs(self.storage_class, self.tags, self.sse, self.sse_kms_key_id, self.acl, self.checksum)
         if self.delete_versions and not self.delete:
             raise UsageError("ROLLUP_DELETE_VERSIONS needs ROLLUP_DELETE: it says what becomes of deleted originals")
-        return RollOptions(self.delete, self.level, stored_as, self.delete_versions)
+        destination = None
+        if self.destination is not None:
+            destination = Destination(self.destination, self.destination_role, self.destination_owner)
+        elif self.destination_role is not None or self.destination_owner:
+            raise UsageError("ROLLUP_DESTINATION_ROLE and ROLLUP_DESTINATION_OWNER need ROLLUP_DESTINATION")
+        return RollOptions(self.delete, self.level, stored_as, self.delete_versions, destination)
 
     def check_role(self, role: Role | None) -> None:
         """Raise `UsageError` for a role that this function may not assume, whoever asks for it."""
@@ -160,5 +173,8 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "acl": check_acl,
     "checksum": check_checksum,
     "delete_versions": _boolean,
+    "destination": S3Uri.parse,
+    "destination_role": Role.parse,
+    "destination_owner": check_account,
 }
 """How to read each field of `Settings`."""

@@ -10,6 +10,7 @@ from s3_log_roller.aws_lambda.batch import Batch
 from s3_log_roller.aws_lambda.invocation import Invocation
 from s3_log_roller.aws_lambda.manifest import LoggedManifest
 from s3_log_roller.errors import OutOfTime
+from s3_log_roller.rolling.destination import open_destination
 from s3_log_roller.rolling.outcome import PassOutcome, done_before
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.roll import roll
@@ -69,12 +70,17 @@ class PacedRunner:
             packed += logs
 
         try:
-            with invocation.lease(task.bucket, task.role, task.owner) as store:
+            options = invocation.settings.roll_options()
+            with (
+                invocation.lease(task.bucket, task.role, task.owner) as store,
+                open_destination(invocation.open_store, options.destination, task.bucket) as rollups,
+            ):
                 outcome = roll(
                     store,
                     task,
-                    invocation.settings.roll_options(),
+                    options,
                     today=invocation.today,
+                    rollups=rollups,
                     manifest=LoggedManifest(),
                     pace=self._pace,
                     on_progress=count,

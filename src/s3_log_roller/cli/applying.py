@@ -28,6 +28,7 @@ _OF_THE_PLAN = (
     ("delete", "--delete"),
     ("delete_versions", "--delete-versions"),
     ("dry_run", "--dry-run"),
+    ("destination", "--destination"),
 )
 """What a plan has settled, by the names of the arguments."""
 

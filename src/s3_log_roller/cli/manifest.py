@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, ManifestError, UsageError, reason
-from s3_log_roller.rollup.manifest import encode_line, is_cut_short, parse_line
+from s3_log_roller.rollup.manifest import encode_line, is_cut_short, parse_line, where
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import ListedObject
 
@@ -55,25 +55,25 @@ class ManifestFile:
 
     def lacks(self, bucket: str, rollup: ListedObject) -> bool:
         """See `Manifest.lacks`. Lines that other processes wrote meanwhile are not known."""
-        return (bucket, rollup.key) not in self._listed
+        return where(bucket, rollup) not in self._listed
 
     def add(self, verified: Verified) -> None:
         """See `Manifest.add`."""
-        where = verified.bucket, verified.rollup.key
-        if self._listed.get(where, verified.sha256) != verified.sha256:
-            sentence = f"s3://{where[0]}/{where[1]} was written anew: the manifest lists another rollup under this key"
+        place = where(verified.bucket, verified.rollup)
+        if self._listed.get(place, verified.sha256) != verified.sha256:
+            sentence = f"s3://{place[0]}/{place[1]} was written anew: the manifest lists another rollup under this key"
             logger.warning("listed_rollup_was_gone", extra={"sentence": sentence})
         self._append(verified)
 
     def confirm(self, verified: Verified) -> None:
         """See `Manifest.confirm`."""
-        where = verified.bucket, verified.rollup.key
-        listed = self._listed.get(where)
+        place = where(verified.bucket, verified.rollup)
+        listed = self._listed.get(place)
         if listed is None:
             self._append(verified)
         elif listed != verified.sha256:
             raise DamagedRollup(
-                f"s3://{where[0]}/{where[1]} is not the rollup that {self._path} lists: its SHA-256 is "
+                f"s3://{place[0]}/{place[1]} is not the rollup that {self._path} lists: its SHA-256 is "
                 f"{verified.sha256.hex()}, not {listed.hex()}; no original was deleted on its account: find out who "
                 "replaced it"
             )
@@ -100,7 +100,7 @@ class ManifestFile:
 
     def _append(self, verified: Verified) -> None:
         self._waiting.append(encode_line(verified, self._now()))
-        self._listed[verified.bucket, verified.rollup.key] = verified.sha256
+        self._listed[where(verified.bucket, verified.rollup)] = verified.sha256
         self._write(self._waiting[-1])
         self._waiting.pop()
 

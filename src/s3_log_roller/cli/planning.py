@@ -85,6 +85,8 @@ def plan_from(args: Namespace) -> Plan:
 
     if args.sample and args.save:
         raise UsageError("--save needs every log counted: leave --sample out")
+    if args.destination is not None:
+        raise UsageError("a plan does not know --destination yet: leave it out, the logs to pack are the same")
     if args.html:
         import_page(PAGE)  # before anything is listed
     places = prefixes.places_from(args)

@@ -91,6 +91,9 @@ def rolling(
             manifest = stack.enter_context(closing(ManifestFile(args.manifest, clock.utc_now)))
         stack.enter_context(reporting(args, summary, ProgressLine(summary, meter, prefixes)))
         stack.enter_context(closing(buckets))
+        if (there := options.destination) is not None:
+            with buckets.lease(there.uri.bucket, there.role, there.owner):
+                pass  # what is wrong with it is told at once, and not of each day
         if args.processes == 1:
             roll = partial(_roll, buckets, options, manifest, Ticker(meter.cells, 0))
             yield Job(buckets, InlineRunner(roll), summary)
@@ -110,7 +113,12 @@ def _make_roll(connection: Connection, options: RollOptions, manifest_path: str 
 
 
 def _roll(buckets: Buckets, options: RollOptions, manifest: Manifest, ticker: Ticker, task: WorkTask) -> Outcome:
+    from s3_log_roller.rolling.destination import open_destination
     from s3_log_roller.rolling.roll import roll
 
-    with buckets.lease(task.bucket, task.role, task.owner) as store:
-        return roll(store, task, options, today=clock.utc_today(), manifest=manifest, on_progress=ticker)
+    with (
+        buckets.lease(task.bucket, task.role, task.owner) as store,
+        open_destination(buckets.lease, options.destination, task.bucket) as rollups,
+    ):
+        today = clock.utc_today()
+        return roll(store, task, options, today=today, rollups=rollups, manifest=manifest, on_progress=ticker)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.stored_as import (
     ACLS,
@@ -19,6 +20,7 @@ from s3_log_roller.stored_as import (
     check_storage_class,
     parse_tag,
 )
+from s3_log_roller.uris import Role, S3Uri, check_account
 
 T = TypeVar("T")
 
@@ -52,19 +54,45 @@ def add_storing_arguments(parser: ArgumentParser) -> None:
         metavar="ALGORITHM",
         help=f"checksum that S3 holds uploads to and keeps, beside the MD5: {' or '.join(CHECKSUMS)} (needs awscrt)",
     )
+    group.add_argument(
+        "--destination",
+        type=_argument(S3Uri.parse),
+        metavar="URI",
+        help="s3://BUCKET/PREFIX that rollups go to, below the names of their logs' buckets (default: beside the logs)",
+    )
+    group.add_argument(
+        "--destination-role", metavar="ARN", help="role to assume for the destination (default: your own credentials)"
+    )
+    group.add_argument(
+        "--destination-owner",
+        type=_argument(check_account),
+        metavar="ACCOUNT",
+        help="have S3 refuse to write unless the destination belongs to this account (12 digits)",
+    )
     group.add_argument("--acl", choices=ACLS, help="ACL of every rollup, where the bucket still has ACLs on")
 
 
 def roll_options_from(args: Namespace) -> RollOptions:
     """How to roll, validated. Raises `UsageError`."""
     check_delete_versions(args)
-    return RollOptions(args.delete, args.level, stored_as_from(args), args.delete_versions)
+    return RollOptions(args.delete, args.level, stored_as_from(args), args.delete_versions, destination_from(args))
 
 
 def check_delete_versions(args: Namespace) -> None:
     """Raise `UsageError` where versions are to be deleted, but no originals."""
     if args.delete_versions and not args.delete:
         raise UsageError("--delete-versions needs --delete: it says what becomes of the versions of deleted originals")
+
+
+def destination_from(args: Namespace) -> Destination | None:
+    """Where rollups go, if not beside their logs, validated. Raises `UsageError`."""
+    if args.destination is None:
+        for option in ("destination_role", "destination_owner"):
+            if getattr(args, option) is not None:
+                raise UsageError(f"--{option.replace('_', '-')} needs --destination, the place that it is for")
+        return None
+    role = None if args.destination_role is None else Role.parse(args.destination_role)
+    return Destination(args.destination, role, args.destination_owner or "")
 
 
 def stored_as_from(args: Namespace) -> StoredAs:

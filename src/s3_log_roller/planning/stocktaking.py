@@ -22,7 +22,7 @@ from s3_log_roller.rolling.day_listing import list_originals
 from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
-from s3_log_roller.rollup.stored import list_rollups
+from s3_log_roller.rollup.stored import PackedFile, list_rollups
 from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager, ReadStore, list_pages
 
 
@@ -216,12 +216,12 @@ def _look_closely(store: CountedStore, day: Day, prefix: str, found: Inventory) 
 
 def _tell_leftovers(store: CountedStore, day: Day, originals: Originals, found: Inventory) -> list[Originals]:
     """The originals, in some tables, without those that an archived rollup may hold."""
-    indexes, archived = read_indexes(store, day.group, day.rollups)
+    indexes, archived = read_indexes(day.group, [PackedFile(store, rollup) for rollup in day.rollups])
     for index in indexes:
         modelled = model_bytes(index.footer.members, index.footer.original_bytes)
         found.add_measured(day.group, Measured(index.footer.members, index.file.listed.size, modelled))
     missing, leftovers = find_leftovers(store, originals, indexes)
-    loose = without_uncertain(missing, read_outlines(store, day.group, archived))
+    loose = without_uncertain(missing, read_outlines(day.group, archived))
     for held in leftovers:
         day.holders.append((held.rollup, len(held.originals)))
         day.leftovers += len(held.originals)

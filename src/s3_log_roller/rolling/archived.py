@@ -12,13 +12,10 @@ from s3_log_roller.errors import ObjectArchived, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.rollup.outline import Outline, decode_outline
-from s3_log_roller.rollup.stored import Index, blaming, read_rollup
-from s3_log_roller.store import ListedObject, ReadStore
+from s3_log_roller.rollup.stored import Index, PackedFile, blaming, read_rollup
 
 
-def read_indexes(
-    store: ReadStore, group: DayGroup, rollups: Iterable[ListedObject]
-) -> tuple[list[Index], list[ListedObject]]:
+def read_indexes(group: DayGroup, rollups: Iterable[PackedFile]) -> tuple[list[Index], list[PackedFile]]:
     """The indexes of the day group's rollups, and the rollups that can't be read because they are archived.
 
     Whether one can be read is for S3 to say: those that were restored may list as archived.
@@ -26,20 +23,21 @@ def read_indexes(
     indexes, archived = [], []
     for rollup in rollups:
         try:
-            with blaming(store, rollup):
-                indexes.append(read_rollup(store, group, rollup))
+            with blaming(rollup.store, rollup.listed):
+                indexes.append(read_rollup(rollup.store, group, rollup.listed))
         except ObjectArchived:
             archived.append(rollup)
     return indexes, archived
 
 
-def read_outlines(store: ReadStore, group: DayGroup, rollups: Sequence[ListedObject]) -> list[Outline | None]:
+def read_outlines(group: DayGroup, rollups: Iterable[PackedFile]) -> list[Outline | None]:
     """What the metadata of each of the day group's rollups tells; None for one whose metadata tells nothing.
 
     Raises `StorageError`.
     """
     outlines = []
-    for metadata in store.read_metadata(rollups):
+    for rollup in rollups:
+        (metadata,) = rollup.store.read_metadata([rollup.listed])
         if isinstance(metadata, StorageError):
             raise metadata
         outlines.append(decode_outline(metadata, group))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rollup.compression import DEFAULT_LEVEL
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
@@ -20,3 +21,5 @@ class RollOptions:
     """How rollups are stored. A store that writes them is opened with it."""
     delete_versions: bool = False
     """In a versioned bucket, delete the very versions that were proven, instead of hiding them below delete markers."""
+    destination: Destination | None = None
+    """Where rollups go, if not beside their logs."""

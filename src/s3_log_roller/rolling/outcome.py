@@ -22,7 +22,7 @@ class RollOutcome:
     figures: Figures = field(default_factory=Figures)
     """What this run of reconcile did and saw."""
     rollups: tuple[str, ...] = ()
-    """Keys of the rollups written."""
+    """The rollups written: their keys, or where they went elsewhere their URIs."""
     remaining: int = 0
     """How many originals at least are left for another pass. The task must run again."""
     nested: frozenset[DayGroup] = field(default=frozenset())

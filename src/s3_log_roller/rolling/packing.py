@@ -15,8 +15,9 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.fetching import PIECE_BYTES, fetch_originals
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.outline import Outline
+from s3_log_roller.rollup.stored import PackedFile
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ListedObject, Metadata, Store, Upload
+from s3_log_roller.store import ListedObject, Metadata, RollupStore, Store, Upload
 
 _TICK_LOGS: Final = 100
 _TICK_BYTES: Final = 16 << 20
@@ -61,13 +62,16 @@ class Packed:
 def pack(
     store: Store,
     originals: Originals,
+    destination: RollupStore,
     *,
-    others: list[ListedObject],
+    others: list[PackedFile],
     level: int,
     last_look: Callable[[], object],
     tick: Tick,
 ) -> Packed:
-    """Upload one rollup of the originals under the name that its first member gives it; `others` have theirs.
+    """Upload one rollup of the originals to the destination, under the name that its first member gives it.
+
+    `others` have their names.
 
     `last_look` is called when all that takes time is done, right before every attempt to publish. Whatever is raised,
     nothing half is visible and the upload is dropped.
@@ -76,7 +80,7 @@ def pack(
     writer = RollupWriter(group, level)
     key = name(originals, others)
     expected_bytes = originals.total_bytes + 600 * len(originals) + 4096
-    upload = store.upload(key, expected_bytes, lambda: outline(originals, writer))
+    upload = destination.upload(key, expected_bytes, lambda: outline(originals, writer))
     try:
         md5s = _Packing(store, group, writer, upload, tick).write(originals)
         etag = upload.finish(last_look)
@@ -92,11 +96,11 @@ def outline(originals: Originals, writer: RollupWriter) -> Metadata:
     return Outline.of(originals, writer.content_digest if is_whole else b"").encode()
 
 
-def name(originals: Originals, others: list[ListedObject]) -> str:
+def name(originals: Originals, others: list[PackedFile]) -> str:
     """The key of a rollup of these originals, beside the day's other rollups. Raises `StorageError`."""
     group = originals.group
     try:
-        return group.rollup_key(next(iter(originals)).suffix, {rollup.key for rollup in others})
+        return group.rollup_key(next(iter(originals)).suffix, {rollup.listed.key for rollup in others})
     except ValueError as error:
         raise StorageError(f"{group} cannot be rolled up: {error}; move those rollups elsewhere") from error
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from s3_log_roller.errors import DayChanged, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.destination import RollupPlaces
 from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, keeping
@@ -18,7 +19,7 @@ from s3_log_roller.rolling.range_listing import SmallDay, list_range
 from s3_log_roller.rolling.tasks import RangeTask
 from s3_log_roller.rolling.wave import Wave
 from s3_log_roller.rolling.wave_day import Day, NotForAPass
-from s3_log_roller.store import Store
+from s3_log_roller.store import RollupStore, Store
 
 WAVE_LOGS: Final = 10_000
 WAVE_BYTES: Final = 32 << 20
@@ -36,6 +37,7 @@ def roll_range(
     options: RollOptions,
     *,
     today: date,
+    rollups: RollupStore | None = None,
     manifest: Manifest = NO_MANIFEST,
     pace: Pace | None = None,
     on_progress: Tick | None = None,
@@ -43,13 +45,15 @@ def roll_range(
     """Bring the small day groups in the task's range to their end states, as many as the time left allows.
 
     The others, and those that something stands in the way of, come back as outcomes with something remaining: they
-    have to be reconciled alone. Raises a `RollerError` if it would be the same for all; what was done is with the
-    error: `done_before`.
+    have to be reconciled alone. Rollups go to `rollups`, by default beside the logs.
+
+    Raises a `RollerError` if it would be the same for all; what was done is with the error: `done_before`.
     """
     if task.window.cutoff > today:
         raise StorageError(f"the range {task} is not over yet: today is {today} (UTC); nothing was touched")
     on_progress = on_progress or (lambda logs, n_bytes: None)
-    one_pass = _Pass(store, task, options, manifest, today, pace or Pace(), on_progress)
+    places = RollupPlaces(store, rollups)
+    one_pass = _Pass(store, places, task, options, manifest, today, pace or Pace(), on_progress)
     with keeping(one_pass.so_far):
         return one_pass.run()
 
@@ -58,6 +62,7 @@ class _Pass:
     def __init__(
         self,
         store: Store,
+        places: RollupPlaces,
         task: RangeTask,
         options: RollOptions,
         manifest: Manifest,
@@ -66,6 +71,7 @@ class _Pass:
         on_progress: Tick,
     ) -> None:
         self._store = store
+        self._places = places
         self._task = task
         self._options = options
         self._manifest = manifest
@@ -107,7 +113,7 @@ class _Pass:
         """Roll a wave; False if there was no time for it, or something in the way after others were done."""
         if self._pace.allowance(None) < sum(len(day.originals) for day in listed):
             return False
-        wave = Wave(self._store, listed, self._options, self._manifest, self._today, self._tick)
+        wave = Wave(self._store, self._places, listed, self._options, self._manifest, self._today, self._tick)
         self._under_way = wave.days
         try:
             with self._pace.measuring(sum(len(day.originals) for day in listed)):

@@ -27,6 +27,7 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.archived import read_indexes, read_outlines, without_uncertain
 from s3_log_roller.rolling.day_listing import DayListing, list_originals
 from s3_log_roller.rolling.deleting import delete_verified
+from s3_log_roller.rolling.destination import RollupPlaces
 from s3_log_roller.rolling.fetching import OriginalsArchived
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import Leftovers, find_leftovers, is_young
@@ -37,9 +38,9 @@ from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.packing import Tick, pack
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rollup.originals import Originals
-from s3_log_roller.rollup.stored import list_rollups
+from s3_log_roller.rollup.stored import PackedFile
 from s3_log_roller.rollup.verify import Verified, verify
-from s3_log_roller.store import ListedObject, Store
+from s3_log_roller.store import ListedObject, RollupStore, Store
 
 MAX_LOOKS: Final = 20
 MIN_WINDOW_KEYS: Final = 10_000
@@ -56,6 +57,7 @@ def reconcile(
     options: RollOptions,
     *,
     today: date,
+    rollups: RollupStore | None = None,
     manifest: Manifest = NO_MANIFEST,
     pace: Pace | None = None,
     on_progress: Tick | None = None,
@@ -64,13 +66,16 @@ def reconcile(
 
     Raises a `RollerError` when something stands in the way; whatever was reached until then holds, and no original is
     gone that is not a verified member of a rollup. What was done is with the error: `done_before`.
+
+    Rollups go to `rollups`, by default beside the logs.
     """
     if task.group.day >= today:
         raise StorageError(f"{task.group} is not over yet: today is {today} (UTC); nothing was touched")
     if "\0" in task.group.target_prefix:
         raise StorageError(f"{task.group} has a NUL in its target prefix, which no tarball can hold: untouched")
     on_progress = on_progress or (lambda logs, size: None)
-    reconciler = _Reconciler(store, task, options, manifest, today, pace or Pace(), on_progress)
+    places = RollupPlaces(store, rollups)
+    reconciler = _Reconciler(store, places, task, options, manifest, today, pace or Pace(), on_progress)
     with keeping(reconciler.so_far):
         looks = 0
         while looks < MAX_LOOKS:
@@ -93,6 +98,7 @@ class _Reconciler:
     def __init__(
         self,
         store: Store,
+        places: RollupPlaces,
         task: RollTask,
         options: RollOptions,
         manifest: Manifest,
@@ -102,6 +108,7 @@ class _Reconciler:
     ) -> None:
         self.unreadable: set[str] = set()
         self._store = store
+        self._places = places
         self._group = task.group
         self._task = task
         self._options = options
@@ -116,8 +123,8 @@ class _Reconciler:
         self._rollups: list[str] = []
         self._remaining = 0
         self._nested: set[DayGroup] = set()
-        self._proven: set[str] = set()
-        """Keys of the rollups that were read back and proven."""
+        self._proven: set[ListedObject] = set()
+        """The rollups that were read back and proven."""
 
     def outcome(self) -> RollOutcome:
         """What was done, and what the last look saw."""
@@ -160,16 +167,16 @@ class _Reconciler:
 
     def _settle(self, listing: DayListing) -> bool:
         """Pack those that no rollup has and delete the others; whether there was something to pack."""
-        rollups = list_rollups(self._store, self._group)
+        rollups = self._places.list_rollups(self._group)
         seen_none = listing.is_empty and not self._seen.archived and not self._nested
         if seen_none and not rollups and not self._done.deleted:
             raise StorageError(
                 f"{self._group} has neither logs nor rollups, although a scan found logs: they expired or were moved "
                 "before they were rolled up, or the server does not list what it has; look there before you run again"
             )
-        indexes, archived = read_indexes(self._store, self._group, rollups if len(listing.originals) else [])
+        indexes, archived = read_indexes(self._group, rollups if len(listing.originals) else [])
         missing, found = find_leftovers(self._store, listing.originals, indexes)
-        loose = without_uncertain(missing, read_outlines(self._store, self._group, archived))
+        loose = without_uncertain(missing, read_outlines(self._group, archived))
         self._seen += Figures(leftovers=len(listing.originals) - len(missing), uncertain=len(missing) - len(loose))
         if len(loose):
             self._roll_up(loose, rollups)
@@ -182,12 +189,12 @@ class _Reconciler:
         """Rollups that are young or missing from the manifest are proven, once, and before a deadline if that fits."""
         rollup = leftovers.rollup
         return (
-            (is_young(rollup, self._today) or self._manifest.lacks(self._store.bucket, rollup))
-            and rollup.key not in self._proven
+            (is_young(rollup, self._today) or self._manifest.lacks(leftovers.index.file.store.bucket, rollup))
+            and rollup not in self._proven
             and leftovers.index.footer.members <= PROOFS_PER_LOG * self._pace.allowance(None)
         )
 
-    def _roll_up(self, loose: Originals, rollups: list[ListedObject]) -> None:
+    def _roll_up(self, loose: Originals, rollups: list[PackedFile]) -> None:
         """Pack as many of the originals as the time left allows, verify the rollup and, if deleting, delete them."""
         allowance = self._pace.allowance(self._task.max_members)
         if allowance < 1:
@@ -197,35 +204,36 @@ class _Reconciler:
             packed = pack(
                 self._store,
                 taken,
+                self._places.written,
                 others=rollups,
                 level=self._options.level,
                 last_look=partial(self._look_for_others, rollups),
                 tick=self._tick,
             )
-            rollup = packed.rollup
+            written, rollup = self._places.written, packed.rollup
             with_sha256 = self._manifest.wants_sha256
-            verified = verify(self._store, self._group, rollup, taken, packed.md5s, with_sha256=with_sha256)
+            verified = verify(written, self._group, rollup, taken, packed.md5s, with_sha256=with_sha256)
             if len(verified.originals) != len(taken):
                 raise DamagedRollup(
-                    f"s3://{self._store.bucket}/{rollup.key} was read back with "
+                    f"s3://{written.bucket}/{rollup.key} was read back with "
                     f"{len(verified.originals)} of {len(taken)} members right; no original was deleted: run again"
                 )
-            self._rollups.append(rollup.key)
+            self._rollups.append(self._places.name(rollup))
             self._done += Figures(rollups=1, packed=len(taken), bytes_in=taken.total_bytes, bytes_out=rollup.size)
             self._remaining = len(loose) - len(taken)
             self._manifest.add(verified)
             if self._options.delete:
                 self._delete(verified)
 
-    def _look_for_others(self, rollups: list[ListedObject]) -> None:
+    def _look_for_others(self, rollups: list[PackedFile]) -> None:
         """Raise `DayChanged` if a rollup appeared meanwhile: it may hold some of the same originals."""
-        if list_rollups(self._store, self._group) != rollups:
+        if self._places.list_rollups(self._group) != rollups:
             raise DayChanged(f"another rollup of {self._group} appeared meanwhile")
 
     def _prove(self, leftovers: Leftovers) -> None:
         """Prove that a rollup holds the leftovers and, if deleting, delete those it does hold."""
         verified = leftovers.prove(self._store, self._manifest)
-        self._proven.add(leftovers.rollup.key)
+        self._proven.add(leftovers.rollup)
         self._seen += Figures(leftovers_proven=len(verified.originals))
         if self._options.delete:
             self._delete(verified)

@@ -9,16 +9,16 @@ group stops that one alone; it is left to reconcile, which looks again at everyt
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import date
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat, ObjectArchived, StorageError
 from s3_log_roller.rolling.deleting import delete_verified
+from s3_log_roller.rolling.destination import RollupPlaces
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import find_leftovers, is_young
-from s3_log_roller.rolling.looking import find_rollups
 from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.packing import Tick, Ticks, name, outline
@@ -28,7 +28,7 @@ from s3_log_roller.rollup.originals import Original
 from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, blaming, read_index
 from s3_log_roller.rollup.verify import Verified, verify, verify_index
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ByteRange, ListedObject, NewObject, Store
+from s3_log_roller.store import ByteRange, ListedObject, NewObject, RollupStore, Store
 
 MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
@@ -44,15 +44,21 @@ class Wave:
     def __init__(
         self,
         store: Store,
+        places: RollupPlaces,
         listed: Sequence[SmallDay],
         options: RollOptions,
         manifest: Manifest,
         today: date,
         tick: Tick,
     ) -> None:
-        self.days = [Day(day.originals, day.rollups or [], day.originals) for day in listed]
-        self._to_look_at = [day for day, shown in zip(self.days, listed, strict=True) if shown.rollups is None]
+        self.days = [
+            Day(day.originals, [PackedFile(store, one) for one in day.rollups or []], day.originals) for day in listed
+        ]
+        self._to_look_at = [
+            day for day, shown in zip(self.days, listed, strict=True) if shown.rollups is None or places.are_elsewhere
+        ]
         self._store = store
+        self._places = places
         self._options = options
         self._manifest = manifest
         self._today = today
@@ -74,7 +80,7 @@ class Wave:
 
     def _list_rollups(self) -> None:
         """Where the listing of the originals did not show them."""
-        found = find_rollups(self._store, [day.group for day in self._to_look_at]) if self._to_look_at else {}
+        found = self._places.find_rollups([day.group for day in self._to_look_at]) if self._to_look_at else {}
         for day in self._to_look_at:
             rollups = found[day.group]
             if isinstance(rollups, StorageError):
@@ -85,26 +91,25 @@ class Wave:
     def _find_leftovers(self) -> None:
         """Read the rollups there are, each with one request, and take out of `loose` what they have."""
         for day in self._going():
-            sizes = [rollup.size for rollup in day.rollups]
-            archived = any(rollup.archived for rollup in day.rollups)
-            if len(sizes) > MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes) or archived:
-                day.stop(NotForAPass(f"{day.group} has many rollups, or large, empty or archived ones"))
-        days = [day for day in self._going() if day.rollups]
-        files = [PackedFile(self._store, rollup) for day in days for rollup in day.rollups]
-        with closing(self._store.fetch_each(file.whole_range() for file in files)) as bodies:
+            sizes = [rollup.listed.size for rollup in day.rollups]
+            odd = any(rollup.listed.archived or rollup.store is not day.rollups[0].store for rollup in day.rollups)
+            if len(sizes) > MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes) or odd:
+                why = "has many rollups, large, empty or archived ones, or some in two places"
+                day.stop(NotForAPass(f"{day.group} {why}"))
+        for place in self._places.all:
+            days = [day for day in self._going() if day.rollups and day.rollups[0].store is place]
+            self._read_rollups(place, days)
+
+    def _read_rollups(self, place: RollupStore, days: list[Day]) -> None:
+        files = [rollup for day in days for rollup in day.rollups]
+        with closing(place.fetch_each(file.whole_range() for file in files)) as bodies:
             answers = zip(files, bodies, strict=True)
             for day in days:
                 read = [next(answers) for _ in day.rollups]
                 try:
-                    self._split(day, [self._read_index(day, file, answer) for file, answer in read])
+                    self._split(day, [_read_index(day, file, answer) for file, answer in read])
                 except _OF_ONE_DAY as error:
                     day.stop(error)
-
-    def _read_index(self, day: Day, file: PackedFile, answer: tuple[bytes, bytes] | StorageError) -> Index:
-        if isinstance(answer, StorageError):
-            raise answer
-        with blaming(self._store, file.listed):
-            return read_index(file.with_tail(answer[0]), day.group)
 
     def _split(self, day: Day, indexes: list[Index]) -> None:
         day.loose, found = find_leftovers(self._store, day.originals, indexes)
@@ -126,7 +131,7 @@ class Wave:
         """Fetch the loose originals of all day groups in one stream, and write each day group's rollup in memory."""
         ticks = Ticks(self._tick)
         asked: deque[tuple[Day, Original]] = deque()
-        with closing(self._store.fetch_each(self._ranges(asked))) as bodies:
+        with closing(self._store.fetch_each(_ranges(self._going(), asked))) as bodies:
             for answer in bodies:
                 day, original = asked.popleft()
                 if day.stopped:
@@ -152,16 +157,7 @@ class Wave:
         if md5 != original.md5:
             day.md5s[original.suffix] = md5
 
-    def _ranges(self, asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
-        for day in self._going():
-            prefix = day.group.target_prefix
-            for original in day.loose:
-                if day.stopped:
-                    break
-                asked.append((day, original))
-                yield ByteRange(prefix + original.suffix, original.etag, 0, original.size, whole=True)
-
-    def _publish(self) -> list[tuple[Day, ListedObject]]:
+    def _publish(self) -> list[tuple[Day, PackedFile]]:
         """Write the rollups under their names; those that were written."""
         by_key: dict[str, Day] = {}
         for day in self._going():
@@ -173,17 +169,19 @@ class Wave:
         objects = {key: _take_rollup(day) for key, day in by_key.items()}
         sizes = {key: len(new.body) for key, new in objects.items()}
         published = []
-        answers = self._store.publish_all(objects, lambda keys: self._look_for_others(by_key, keys)) if objects else {}
+        written = self._places.written
+        answers = written.publish_all(objects, lambda keys: self._look_for_others(by_key, keys)) if objects else {}
         for key, answer in answers.items():
             if isinstance(answer, StorageError):
                 by_key[key].stop(answer)
             else:
-                published.append((by_key[key], ListedObject(key, answer, sizes[key], 0, archived=False)))
+                listed = ListedObject(key, answer, sizes[key], 0, archived=False)
+                published.append((by_key[key], PackedFile(written, listed)))
         return published
 
     def _look_for_others(self, by_key: dict[str, Day], keys: Collection[str]) -> list[str]:
         """The keys of those day groups for which no other rollup appeared meanwhile."""
-        found = find_rollups(self._store, [by_key[key].group for key in keys])
+        found = self._places.find_rollups([by_key[key].group for key in keys])
         for key in keys:
             day = by_key[key]
             now = found[day.group]
@@ -193,30 +191,30 @@ class Wave:
                 day.stop(DayChanged(f"another rollup of {day.group} appeared meanwhile"))
         return [key for key in keys if not by_key[key].stopped]
 
-    def _read_back(self, published: list[tuple[Day, ListedObject]]) -> None:
+    def _read_back(self, published: list[tuple[Day, PackedFile]]) -> None:
         """Prove every rollup, the small ones with one request each."""
         with_sha256 = self._manifest.wants_sha256
-        small = [(day, PackedFile(self._store, rollup)) for day, rollup in published if rollup.size <= READ_BYTES]
-        with closing(self._store.fetch_each(file.whole_range() for _, file in small)) as bodies:
+        small = [(day, file) for day, file in published if file.listed.size <= READ_BYTES]
+        with closing(self._places.written.fetch_each(file.whole_range() for _, file in small)) as bodies:
             for (day, file), answer in zip(small, bodies, strict=True):
                 try:
-                    index = self._read_index(day, file, answer)
+                    index = _read_index(day, file, answer)
                     self._take_proof(day, verify_index(index, day.loose, day.md5s, with_sha256=with_sha256))
                 except _OF_ONE_DAY as error:
                     day.stop(error)
-        for day, rollup in published:
-            if rollup.size > READ_BYTES:
+        for day, file in published:
+            if file.listed.size > READ_BYTES:
                 try:
-                    verified = verify(self._store, day.group, rollup, day.loose, day.md5s, with_sha256=with_sha256)
+                    verified = verify(file.store, day.group, file.listed, day.loose, day.md5s, with_sha256=with_sha256)
                     self._take_proof(day, verified)
                 except _OF_ONE_DAY as error:
                     day.stop(error)
 
     def _take_proof(self, day: Day, verified: Verified) -> None:
         if len(verified.originals) != len(day.loose):
-            raise DamagedRollup(f"s3://{self._store.bucket}/{verified.rollup.key} does not hold all that was packed")
+            raise DamagedRollup(f"s3://{verified.bucket}/{verified.rollup.key} does not hold all that was packed")
         day.proven.append(verified)
-        day.written.append(verified.rollup.key)
+        day.written.append(self._places.name(verified.rollup))
         rollup_bytes = verified.rollup.size
         day.done += Figures(rollups=1, packed=len(day.loose), bytes_in=day.loose.total_bytes, bytes_out=rollup_bytes)
         self._manifest.add(verified)
@@ -242,3 +240,20 @@ def _take_rollup(day: Day) -> NewObject:
     body = b"".join(day.parts)
     day.parts.clear()
     return NewObject(body, outline(day.loose, day.writer) if day.writer else {})
+
+
+def _read_index(day: Day, file: PackedFile, answer: tuple[bytes, bytes] | StorageError) -> Index:
+    if isinstance(answer, StorageError):
+        raise answer
+    with blaming(file.store, file.listed):
+        return read_index(file.with_tail(answer[0]), day.group)
+
+
+def _ranges(days: Iterable[Day], asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
+    for day in days:
+        prefix = day.group.target_prefix
+        for original in day.loose:
+            if day.stopped:
+                break
+            asked.append((day, original))
+            yield ByteRange(prefix + original.suffix, original.etag, 0, original.size, whole=True)

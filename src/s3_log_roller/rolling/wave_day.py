@@ -10,9 +10,9 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rollup.originals import Originals
+from s3_log_roller.rollup.stored import PackedFile
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ListedObject
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Day:
     """A day group on its way through the steps."""
 
     originals: Originals
-    rollups: list[ListedObject]
+    rollups: list[PackedFile]
     loose: Originals
     """Originals that no rollup has."""
     taken: int = 0
@@ -43,7 +43,7 @@ class Day:
     proven: list[Verified] = field(default_factory=list)
     """What may be deleted."""
     written: list[str] = field(default_factory=list)
-    """Keys of the rollups that were written and proven."""
+    """The rollups that were written and proven, see `RollupPlaces.name`."""
     error: RollerError | None = None
 
     @property

@@ -13,7 +13,9 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from s3_log_roller.errors import UsageError
+from s3_log_roller.mirrored import split_place
 from s3_log_roller.rollup.verify import Verified
+from s3_log_roller.store import ListedObject
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _START: Final = b'{"bucket": "'
@@ -31,12 +33,18 @@ class ManifestEntry:
     """The SHA-256 of the object's bytes, hexadecimal."""
 
 
+def where(place: str, rollup: ListedObject) -> tuple[str, str]:
+    """The bucket and the key of a rollup, which may lie in a place inside of a bucket (`mirrored`)."""
+    return split_place(place, rollup.key)
+
+
 def fields_of(verified: Verified) -> dict[str, str | int]:
     """The fields of a proven rollup's line, but for `time`. It must have been verified with its SHA-256."""
     rollup = verified.rollup
+    bucket, key = where(verified.bucket, rollup)
     return {
-        "bucket": verified.bucket,
-        "key": rollup.key,
+        "bucket": bucket,
+        "key": key,
         "day": verified.originals.group.day.isoformat(),
         "members": verified.members,
         "bytes": rollup.size,

@@ -155,7 +155,7 @@ def read_index(file: PackedFile, group: DayGroup | None = None) -> Index:
         raise LostIndex(f"{error}: it is cut off, or another program made it") from error
     directory = decode_directory(footer, file.read_one(directory_reach(footer)))
     made_of = DayGroup(file.store.bucket, directory.target_prefix, directory.day)
-    if group is not None and group != made_of:
+    if group is not None and (group.target_prefix, group.day) != (made_of.target_prefix, made_of.day):
         damaged(f"it was made of other logs, {made_of.target_prefix}{made_of.day}")
     # Only base names are compared: users copy rollups into folders of their own.
     base_name = _base_name(file.listed.key)

@@ -16,6 +16,7 @@ from s3_log_roller.errors import AlreadyExists, StorageError
 from s3_log_roller.rolling import reconcile, wave
 from s3_log_roller.rolling.wave import Wave
 from s3_log_roller.rolling.wave_day import Day
+from s3_log_roller.rollup.stored import PackedFile
 from s3_log_roller.rollup.verify import Verified, verify
 from s3_log_roller.store import ListedObject, NewObject, list_objects
 
@@ -35,9 +36,9 @@ def believing_uploads() -> Iterator[None]:
 def believing_uploads_in_a_pass() -> Iterator[None]:
     """The same for day groups that go together."""
 
-    def believe(wave: Wave, published: list[tuple[Day, ListedObject]]) -> None:
-        for day, rollup in published:
-            wave._take_proof(day, Verified(rollup, day.loose))
+    def believe(wave: Wave, published: list[tuple[Day, PackedFile]]) -> None:
+        for day, file in published:
+            wave._take_proof(day, Verified(file.listed, day.loose))
 
     with patch.object(Wave, "_read_back", believe):
         yield
@@ -65,11 +66,11 @@ def believing_unanswered_puts() -> Iterator[None]:
             return Verified(rollup, originals)
         return read(store, group, rollup, originals, md5s, **how)
 
-    def read_back_or_believe(wave: Wave, published: list[tuple[Day, ListedObject]]) -> None:
-        for day, rollup in published:
-            if rollup.etag in guessed:
-                wave._take_proof(day, Verified(rollup, day.loose))
-        read_back(wave, [(day, rollup) for day, rollup in published if rollup.etag not in guessed])
+    def read_back_or_believe(wave: Wave, published: list[tuple[Day, PackedFile]]) -> None:
+        for day, file in published:
+            if file.listed.etag in guessed:
+                wave._take_proof(day, Verified(file.listed, day.loose))
+        read_back(wave, [(day, file) for day, file in published if file.listed.etag not in guessed])
 
     with (
         patch.object(Connection, "put_if_absent", put_or_guess),

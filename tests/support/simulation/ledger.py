@@ -80,8 +80,16 @@ class Ledger:
                 firsts[key].append(min(members))
         return {key: sorted(found) for key, found in firsts.items() if len(found) > 1}
 
-    def cause(self, firsts: list[str]) -> str:
+    def cause(self, firsts: list[str], doubled: dict[str, list[str]]) -> str:
         """Why two workers gave the same log to rollups that begin with those logs."""
+        cause = self._own_cause(firsts)
+        if cause != "something else":
+            return cause
+        # A worker that finds its first log in a rollup that is a double begins with the next one: for the same cause.
+        others = [self._own_cause(doubled[first]) for first in firsts if first in doubled]
+        return next((other for other in others if other != cause), cause)
+
+    def _own_cause(self, firsts: list[str]) -> str:
         if self.stale_listings:
             return "a listing that was out of date"
         if len(set(firsts)) < len(firsts):

@@ -45,9 +45,10 @@ class State(NamedTuple):
 class Bucket:
     """What is there and, if anybody may see it, what was there some changes ago."""
 
-    name = "bucket"
-
-    def __init__(self, page_size: int, *, remembers: bool = True) -> None:
+    def __init__(self, page_size: int, *, remembers: bool = True, name: str = "bucket", folder: str = "") -> None:
+        self.name = name
+        self.folder = folder
+        """What the keys of its rollups begin with before those of the logs' bucket."""
         self.page_size = page_size
         self.bodies: dict[str, bytes] = {}
         self.metadata: dict[str, Metadata] = {}
@@ -66,7 +67,7 @@ class Bucket:
         self.bodies[key] = body
         self.metadata[key] = metadata
         if parse_rollup_key(key):
-            self._rollups[key] = key, etag, body
+            self._rollups[key] = key.removeprefix(self.folder), etag, body
         return etag
 
     def remove(self, key: str) -> None:
@@ -97,8 +98,12 @@ class Bucket:
         return entry and entry.etag
 
     def rollups(self) -> list[tuple[str, str, bytes]]:
-        """(key, ETag, content) of each."""
+        """(key in the logs' bucket, ETag, content) of each."""
         return list(self._rollups.values())
+
+    def rollup_keys(self) -> list[str]:
+        """The keys of all rollups."""
+        return list(self._rollups)
 
     def is_rollup(self, key: str) -> bool:
         """Whether there is a rollup of that key."""
@@ -139,6 +144,8 @@ class Connection(PageByPage):
         self._ledger = ledger
         self._rollup_mtime = rollup_mtime
         self._rng = schedule.rng
+        self.destination: Connection | None = None
+        """The same process's connection to the bucket that rollups go to."""
         self.in_parts = schedule.rng.random() < 0.5
         """Metadata is sent before the content, as with an upload in parts."""
         self._read: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -147,6 +154,8 @@ class Connection(PageByPage):
     def begin_task(self) -> None:
         """Proofs of earlier tasks count no longer."""
         self._read.clear()
+        if self.destination is not None:
+            self.destination.begin_task()
 
     def list_page(
         self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
@@ -217,7 +226,7 @@ class Connection(PageByPage):
         report = report or DeleteReport()
         source = iter(objects)
         while batch := list(islice(source, KEYS_PER_DELETE)):
-            proven = {key for key in self._read if self._has_read(*key)}
+            proven = self.proven()
             act = lambda batch=batch, proven=proven: self._delete(batch, proven)  # noqa: E731
             for key, reason in self._write("delete", act):
                 if reason:
@@ -225,6 +234,15 @@ class Connection(PageByPage):
                 else:
                     report.deleted += 1
         return report
+
+    def proven(self) -> set[tuple[str, str]]:
+        """(key in the logs' bucket, ETag) of the rollups that this process has read whole."""
+        mine = {(key.removeprefix(self._bucket.folder), etag) for key, etag in self._read if self._has_read(key, etag)}
+        return mine if self.destination is None else mine | self.destination.proven()
+
+    def rollups(self) -> list[tuple[str, str, bytes]]:
+        """(key in the logs' bucket, ETag, content) of each, wherever it is."""
+        return self._bucket.rollups() + ([] if self.destination is None else self.destination.rollups())
 
     def put_if_absent(self, key: str, new: NewObject) -> str:
         """Publish a rollup. Raises `AlreadyExists`."""
@@ -262,7 +280,7 @@ class Connection(PageByPage):
                 answers.append((key, "PreconditionFailed"))
             else:
                 if now is not None:
-                    self._ledger.check_delete(key, self._bucket.rollups(), proven)
+                    self._ledger.check_delete(key, self.rollups(), proven)
                     self._ledger.deletes += 1
                     self._bucket.remove(key)
                 answers.append((key, ""))
@@ -336,6 +354,9 @@ class SimulatedUpload:
         last_look()
         metadata = self._metadata_at_the_end() if self._metadata is None else self._metadata
         return self._connection.put_if_absent(self._key, NewObject(b"".join(self._parts), metadata))
+
+    def settle(self) -> None:
+        """Nothing is ever under way."""
 
     def abort(self) -> None:
         self._parts.clear()

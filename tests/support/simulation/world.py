@@ -19,6 +19,8 @@ from tests.support.simulation.task_queue import SimulatedQueue
 
 from s3_log_roller.errors import OutOfTime, QueueError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.mirrored import MirroredStore, place_in
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import done_before
 from s3_log_roller.rolling.pace import Pace
@@ -30,7 +32,7 @@ from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, WorkTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import Worker
-from s3_log_roller.uris import Role
+from s3_log_roller.uris import Role, S3Uri
 
 PREFIXES = ("a-", "a/")
 SHAPES = (
@@ -46,6 +48,7 @@ YOUNG = 1_657_400_000
 OLD = 1_656_800_000
 CALM = Odds(*[0.0] * 10)
 MAX_WORKERS_STARTED = 12
+DESTINATION = Destination(S3Uri("archive", "logs/"))
 
 
 @dataclass
@@ -72,6 +75,8 @@ class World:
         self.ledger = Ledger()
         self.odds = odds or Odds.drawn(self.rng)
         self.bucket = Bucket(self.rng.choice((1, 2, 3, 1000, 1000, 1000)), remembers=self.odds.stale_listing > 0)
+        self.archive: Bucket | None = None
+        """Where rollups go, if not beside their logs."""
         self.queue = SimulatedQueue(self.schedule, self.odds)
         self.mtime = self.rng.choice((YOUNG, OLD))
         self._workers_started = 0
@@ -103,6 +108,27 @@ class World:
         deleting = rng.choice(([True], [True], [False], [True, False]))
         for _ in range(rng.choice((2, 2, 3, 4))):
             self.start_worker(rng.choice(deleting))
+        if rng.random() < 0.3:
+            self.choose_destination()
+
+    def choose_destination(self) -> None:
+        """From now on rollups go elsewhere; some days have some beside their logs already."""
+        for log in sorted({log for log in map(parse_log_key, self.bucket.logs()) if log}):
+            if self.rng.random() < 0.4:
+                task = RollTask(DayGroup(self.bucket.name, log.target_prefix, log.day), WINDOW)
+                some = replace(task, max_members=self.rng.choice((1, 3, None)))
+                reconcile(self._connect(CALM), some, RollOptions(level=1), today=TODAY)
+        folder = f"logs/{self.bucket.name}/"
+        self.archive = Bucket(
+            self.rng.choice((1, 2, 1000)), remembers=self.odds.stale_listing > 0, name="archive", folder=folder
+        )
+
+    def _rollups(self) -> list[tuple[str, str, bytes]]:
+        """(key in the logs' bucket, ETag, content) of each, wherever it is."""
+        return [rollup for bucket in self._buckets() for rollup in bucket.rollups()]
+
+    def _buckets(self) -> list[Bucket]:
+        return [self.bucket] if self.archive is None else [self.bucket, self.archive]
 
     def deliver(self, number: int, prefix: str, day: date) -> str:
         """A log is delivered; returns its key."""
@@ -140,10 +166,11 @@ class World:
         """A lifecycle rule archives the rollups of that moment."""
         for _ in range(int(self.rng.random() * 120)):
             self.schedule.pause()
-        for key, _, _ in self.bucket.rollups():
-            self.schedule.note(f"archives {key}")
-            self.bucket.archive(key, archived=True)
-            self.schedule.pause()
+        for bucket in self._buckets():
+            for key in bucket.rollup_keys():
+                self.schedule.note(f"archives {key}")
+                bucket.archive(key, archived=True)
+                self.schedule.pause()
 
     def start_producer(self) -> None:
         """Add an actor that scans and sends tasks."""
@@ -186,34 +213,48 @@ class World:
         return Worker(self.queue, runner, _opener(connection), _today, summary), summary
 
     def _connect(self, odds: Odds) -> Connection:
-        return Connection(self.bucket, self.schedule, odds, self.ledger, self.mtime)
+        connection = Connection(self.bucket, self.schedule, odds, self.ledger, self.mtime)
+        if self.archive is not None:
+            connection.destination = Connection(self.archive, self.schedule, odds, self.ledger, self.mtime)
+        return connection
 
     def _finish_in_peace(self) -> None:
         """What a day's next plain run does: one worker, alone, deleting, nothing archived, with nothing going wrong."""
-        self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
-        for key, _, _ in self.bucket.rollups():
-            self.bucket.archive(key, archived=False)
+        self.ledger.check_end(self.bucket.logs(), self._rollups())
+        for bucket in self._buckets():
+            for key in bucket.rollup_keys():
+                bucket.archive(key, archived=False)
         connection = self._connect(CALM)
         options = RollOptions(delete=True, level=1)
         for log in sorted({log for log in map(parse_log_key, self.bucket.logs()) if log}):
             connection.begin_task()
             task = RollTask(DayGroup(self.bucket.name, log.target_prefix, log.day), WINDOW)
-            outcome = reconcile(connection, task, options, today=TODAY)
+            outcome = reconcile(connection, task, options, today=TODAY, rollups=place_of(connection))
             if outcome.remaining:
                 raise Broken(f"{outcome.remaining} originals remain after a run in peace")
-        self.ledger.check_end(self.bucket.logs(), self.bucket.rollups())
+        self.ledger.check_end(self.bucket.logs(), self._rollups())
         if left := self.bucket.logs():
             raise Broken(f"a deleting run in peace left {sorted(left)}")
 
     def _outcome(self) -> Played:
-        rollups = self.bucket.rollups()
-        doubled = Counter(self.ledger.cause(firsts) for firsts in self.ledger.doubled(rollups).values())
+        rollups = self._rollups()
+        firsts = self.ledger.doubled(rollups)
+        doubled = Counter(self.ledger.cause(one, firsts) for one in firsts.values())
         return Played(self.schedule.turns, self.ledger.deletes, self._restarts, len(rollups), doubled)
 
 
 def roll_once(store: Connection, task: WorkTask, options: RollOptions, pace: Pace) -> Outcome:
     """The one place where the simulation calls the rolling core."""
-    return roll(store, task, options, today=TODAY, pace=pace)
+    rollups = place_of(store)
+    if rollups is not None:
+        options = replace(options, destination=DESTINATION)
+    return roll(store, task, options, today=TODAY, rollups=rollups, pace=pace)
+
+
+def place_of(store: Connection) -> MirroredStore | None:
+    """Where rollups go from that connection's bucket, if not beside their logs."""
+    there = store.destination
+    return None if there is None else MirroredStore(there, place_in(DESTINATION.uri, store.bucket))
 
 
 class _ShortPace(Pace):

@@ -341,3 +341,48 @@ def test_wrong_arguments_are_usage_errors(arguments: list[str], capsys: pytest.C
     """Nothing is printed that might be taken for a policy."""
     assert main(["policy", *arguments]) == 2
     assert capsys.readouterr().out == ""
+
+
+THERE = Grant(delete=True, account=ACCOUNT, destination=S3Uri("archive", "logs/"), destination_account="210987654321")
+
+
+def allowed(grant: Grant, action: str, bucket: str, key: str, account: str, **context: str) -> bool:
+    """Whether the policy for s3://my-logs/web/ allows that call on a bucket of that account."""
+    policies = policies_for([S3Uri("my-logs", "web/")], grant)
+    arn = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
+    return allows(policies, action, arn, {"aws:ResourceAccount": account} | context)
+
+
+def test_with_a_destination_rollups_are_written_there_and_not_beside_the_logs() -> None:
+    """Below the name of the logs' bucket only; there nothing is deleted; each account is held to its own buckets."""
+    folder, other = "logs/my-logs/web/", "210987654321"
+    assert allowed(THERE, "s3:PutObject", "archive", folder + ROLLUP, other, **IF_NOTHING_IS_THERE)
+    assert allowed(THERE, "s3:GetObject", "archive", folder + ROLLUP, other)
+    assert allowed(THERE, "s3:AbortMultipartUpload", "archive", folder + ROLLUP, other)
+    assert allowed(THERE, "s3:ListBucket", "archive", "", other, **{"s3:prefix": folder + "rollup-2022-07-21-"})
+    assert allowed(THERE, "s3:GetObject", "my-logs", "web/" + LOG, ACCOUNT)
+    assert allowed(THERE, "s3:GetObject", "my-logs", "web/" + ROLLUP, ACCOUNT)
+    assert allowed(THERE, "s3:DeleteObject", "my-logs", "web/" + LOG, ACCOUNT, **IF_UNCHANGED)
+    assert not allowed(THERE, "s3:PutObject", "my-logs", "web/" + ROLLUP, ACCOUNT, **IF_NOTHING_IS_THERE)
+    assert not allowed(THERE, "s3:PutObject", "archive", "logs/others/" + ROLLUP, other, **IF_NOTHING_IS_THERE)
+    assert not allowed(THERE, "s3:PutObject", "archive", folder + ROLLUP, ACCOUNT, **IF_NOTHING_IS_THERE)
+    assert not allowed(THERE, "s3:ListBucket", "archive", "", other, **{"s3:prefix": ""})
+    for key in (ROLLUP, LOG):
+        assert not allowed(THERE, "s3:DeleteObject", "archive", folder + key, other, **IF_UNCHANGED)
+
+
+def test_the_two_roles_of_a_destination_have_policies_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """The caller's lets it work on the logs and assume the other role; that role's is for the destination alone."""
+    there = ["--destination", "s3://archive/logs/"]
+    role = "arn:aws:iam::210987654321:role/archive"
+    call = ["policy", "--prefixes", "s3://my-logs/web/", "--delete", *there]
+    printed = []
+    for more in ([], ["--destination-role", role], ["--only-destination"]):
+        assert main([*call, *more]) == 0
+        printed.append(json.loads(capsys.readouterr().out)["Statement"])
+    both, callers, theirs = printed
+    assert [one for one in callers if one["Action"] != ["sts:AssumeRole"]] + theirs == both
+    assert {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": [role]} in callers
+    assert all("archive" in resource for one in theirs for resource in one["Resource"])
+    assert not any("archive" in resource for one in callers[1:] for resource in one["Resource"])
+    assert main(["policy", "--prefixes", "s3://my-logs/", "--only-destination"]) == 2

@@ -71,6 +71,11 @@ class S3Upload:
         etag = request.header("etag") or parse_fields(request.answer).get("ETag", "")
         return bare_etag(etag)
 
+    def settle(self) -> None:
+        """See `Upload.settle`."""
+        if self._parts:
+            self._calls.wait(self._parts[-1]).body = b""
+
     def abort(self) -> None:
         """See `Upload.abort`."""
         under_way = [part for part in self._parts if not part.done]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from typing import Final
 
 from s3_log_roller.cli import storing
@@ -27,6 +28,10 @@ examples:
   s3-log-roller policy --prefixes s3://my-logs-01/ … s3://my-logs-40/ \\
       --part 2 > policy-2.json
 
+With --destination-role the policy lets you assume that role. What the role itself needs:
+  s3-log-roller policy --prefixes s3://my-logs/ --only-destination \
+      --destination s3://archive/logs/
+
 Many buckets need several policies; without --part an error says how many.
 With --s3-role alone it is the policy for your own credentials, if that role has the policy for the prefixes.
 """
@@ -47,6 +52,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--delete", action="store_true", help="also allow deleting originals")
     parser.add_argument("--delete-versions", action="store_true", help="also allow deleting their versions for good")
     storing.add_storing_arguments(parser)
+    parser.add_argument(
+        "--only-destination", action="store_true", help="allow writing to the destination alone: for --destination-role"
+    )
     parser.add_argument("--queue-arn", metavar="ARN", help="also allow using this queue (producer and worker)")
     parser.add_argument(
         "--s3-role",
@@ -89,9 +97,24 @@ def run(args: Namespace) -> int:
     stored_as = storing.stored_as_from(args)
     others = [] if args.queue_arn is None else [queue_statement(args.queue_arn)]
     others += key_statements(stored_as)
-    if args.s3_role:
-        others.append(roles_statement({RolePattern.parse(arn).arn for arn in args.s3_role}))
-    policies = policies_for(places, Grant(args.delete, args.partition, owner, stored_as, args.delete_versions), others)
+    destination = storing.destination_from(args)
+    if args.only_destination and destination is None:
+        raise UsageError("--only-destination needs --destination, the place that it is for")
+    roles = {RolePattern.parse(arn).arn for arn in args.s3_role}
+    if destination is not None and destination.role is not None and not args.only_destination:
+        roles.add(destination.role.arn)
+    if roles:
+        others.append(roles_statement(roles))
+    grant = Grant(args.delete, args.partition, owner, stored_as, args.delete_versions)
+    if destination is not None:
+        grant = replace(
+            grant,
+            destination=destination.uri,
+            destination_account=destination.owner or None,
+            logs=not args.only_destination,
+            rollups=args.only_destination or destination.role is None,
+        )
+    policies = policies_for(places, grant, others)
     print_result(json.dumps(policies[_part(args.part, len(policies))], indent=2) + "\n")
     return 0
 
