@@ -82,8 +82,7 @@ def one_rollup(rollups: Filled, scratch: Path) -> Iterator[Job]:
 def many_rollups(rollups: Filled, scratch: Path) -> Iterator[Job]:
     """Searching many rollups."""
     where = f"s3://{BUCKET}/{PREFIX}"
-    urls, copy = scratch / "urls", scratch / "copy"
-    urls.write_text("".join(f"{rollups.server.url}/{BUCKET}/{key}\n" for key in rollups.rollups))
+    urls, copy = _urls(rollups, scratch), scratch / "copy"
     _copy(rollups, copy)
     curl = f"xargs -a {urls} curl -s | tar xziO"
     rg = f"rg -z -a -I -c {{}} {copy} | awk '{{{{n += $1}}}} END {{{{print n + 0}}}}'"
@@ -152,6 +151,7 @@ def fields(rollups: Filled, scratch: Path) -> Iterator[Job]:
     where = f"s3://{BUCKET}/{PREFIX}"
     text = scratch / "all.log"
     copy = scratch / "copy"
+    urls = _urls(rollups, scratch)
     _copy(rollups, copy)
     with text.open("wb") as extracted:
         for path in sorted(copy.iterdir()):
@@ -189,7 +189,30 @@ def fields(rollups: Filled, scratch: Path) -> Iterator[Job]:
     yield Job("count the records of an afternoon", [_ours("grep -c --where", f"'time>=2022-07-01T12:00' -h {where}")])
     yield Job("write all records as JSON", [_ours("cat --output json", f"{where} | wc -l")])
     yield Job("write all records as CSV", [_ours("cat --output csv", f"{where} | tail -n +2 | wc -l")])
-    yield Job("write all records as Parquet", [_ours("export", f"{where} --to {scratch / 'parquet'} -q && echo done")])
+    parquet = scratch / "parquet"
+    export = f"{where} --to {parquet} -q && find {parquet} -name '*.parquet' | wc -l; rm -r {parquet}"
+    yield Job(
+        "write all records as Parquet, a file for each rollup",
+        [_ours("export", export), _ours("export --processes 1", export), _ours("export --drop host_id", export)],
+    )
+    sums = shlex.quote("SELECT sum(n) FROM (SELECT requester, count(*) AS n FROM logs GROUP BY requester)")
+    yield Job(
+        "count the records of each requester",
+        [
+            _ours("query", f"{sums} {where} --output csv | tail -1"),
+            _ours("query --processes 1", f"{sums} {where} --output csv | tail -1"),
+        ],
+    )
+    request_id = _request_id(rollups)
+    one = shlex.quote(f"SELECT count(*) FROM logs WHERE request_id = '{request_id}'")
+    yield Job(
+        "count the records with one request id",
+        [
+            _ours("query", f"{one} {where} --output csv | tail -1"),
+            _ours("grep -c --where", f"request_id={request_id} -h {where}"),
+            Way("curl | tar xzO | grep -c", f"xargs -a {urls} curl -s | tar xziO | grep -a -c {request_id}"),
+        ],
+    )
     yield Job("answer all questions of a report", [_ours("report", f"{where} --json | grep -c purpose")])
 
 
@@ -205,6 +228,13 @@ def _copy(rollups: Filled, to: Path) -> None:
         (to / key.rpartition("/")[2]).write_bytes(found.body)
 
 
+def _urls(rollups: Filled, scratch: Path) -> Path:
+    """A file with the URLs of all rollups."""
+    urls = scratch / "urls"
+    urls.write_text("".join(f"{rollups.server.url}/{BUCKET}/{key}\n" for key in rollups.rollups))
+    return urls
+
+
 def _members(path: Path) -> Iterator[bytes]:
     with tarfile.open(path) as tar:
         for member in tar:
@@ -215,8 +245,17 @@ def _members(path: Path) -> Iterator[bytes]:
 
 def _deleted_key(rollups: Filled, rollup: str) -> str:
     """A key that a record in that rollup says was deleted."""
+    return unquote(unquote(_found(rollups, rollup, rb"REST\.DELETE\.OBJECT (\S+)")))
+
+
+def _request_id(rollups: Filled) -> str:
+    """Of a record in the middle."""
+    return _found(rollups, rollups.rollups[len(rollups.rollups) // 2], rb" ([0-9A-F]{16}) REST\.")
+
+
+def _found(rollups: Filled, rollup: str, pattern: bytes) -> str:
     found = rollups.server.api.buckets[BUCKET].find(rollup)
     assert found is not None
-    match = re.search(rb"REST\.DELETE\.OBJECT (\S+)", gzip.decompress(found.body))
+    match = re.search(pattern, gzip.decompress(found.body))
     assert match is not None
-    return unquote(unquote(match[1].decode()))
+    return match[1].decode()
