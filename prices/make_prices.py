@@ -10,6 +10,7 @@ A maintainer downloads the lists of a region, which the AWS Price List Bulk API 
 
 What is in them: https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/reading-service-price-list-file.html.
 Lists of more regions may be given at once: one file is made of those that have the same prices, or none and an error.
+By hand, from the price pages: `written_directly` (for `--storage-class`), `kms_per_10000`, `tags_per_10000`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from s3_log_roller.amounts import count, size
 from s3_log_roller.log_output import printable
 from s3_log_roller.planning.costs import CLASS_NAMES, Keeping
 from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
-from s3_log_roller.planning.verdict import usd, verdict
+from s3_log_roller.planning.verdict import usd, verdict, where_kept
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 _SHORT_NAMES: Final = CLASS_NAMES | {"GLACIER_IR": "Glacier IR", "DEEP_ARCHIVE": "Deep Archive"}
 _MAX_PLACES: Final = 40
@@ -98,7 +99,23 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "On Lambda", lambda_time + (f": {usd(money.run.on_lambda)}, its queue included" if money else "")
     if money:
         after = "" if plan.terms.delete else " (nothing is deleted)"
-        yield "Storage", f"{usd(money.now)} a month now, {usd(money.then)} then, in S3 Standard{after}"
+        yield "Storage", f"{usd(money.now)} a month now, {usd(money.then)} then, {where_kept(money)}{after}"
+        if plan.terms.stored_as != BUCKET_DEFAULTS:
+            yield "Rollups", _stored(plan.terms.stored_as, money)
+
+
+def _stored(stored_as: StoredAs, money: Money) -> str:
+    storing = money.storing
+    name = _SHORT_NAMES.get(storing.storage_class, storing.storage_class)
+    tags = ", tags included" if stored_as.tags else ""
+    parts = [f"in {name}: {usd(storing.monthly)} a month{tags}"]
+    if storing.min_days:
+        parts.append(f"for {storing.min_days} days at least, each rollup as 128 KB at least")
+    if storing.on_top:
+        parts.append(f"writing and reading back {usd(storing.on_top)} more than in S3 Standard")
+    if stored_as.uses_kms:
+        parts.append(f"KMS requests {usd(storing.kms)}")
+    return ", ".join(parts)
 
 
 def _storage(plan: Plan, money: Money) -> Table:

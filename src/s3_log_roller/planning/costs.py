@@ -12,7 +12,7 @@ MESSAGES: Final = 3
 """SQS calls for a task: sent, received, deleted."""
 DAYS_A_MONTH: Final = 365.25 / 12
 
-_MIN_DAYS: Final = {"STANDARD_IA": 30, "GLACIER_IR": 90, "DEEP_ARCHIVE": 180}
+MIN_DAYS: Final = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "GLACIER_IR": 90, "DEEP_ARCHIVE": 180}
 """An object that is deleted sooner is billed for so many days."""
 _WITH_MINIMUM_SIZE: Final = frozenset({"STANDARD_IA", "GLACIER_IR"})
 _NEEDS_RESTORE: Final = frozenset({"DEEP_ARCHIVE"})
@@ -24,6 +24,8 @@ _ARCHIVE_STANDARD_BYTES: Final = 8 << 10
 CLASS_NAMES: Final = {
     "STANDARD": "S3 Standard",
     "STANDARD_IA": "Standard-IA",
+    "ONEZONE_IA": "One Zone-IA",
+    "INTELLIGENT_TIERING": "Intelligent-Tiering",
     "GLACIER_IR": "Glacier Instant Retrieval",
     "DEEP_ARCHIVE": "Glacier Deep Archive",
 }
@@ -98,5 +100,5 @@ def keep_in(prices: Prices, storage_class: str, objects: Objects) -> Keeping:
         monthly += objects.count / GB * per_object
     once = objects.count * prices.transition_per_1000.get(storage_class, 0.0) / 1e3
     return Keeping(
-        storage_class, once, monthly, _MIN_DAYS.get(storage_class, 0), needs_restore=storage_class in _NEEDS_RESTORE
+        storage_class, once, monthly, MIN_DAYS.get(storage_class, 0), needs_restore=storage_class in _NEEDS_RESTORE
     )

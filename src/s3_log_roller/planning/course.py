@@ -230,13 +230,13 @@ def _wave(wave: Sequence[PlannedDay], listing: _Listing, manner: Manner) -> Cour
         number for day in found for rollup, number in day.holders if manner.delete or is_young(rollup, manner.today)
     ]
     gets = sum(day.to_pack + len(day.rollups) for day in found)
-    gets += sum(map(_proof_gets, packed))
+    gets += sum(map(proof_gets, packed))
     deleted = sum(proven) + sum(day.found.to_pack for day in packed) if manner.delete else 0
     requests = Requests(lists, gets, len(packed), batches_of(deleted))
     return Course(requests, 0, manner.seconds(lists, sum(day.to_pack for day in found), len(packed)))
 
 
-def _proof_gets(day: PlannedDay) -> int:
+def proof_gets(day: PlannedDay) -> int:
     """GETs that read a rollup back: one where it is small."""
     return 1 if day.rollup_bytes <= READ_BYTES else read_back(day.rollup_bytes, day.found.to_pack)
 

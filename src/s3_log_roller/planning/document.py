@@ -81,11 +81,12 @@ def _figures(figures: Figures) -> dict[str, Any]:
 
 def _money(money: Money | None) -> dict[str, Any]:
     if money is None:
-        return {"cost_usd": None, "monthly_usd": None, "pays_back_months": None}
+        return {"cost_usd": None, "monthly_usd": None, "storing": None, "pays_back_months": None}
     run = money.run
     return {
         "cost_usd": {"requests": run.requests, "lambda": run.on_lambda, "total": run.total},
         "monthly_usd": {"now": money.now, "then": money.then},
+        "storing": asdict(money.storing),
         "pays_back_months": money.pays_back_months,
     }
 

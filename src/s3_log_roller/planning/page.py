@@ -17,7 +17,7 @@ from s3_log_roller.planning.costs import CLASS_NAMES, Keeping
 from s3_log_roller.planning.course import PlannedDay
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.plan import Figures, Money, Plan, sum_figures
-from s3_log_roller.planning.verdict import usd, verdict
+from s3_log_roller.planning.verdict import usd, verdict, where_kept
 
 MAX_CALENDARS: Final = 30
 """Target prefixes with a calendar: those with the most logs."""
@@ -62,6 +62,7 @@ def render_page(plan: Plan) -> str:
         verdict=verdict(plan),
         all_figures=list(_figures(plan)),
         storage=_storage(plan.money) if plan.money else [],
+        where=where_kept(plan.money) if plan.money else "",
         classes=list(_classes(plan, plan.money)) if plan.money else [],
         places=Table(_COLUMNS, [_row(place, sum_figures(days)) for place, days in by_logs]),
         calendars=calendars,

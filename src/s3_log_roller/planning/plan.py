@@ -9,13 +9,14 @@ from functools import reduce
 from operator import add
 
 from s3_log_roller.planning.costs import Keeping, Objects, RunCost, keep_in, run_cost
-from s3_log_roller.planning.course import Course, Manner, PlannedDay, plan_course, sum_courses
+from s3_log_roller.planning.course import Course, Manner, PlannedDay, plan_course, proof_gets, sum_courses
 from s3_log_roller.planning.inventory import MIN_BILLED_BYTES, Day, Inventory
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.prices import STANDARD, Prices
 from s3_log_roller.planning.requests import Requests
 from s3_log_roller.planning.sampling import plus_minus
 from s3_log_roller.planning.sizes import Measured, model_bytes, sum_measured
+from s3_log_roller.planning.storing import NewRollups, Storing, price_storing
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.stored_as import StoredAs
 
@@ -64,7 +65,9 @@ class Money:
     now: float
     """A month in S3 Standard, as it is."""
     then: float
-    """A month in S3 Standard after the run."""
+    """A month after the run: the new rollups as they are to be stored, all else in S3 Standard."""
+    storing: Storing
+    """What storing the new rollups so costs; what it costs once is part of `run`."""
     as_they_are: tuple[Keeping, ...]
     """What the originals and rollups that are there cost, by storage class."""
     rolled_up: tuple[Keeping, ...]
@@ -81,6 +84,7 @@ class Money:
             self.run + other.run,
             self.now + other.now,
             self.then + other.then,
+            self.storing + other.storing,
             _add_by_class(self.as_they_are, other.as_they_are),
             _add_by_class(self.rolled_up, other.rolled_up),
         )
@@ -113,6 +117,17 @@ class Plan:
         """Regions of these buckets that there are no prices for."""
         return sorted({found.region for found in self.inventories} - self.prices.keys())
 
+    @property
+    def no_price_for(self) -> str:
+        """What there is no price for, so that there are no amounts; empty if there is one for everything."""
+        if self.unpriced:
+            return " and ".join(self.unpriced)
+        if self.money is not None:
+            return ""
+        stored_as = self.terms.stored_as
+        parts = [stored_as.storage_class, "KMS" if stored_as.uses_kms else "", "tags" if stored_as.tags else ""]
+        return " with ".join(filter(None, parts))
+
     def places(self) -> dict[Place, list[PlannedDay]]:
         """The days by where they lie."""
         found: dict[Place, list[PlannedDay]] = {}
@@ -142,7 +157,9 @@ def make_plan(
         days += of_these
         courses.append(course)
         if found.region in prices:
-            money.append(_money(terms, found, of_these, course, prices[found.region]))
+            of_bucket = _money(terms, found, of_these, course, prices[found.region])
+            if of_bucket is not None:
+                money.append(of_bucket)
     return Plan(
         terms,
         tuple(days),
@@ -179,16 +196,22 @@ def _plan_day(day: Day, measured: Measured) -> PlannedDay:
     return PlannedDay(day, round(measured.factor * model_bytes(to_pack, day.bytes - day.leftover_bytes)))
 
 
-def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], course: Course, prices: Prices) -> Money:
+def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], course: Course, prices: Prices) -> Money | None:
     old = _rollups([rollup.size for day in (*found.days, *found.settled) for rollup in day.rollups])
     new = _rollups([day.rollup_bytes for day in days if day.rollup_bytes])
     originals = _originals(days)
     staying = _originals([day for day in days if day.found.problem] if terms.delete else days)
     lambda_gb_s = course.lambda_s * terms.lambda_memory_mb / 1024
+    gets = sum(map(proof_gets, (day for day in days if day.rollup_bytes)))
+    storing = price_storing(prices, terms.stored_as, NewRollups(new, course.requests.put, gets))
+    if storing is None:
+        return None
+    run = run_cost(prices, course.requests, lambda_gb_s, course.tasks)
     return Money(
-        run_cost(prices, course.requests, lambda_gb_s, course.tasks),
+        run + RunCost(storing.on_top + storing.kms, 0.0),
         keep_in(prices, STANDARD, originals + old).monthly,
-        keep_in(prices, STANDARD, old + new + staying).monthly,
+        keep_in(prices, STANDARD, old + staying).monthly + storing.monthly,
+        storing,
         tuple(keep_in(prices, name, originals + old) for name in prices.storage_gb_month),
         tuple(keep_in(prices, name, old + new) for name in prices.storage_gb_month),
     )

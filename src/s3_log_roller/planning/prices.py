@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -27,6 +27,19 @@ _TABLES: Final = ("storage_gb_month", "transition_per_1000")
 
 
 @dataclass(frozen=True, slots=True)
+class PricesOfClass:
+    """What a storage class costs that objects are written to directly."""
+
+    gb_month: float
+    put_per_1000: float
+    get_per_1000: float
+    retrieval_gb: float = 0.0
+    """For each GB that is read."""
+    monthly_per_1000: float = 0.0
+    """For 1,000 objects that Intelligent-Tiering watches, each month."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prices:
     """The prices of a region, in USD; a `GB` has 2^30 bytes, a month is the one AWS bills."""
 
@@ -42,6 +55,11 @@ class Prices:
     """Prices by storage class, as S3's API calls it; the first one is `STANDARD`."""
     transition_per_1000: dict[str, float]
     """Prices of 1,000 objects that a lifecycle rule moves into a storage class."""
+    written_directly: dict[str, PricesOfClass] = field(default_factory=dict)
+    """By storage class; files of earlier versions have none."""
+    kms_per_10000: float | None = None
+    tags_per_10000: float | None = None
+    """For 10,000 tags on objects, a month."""
 
     def hold_in(self, region: str) -> bool:
         """Whether these are that region's prices."""
@@ -65,6 +83,12 @@ def parse_prices(text: str, name: str) -> Prices:
             regions=tuple(map(str, fields["regions"])),
             storage_gb_month=tables["storage_gb_month"],
             transition_per_1000=tables["transition_per_1000"],
+            written_directly={
+                name: PricesOfClass(**{part: _amount(price) for part, price in parts.items()})
+                for name, parts in fields.get("written_directly", {}).items()
+            },
+            kms_per_10000=_amount(fields["kms_per_10000"]) if "kms_per_10000" in fields else None,
+            tags_per_10000=_amount(fields["tags_per_10000"]) if "tags_per_10000" in fields else None,
             **numbers,
         )
     except KeyError as error:

@@ -6,6 +6,7 @@ from typing import Final
 
 from s3_log_roller.planning.costs import CLASS_NAMES, DAYS_A_MONTH, Keeping
 from s3_log_roller.planning.plan import Money, Plan
+from s3_log_roller.planning.prices import STANDARD
 
 LONG_MONTHS: Final = 240
 """A run that pays back later than this is not worth it."""
@@ -23,8 +24,8 @@ def verdict(plan: Plan) -> str:
             return "There is nothing to do: what is left is in an archive class and has to be restored first."
         return "There is nothing to pack: every log of these days is in a rollup already."
     if plan.money is None:
-        where = " and ".join(plan.unpriced)
-        return f"Whether it pays is not known: the package has no prices for {where}; give them with --prices FILE."
+        missing = plan.no_price_for
+        return f"Whether it pays is not known: the package has no prices for {missing}; give them with --prices FILE."
     return " ".join(_sentences(plan, plan.money))
 
 
@@ -54,10 +55,10 @@ def _payback(plan: Plan, money: Money) -> str:
     if months <= kept_months:
         return (
             f"It pays back after {_span(months)}: it costs {usd(money.run.total)} once and saves "
-            f"{usd(money.now - money.then)} a month in S3 Standard."
+            f"{usd(money.now - money.then)} a month {where_kept(money)}."
         )
     missing = money.run.total - (money.now - money.then) * kept_months
-    return f"Kept {_kept(plan)} in S3 Standard, it costs {usd(missing)} more than it saves."
+    return f"Kept {_kept(plan)} {where_kept(money)}, it costs {usd(missing)} more than it saves."
 
 
 def _cheapest(plan: Plan, money: Money) -> str:
@@ -86,6 +87,12 @@ def _do(way: Keeping) -> str:
 
 def _name(way: Keeping) -> str:
     return CLASS_NAMES.get(way.storage_class, way.storage_class)
+
+
+def where_kept(money: Money) -> str:
+    """Where the new rollups will be; all else is in S3 Standard."""
+    name = CLASS_NAMES.get(money.storing.storage_class, money.storing.storage_class)
+    return "in S3 Standard" if money.storing.storage_class == STANDARD else f"with the rollups in {name}"
 
 
 def _kept(plan: Plan) -> str:

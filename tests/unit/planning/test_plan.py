@@ -19,7 +19,7 @@ from s3_log_roller.planning.sizes import Measured
 from s3_log_roller.planning.verdict import usd, verdict
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject
-from s3_log_roller.stored_as import BUCKET_DEFAULTS
+from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 TODAY = date(2022, 7, 10)
 TERMS = Terms(TODAY, Window(TODAY), ("s3://logs/",), True, 8, BUCKET_DEFAULTS, 365, 1_769)
@@ -55,6 +55,81 @@ def test_the_price_is_requests_times_prices_and_lambda_on_top() -> None:
         gb_seconds * 0.0000133334 + plan.course.tasks * (0.2 + 3 * 0.4) / 1e6
     )
     assert plan.money.run.total == plan.money.run.requests + plan.money.run.on_lambda
+
+
+CLASSES = {  # storage a GB, 1,000 PUTs, 1,000 GETs, a GB read, 1,000 objects watched, days at least
+    "STANDARD": (0.023, 0.005, 0.0004, 0.0, 0.0, 0),
+    "STANDARD_IA": (0.0125, 0.01, 0.001, 0.01, 0.0, 30),
+    "ONEZONE_IA": (0.01, 0.01, 0.001, 0.01, 0.0, 30),
+    "INTELLIGENT_TIERING": (0.023, 0.005, 0.0004, 0.0, 0.0025, 0),
+    "GLACIER_IR": (0.004, 0.02, 0.01, 0.03, 0.0, 90),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_rollups_are_priced_in_the_class_they_are_written_to(name: str) -> None:
+    """Requests, bytes read back, storage with its minimum of 128 KB; all else stays in S3 Standard."""
+    days = [a_day(50, 3_800, number=number) for number in range(1, 9)]
+    plain = a_plan(*days).money
+    plan = a_plan(*days, terms=replace(TERMS, stored_as=StoredAs(name)))
+    assert plain is not None
+    assert plan.money is not None
+    storing, puts = plan.money.storing, plan.course.requests.put
+    gb_month, put, get, read_gb, watched, min_days = CLASSES[name]
+    sizes = [day.rollup_bytes for day in plan.days]
+    assert puts == len(sizes) == 8
+    assert max(sizes) < KB128
+    billed = [KB128 if min_days else size for size in sizes]
+    assert storing.monthly == pytest.approx(sum(billed) / GB * gb_month + 8 * watched / 1000)
+    on_top = 8 * (put - 0.005) / 1000 + 8 * (get - 0.0004) / 1000 + sum(sizes) / GB * read_gb
+    assert storing.on_top == pytest.approx(on_top)
+    assert plan.money.run.requests == pytest.approx(plain.run.requests + on_top)
+    assert plan.money.then == pytest.approx(storing.monthly)
+    assert (storing.min_days, storing.kms) == (min_days, 0)
+
+
+@pytest.mark.parametrize(("sse", "share"), [("AES256", 0), ("aws:kms", 0.01), ("aws:kms:dsse", 1)])
+def test_kms_is_asked_seldom_with_a_bucket_key(sse: str, share: float) -> None:
+    """For a hundredth of the PUTs and GETs of new rollups; for each of them where there are no bucket keys."""
+    days = [a_day(50, 3_800, number=number) for number in range(1, 9)]
+    money = a_plan(*days, terms=replace(TERMS, stored_as=StoredAs(sse=sse))).money
+    assert money is not None
+    assert money.storing.kms == pytest.approx((8 + 8) * share * 0.03 / 10_000)
+
+
+def test_tags_are_billed_each_month() -> None:
+    """By their number."""
+    day = a_day(50, 3_800)
+    plain, tagged = (
+        a_plan(day, terms=replace(TERMS, stored_as=StoredAs(tags=tags))).money
+        for tags in ((), (("a", "1"), ("b", "2")))
+    )
+    assert plain is not None
+    assert tagged is not None
+    assert tagged.storing.monthly - plain.storing.monthly == pytest.approx(2 * 0.01 / 10_000)
+
+
+def test_the_plan_says_what_storing_costs() -> None:
+    """On the terminal and in the verdict; nothing is said where nothing is asked for."""
+    asked = replace(TERMS, stored_as=StoredAs("GLACIER_IR", (("a", "1"),), "aws:kms"))
+    plan = a_plan(a_day(1_000_000, 3_800), terms=asked)
+    text = " ".join(render_plan(plan).split())
+    assert "Rollups in Glacier IR: " in text
+    assert (
+        "a month, tags included, for 90 days at least, each rollup as 128 KB at least, writing and reading back" in text
+    )
+    assert "KMS requests" in text
+    assert "a month with the rollups in Glacier Instant Retrieval." in verdict(plan)
+    assert "Rollups " not in render_plan(a_plan(a_day(1_000_000, 3_800)))
+
+
+def test_a_class_without_a_price_is_told() -> None:
+    """Price files of users may lack it; no other price stands in for it."""
+    lacking = replace(prices(), written_directly={})
+    found = Inventory("logs", "", TERMS.window, "us-east-1", [a_day(50, 3_800)], runs=runs_of([a_day(50, 3_800)]))
+    plan = make_plan(replace(TERMS, stored_as=StoredAs("ONEZONE_IA")), [found], {"us-east-1": lacking})
+    assert plan.money is None
+    assert "the package has no prices for ONEZONE_IA; give them with --prices FILE" in verdict(plan)
 
 
 def test_a_million_logs_cost_what_the_documents_say() -> None:
