@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.amounts import count, size
-from s3_log_roller.rolling.meter import Meter
-from s3_log_roller.rolling.summary import Summary
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+    from s3_log_roller.rolling.meter import Meter
+    from s3_log_roller.rolling.summary import Summary
 
 RATE_SECONDS: Final = 10
 """Rates are averages over the last so many seconds."""

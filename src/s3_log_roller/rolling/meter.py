@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import MutableSequence
-from multiprocessing.sharedctypes import RawArray
 
 
 class Meter:
@@ -11,7 +10,7 @@ class Meter:
 
     def __init__(self, processes: int) -> None:
         # Memory that processes share is a file in a temporary folder, which may be full; one process needs none.
-        self.cells: MutableSequence[int] = RawArray("q", 2 * processes) if processes > 1 else [0, 0]
+        self.cells: MutableSequence[int] = _shared_cells(2 * processes) if processes > 1 else [0, 0]
 
     @property
     def logs(self) -> int:
@@ -22,6 +21,13 @@ class Meter:
     def n_bytes(self) -> int:
         """The bytes of all processes together."""
         return sum(self.cells[1::2])
+
+
+def _shared_cells(number: int) -> MutableSequence[int]:
+    from multiprocessing.sharedctypes import RawArray  # takes as long to import as all of the meter's users
+
+    cells: MutableSequence[int] = RawArray("q", number)
+    return cells
 
 
 class Ticker:

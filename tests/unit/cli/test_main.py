@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from multiprocessing import sharedctypes
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,6 @@ from s3_log_roller.cli import main as cli
 from s3_log_roller.cli.parser import COMMANDS
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rolling import meter
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
@@ -223,7 +223,7 @@ def test_a_machine_that_refuses_is_one_error_and_not_a_bug(
     def refuse(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(meter, "RawArray", refuse)
+    monkeypatch.setattr(sharedctypes, "RawArray", refuse)
     assert cli.main(["roll", "--prefixes", "s3://logs/"]) == 0
     capsys.readouterr()
     assert cli.main(["roll", "--prefixes", "s3://logs/", "--processes", "2"]) == 1
