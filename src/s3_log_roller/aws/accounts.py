@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from s3_log_roller.aws.errors import error_code, translate_error
+from s3_log_roller.aws.patience import patient
 from s3_log_roller.errors import StorageError
 from s3_log_roller.planning.discovery import CALLS_AT_ONCE, FoundBucket, Logging
 
@@ -27,8 +28,10 @@ PAGE: Final = 1_000
 class AwsAccount:
     """See `planning.discovery.Account`. The calls may come from several threads."""
 
-    def __init__(self, session: boto3.Session, endpoint_url: str | None = None) -> None:
+    def __init__(self, session: boto3.Session, endpoint_url: str | None = None, timeout_s: float | None = None) -> None:
+        """A server that does not answer is given up after `timeout_s`."""
         self._session = session
+        self._timeout_s = timeout_s
         self._endpoint_url = endpoint_url
         self._region = session.region_name or _DEFAULT_REGION
         self._clients: dict[str, S3Client] = {}
@@ -39,7 +42,8 @@ class AwsAccount:
         """See `Account.account_id`."""
 
         def call() -> str:
-            return self._session.client("sts", region_name=self._region).get_caller_identity()["Account"]
+            client = self._session.client("sts", region_name=self._region, config=patient(self._timeout_s))
+            return client.get_caller_identity()["Account"]
 
         return self._translated("sts:GetCallerIdentity", "these credentials", self._region, call)
 
@@ -161,14 +165,14 @@ class AwsAccount:
         try:
             return ask()
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, call, what, region, StorageError) from error
+            raise translate_error(error, call, what, region, StorageError, timeout_s=self._timeout_s) from error
 
     def _client(self, region: str) -> S3Client:
         from botocore.config import Config
 
         with self._making:
             if region not in self._clients:
-                config = Config(max_pool_connections=CALLS_AT_ONCE, connect_timeout=10, read_timeout=30)
+                config = patient(self._timeout_s).merge(Config(max_pool_connections=CALLS_AT_ONCE))
                 self._clients[region] = self._session.client(
                     "s3", region_name=region, endpoint_url=self._endpoint_url, config=config
                 )

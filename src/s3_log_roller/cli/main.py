@@ -59,11 +59,14 @@ def run_command(argv: list[str]) -> int:
     """Parse the arguments and run the command. Raises what the command raises."""
     args = parse(argv, os.environ)
     from s3_log_roller.cli.options import configure_output
+    from s3_log_roller.cli.signs import never_silent
 
     configure_output(args)
     command = importlib.import_module(f"s3_log_roller.cli.commands.{args.command}")
+    text = getattr(args, "log_format", "") == "text"
     try:
-        code: int = command.run(args)
+        with never_silent(wanted=text and not (args.quiet or getattr(args, "no_progress", True))):
+            code: int = command.run(args)
     except KeyboardInterrupt as interruption:
         return _interrupted(interruption, command.IF_INTERRUPTED)
     return code

@@ -11,6 +11,7 @@ import textwrap
 import time
 from typing import Final
 
+from s3_log_roller.cli.signs import signs
 from s3_log_roller.log_output import printable
 
 OUTPUT_BYTES: Final = 1 << 18
@@ -26,7 +27,7 @@ class Output:
     """Standard output, for bytes. On a terminal, control characters are shown instead of obeyed."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._kind = _kind_of_stdout()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -46,7 +47,7 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Write log contents."""
-        if self._is_terminal:
+        if self.is_terminal:
             lines = data.decode("utf-8", "backslashreplace").split("\n")
             data = "\n".join(map(printable, lines)).encode()
         self.write_unchanged(data)
@@ -60,7 +61,7 @@ class Output:
 
     def name(self, text: str) -> str:
         """The name as it should be written: with control characters escaped on a terminal, unchanged elsewhere."""
-        return printable(text) if self._is_terminal else text
+        return printable(text) if self.is_terminal else text
 
     def line(self, text: str) -> None:
         """Write a line unchanged."""
@@ -88,6 +89,7 @@ class Output:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not waiting:
             return
+        signs.show()
         if sys.stdout is None:
             raise Unwritable("standard output is closed: nothing was written to it")
         try:
@@ -130,6 +132,7 @@ def _kind_of_stdout() -> int:
 
 def note(message: str) -> None:
     """Say something on standard error, in one line."""
+    signs.show()
     sys.stderr.write(f"s3-log-roller: {printable(message)}\n")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +11,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from s3_log_roller.amounts import count, size
+from s3_log_roller.cli.signs import signs
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from s3_log_roller.reading.extent import Extent
     from s3_log_roller.rolling.meter import Meter
     from s3_log_roller.rolling.summary import Summary
 
@@ -25,8 +25,6 @@ RATE_SECONDS: Final = 10
 ESTIMATE_AFTER_SECONDS: Final = 10
 """An estimate of the time left that is younger than this is worth nothing."""
 REFRESHES_PER_SECOND: Final = 4
-PLAIN_LINE_SECONDS: Final = 10
-"""How often a terminal that cannot move its cursor gets a line."""
 
 Line = Callable[[float, int], str]
 """Makes the line as of now, in seconds of any steady clock, for so many columns."""
@@ -103,6 +101,27 @@ class ProgressLine:
         return ((logs - logs_then) / seconds, (n_bytes - bytes_then) / seconds) if seconds else (0.0, 0.0)
 
 
+class Course:
+    """How far reading is, of how much, and when it may be done."""
+
+    def __init__(self, extent: Extent) -> None:
+        self._extent = extent
+        self._started: float | None = None
+
+    def parts(self, now: float) -> list[str]:
+        """For a `Line`, the most important first. The total is known once everything was listed."""
+        if self._started is None:
+            self._started = now
+        extent, elapsed = self._extent, now - self._started
+        if not extent.all_found or not extent.found_bytes:
+            return [f"{size(extent.done_bytes)} read"] if extent.done_bytes else []
+        parts = [f"{size(extent.done_bytes)} of {size(extent.found_bytes)}"]
+        left = extent.found_bytes - extent.done_bytes
+        if extent.done_bytes and left and elapsed >= ESTIMATE_AFTER_SECONDS:
+            parts.append(f"about {duration(elapsed / extent.done_bytes * left)} left")
+        return parts
+
+
 def fit(parts: Sequence[str], columns: int) -> str:
     """As many of the parts, from the first on, as the columns hold. The first one is there in any case."""
     line = parts[0]
@@ -122,16 +141,28 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def show_progress(line: Line, *, wanted: bool) -> Iterator[None]:
-    """Keep the line on the screen during the `with` block, if standard error is a terminal."""
+def show_progress(line: Line, *, wanted: bool, beside_output: bool = False) -> Iterator[None]:
+    """Keep the line on the screen during the `with` block, if standard error is a terminal.
+
+    Where the cursor can't be moved, or the command's output goes to the same terminal, there is a line now and then,
+    when nothing else was written for a while: see `never_silent`.
+    """
     if not wanted or not sys.stderr.isatty():
         yield
-    elif os.environ.get("TERM", "dumb") == "dumb":
-        with _plain_lines(line):
+    elif beside_output or os.environ.get("TERM", "dumb") == "dumb":
+        before, signs.line = signs.line, line
+        try:
             yield
+        finally:
+            signs.line = before
     else:
-        with _live_line(line):
-            yield
+        signs.live += 1
+        try:
+            with _live_line(line):
+                yield
+        finally:
+            signs.live -= 1
+            signs.show()
 
 
 @contextmanager
@@ -154,22 +185,3 @@ def _live_line(line: Line) -> Iterator[None]:
         redirect_stdout=False,
     ):
         yield
-
-
-@contextmanager
-def _plain_lines(line: Line) -> Iterator[None]:
-    """A line now and then, for terminals that can do nothing else."""
-    ended = threading.Event()
-
-    def write() -> None:
-        while not ended.wait(PLAIN_LINE_SECONDS):
-            sys.stderr.write(line(time.monotonic(), shutil.get_terminal_size().columns - 1) + "\n")
-            sys.stderr.flush()
-
-    writer = threading.Thread(target=write, name="progress", daemon=True)
-    writer.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        writer.join()

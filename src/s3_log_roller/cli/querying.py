@@ -63,4 +63,4 @@ def read_rows(
     groups = conditions.narrowed(watch(find_groups(session.stores, sources, selection, session.failed)))
     shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
     rows = ReadRows(session.open_stores, wanted, conditions)
-    run_all(rows, batches(shares), processes, sort_out, stores=session.stores)
+    run_all(rows, batches(shares), processes, sort_out, stores=session.stores, extent=session.extent)

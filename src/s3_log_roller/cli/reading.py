@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 from s3_log_roller.amounts import count
 from s3_log_roller.cli import options
 from s3_log_roller.cli.output import Output, note
-from s3_log_roller.cli.progress import fit, show_progress
+from s3_log_roller.cli.progress import Course, fit, show_progress
 from s3_log_roller.log_output import FORMATS
 from s3_log_roller.uris import Role, S3Uri, merge_prefixes
 
 if TYPE_CHECKING:
     from s3_log_roller.aws.buckets import Connection
+    from s3_log_roller.reading.extent import Extent
     from s3_log_roller.reading.groups import Source, Stores
     from s3_log_roller.reading.lines import Findings, Query
     from s3_log_roller.reading.parallel import OpenStores
@@ -123,6 +124,8 @@ class Session:
     open_stores: OpenStores
     open_buckets: OpenBuckets
     wants_progress: bool
+    extent: Extent
+    """How much there is to read, and was read."""
     failures: int = 0
     messages: list[str] = field(default_factory=list)
     """What failed, a line each; at most `MAX_MESSAGES`."""
@@ -139,24 +142,34 @@ class Session:
             self.messages.append(message)
         note(message)
 
-    def progress(self, figures: Callable[[], Sequence[str]], *, writes: bool = True) -> AbstractContextManager[None]:
-        """Show figures, the most important first, while the command reads.
+    def progress(
+        self, figures: Callable[[], Sequence[str]], output: Output | None = None
+    ) -> AbstractContextManager[None]:
+        """Show figures, the most important first, and how far it is, while the command reads.
 
-        A command that `writes` its result to the terminal shows none beside it.
+        Beside `output` on the same terminal they are shown only when nothing else is for a while.
         """
-        wanted = self.wants_progress and not (writes and sys.stdout is not None and sys.stdout.isatty())
-        return show_progress(lambda now, columns: fit(figures(), columns), wanted=wanted)
+        course = Course(self.extent)
+        beside_output = output is not None and output.is_terminal
+        return show_progress(
+            lambda now, columns: fit([*figures(), *course.parts(now)], columns),
+            wanted=self.wants_progress,
+            beside_output=beside_output,
+        )
 
 
 @contextmanager
 def open_session(args: Namespace) -> Iterator[Session]:
     """Open a session as the options say. Raises `UsageError`."""
+    from s3_log_roller.reading.extent import Extent
+
     connection = options.connection_from(args)
     role = options.role_from(args)
     open_stores = partial(opened_stores, connection, role)
     with open_stores() as stores:
         wants_progress = not (args.quiet or args.no_progress) and args.log_format == "text"
-        yield Session(stores, open_stores, partial(opened_buckets, connection, role), wants_progress)
+        extent = Extent(watched=wants_progress and sys.stderr is not None and sys.stderr.isatty())
+        yield Session(stores, open_stores, partial(opened_buckets, connection, role), wants_progress, extent)
 
 
 @contextmanager
@@ -225,12 +238,12 @@ def run_query(
     def figures() -> list[str]:
         return [f"{count(total.logs, 'log')} read", f"{count(total.matched, 'record')} found"]
 
-    with Output() as output, session.progress(figures), suppress(_Enough):
+    with Output() as output, session.progress(figures, output), suppress(_Enough):
         if query.output == "csv" and query.show == "lines":
             output.line(csv_header(with_names=query.with_names))
         search = Search(session.open_stores, query)
         stores = watched(session.stores, output.show)
-        run_all(search, batches(shares), processes, take, stores=stores, stop_at=output.pipe)
+        run_all(search, batches(shares), processes, take, stores=stores, extent=session.extent, stop_at=output.pipe)
     return total
 
 

@@ -29,6 +29,7 @@ from s3_log_roller.children import (
     working,
 )
 from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.reading.extent import MAX_SHARES_AHEAD, Extent, look_ahead
 from s3_log_roller.reading.groups import Stores
 from s3_log_roller.reading.shares import SHARE_BYTES, Share, Shares
 
@@ -96,21 +97,25 @@ def run_all(
     take: Emit,
     *,
     stores: Stores,
+    extent: Extent | None = None,
     stop_at: int | None = None,
 ) -> None:
     """Give the results of all shares to `take`, in order. Little work is done in this process, with its `stores`.
 
+    An `extent` that is given is kept up to date.
+
     Raises `BrokenPipeError` when the pipe with the descriptor `stop_at` has lost its reader, and what `take` raises.
     """
+    extent = extent or Extent()
     source = iter(work)
     first = list(islice(source, operation.inline_batches)) if processes > 1 else []
     if processes <= 1 or len(first) < operation.inline_batches:
         with closing(operation.start(stores, take)) as performer:
-            for shares in chain(first, source):
+            for shares in look_ahead(chain(first, source), extent):
                 performer.run(shares)
         return
-    with closing(_Pool(operation, processes, stop_at)) as pool:
-        pool.run(chain(first, source), take)
+    with closing(_Pool(operation, processes, stop_at, extent)) as pool:
+        pool.run(map(extent.found, chain(first, source)), take)
 
 
 @dataclass(eq=False)
@@ -136,10 +141,12 @@ _STOPPED: Final = b"!"
 
 
 class _Pool:
-    def __init__(self, operation: Operation, processes: int, stop_at: int | None) -> None:
+    def __init__(self, operation: Operation, processes: int, stop_at: int | None, extent: Extent) -> None:
         self._children: list[_Child] = []
         self._waiting_bytes = 0
         self._stop_at = stop_at
+        self._extent = extent
+        self._most_ahead = MAX_SHARES_AHEAD if extent.watched else 0
         with starting():
             for _ in range(processes):
                 ours, theirs = CONTEXT.Pipe()
@@ -150,13 +157,16 @@ class _Pool:
 
     def run(self, source: Iterator[Shares], take: Emit) -> None:
         turns: deque[_Turn] = deque()
-        exhausted = False
+        ahead = 0
         while True:
-            while not exhausted and len(turns) < 4 * len(self._children):
+            while not self._extent.all_found and (
+                len(turns) < 4 * len(self._children) or (ahead < self._most_ahead and self._nothing_came())
+            ):
                 shares = next(source, None)
-                exhausted = shares is None
+                self._extent.all_found = shares is None
                 if shares is not None:
                     turns.append(_Turn(shares))
+                    ahead += len(shares)
                 self._assign(turns)
             if not turns:
                 return
@@ -166,10 +176,16 @@ class _Pool:
                 self._waiting_bytes -= len(result)
                 take(pickle.loads(result))  # noqa: S301 - from our own child
             if head.done:
+                self._extent.did(head.shares)
+                ahead -= len(head.shares)
                 turns.popleft()
                 continue
             self._assign(turns)
             self._receive(head)
+
+    def _nothing_came(self) -> bool:
+        """Whether all children are at work: then there is time to look for more of it."""
+        return not wait([child.pipe for child in self._children], 0)
 
     def _assign(self, turns: deque[_Turn]) -> None:
         idle = [child for child in self._children if child.turn is None]

@@ -5,15 +5,24 @@ import os
 import pty
 import re
 import select
+import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from s3_log_roller.cli.progress import ProgressLine, duration, fit, show_progress
+from s3_log_roller.cli.progress import Course, ProgressLine, duration, fit, show_progress
+from s3_log_roller.errors import StorageError
+from s3_log_roller.reading.extent import Extent, look_ahead
 from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.summary import Summary
 
@@ -82,9 +91,11 @@ def test_nothing_is_shown_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
 
 PROGRAM = """if True:
     import sys, time
-    from s3_log_roller.cli import progress
-    progress.PLAIN_LINE_SECONDS = 0.1
-    with progress.show_progress(lambda now, columns: "x" * columns, wanted=sys.argv[1] == "wanted"):
+    from s3_log_roller.cli import progress, signs
+    signs.QUIET_SECONDS = 0.1
+    wanted = sys.argv[1] == "wanted"
+    shown = progress.show_progress(lambda now, columns: "x" * columns, wanted=wanted)
+    with signs.never_silent(wanted=wanted), shown:
         time.sleep(0.35)
         print("a line of the log", file=sys.stderr)
         time.sleep(0.05)
@@ -93,26 +104,35 @@ PROGRAM = """if True:
 
 def screen(environment: dict[str, str], *, wanted: bool = True, columns: int = 80) -> str:
     """What a run writes to a terminal of that width."""
+    code, written = watch(environment, [PROGRAM, "wanted" if wanted else "not"], columns=columns, output=None)
+    assert code == 0
+    return b"".join(data for _, data in written).decode("ascii")
+
+
+def watch(
+    environment: dict[str, str], program: list[str], *, columns: int = 80, output: int | None = -1
+) -> tuple[int, list[tuple[float, bytes]]]:
+    """The exit code of a Python program with its arguments, and what it writes to a terminal, when."""
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "TERM", "NO_COLOR", "LC_ALL"}}
     run = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "wanted" if wanted else "not"],
+        [sys.executable, "-c", *program],
+        stdout=end if output == -1 else output,
         stderr=end,
         env=kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
     )
     os.close(end)
-    written = b""
-    give_up_at = time.monotonic() + 30
+    written = []
+    give_up_at = time.monotonic() + 60
     while time.monotonic() < give_up_at:
         if select.select([terminal], [], [], 0.1)[0]:
             try:
-                written += os.read(terminal, 4096)
+                written.append((time.monotonic(), os.read(terminal, 4096)))
             except OSError:
                 break
     os.close(terminal)
-    assert run.wait(30) == 0
-    return written.decode("ascii")
+    return run.wait(30), written
 
 
 def test_a_line_is_kept_on_a_terminal_and_gone_in_the_end() -> None:
@@ -142,3 +162,108 @@ def test_a_dumb_terminal_gets_plain_lines_now_and_then() -> None:
 def test_progress_can_be_switched_off() -> None:
     """`--no-progress`."""
     assert screen({"TERM": "xterm"}, wanted=False) == "a line of the log\r\n"
+
+
+COMMAND = """if True:
+    import sys
+    from s3_log_roller.cli import main, signs
+    signs.QUIET_SECONDS = 0.3
+    sys.exit(main.main())
+"""
+TOO_QUIET_SECONDS = 3
+"""Ten times the 0.3 seconds after which a line is due: other tests are at work."""
+
+
+COMMANDS_THAT_WAIT = (
+    "roll s3://logs/",
+    "plan s3://logs/",
+    "discover",
+    "producer --queue-name q s3://logs/",
+    "worker --queue-name q",
+    "ls s3://logs/",
+    "cat s3://logs/",
+    "grep GET s3://logs/",
+    "query FROM+logs s3://logs/",
+    "export s3://logs/ --to out",
+    "report s3://logs/ --html out.html",
+    "verify s3://logs/",
+    "restore s3://logs/ --to out",
+)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_no_command_is_silent_on_a_terminal(term: str, tmp_path: Path) -> None:
+    """However long a server takes to answer, whatever the terminal can do."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            "TERM": term,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_REGION": "us-west-2",
+            "AWS_CONFIG_FILE": os.devnull,
+            "NO_PROXY": "127.0.0.1",
+        }
+        program = f"import os; os.chdir({str(tmp_path)!r})\n{COMMAND}"
+
+        def run(line: str) -> tuple[int, list[tuple[float, bytes]]]:
+            return watch(environment, [program, *(word.replace("+", " ") for word in line.split()), "--timeout=4"])
+
+        with ThreadPoolExecutor(len(COMMANDS_THAT_WAIT)) as pool:
+            runs = dict(zip(COMMANDS_THAT_WAIT, pool.map(run, COMMANDS_THAT_WAIT), strict=True))
+    for line, (code, written) in runs.items():
+        assert code in (1, 3), line
+        times = [when for when, _ in written]
+        assert times[-1] - times[0] > 1, line
+        assert max(after - before for before, after in pairwise(times)) < TOO_QUIET_SECONDS, line
+
+
+@dataclass(frozen=True)
+class Piece:
+    packed_bytes: int
+
+
+def pieces(*sizes: int) -> list[Any]:
+    return [(Piece(n_bytes),) for n_bytes in sizes]
+
+
+def test_how_far_reading_is() -> None:
+    """Bytes of how many, once that is known, and an estimate when it is worth something."""
+    extent = Extent(watched=True)
+    course = Course(extent)
+    assert course.parts(0) == []
+    work = look_ahead(pieces(1_000_000, 2_000_000, 3_000_000), extent)
+    next(work)
+    assert course.parts(0) == ["0 B of 6.0 MB"]
+    next(work)
+    assert course.parts(5) == ["1.0 MB of 6.0 MB"]
+    next(work)
+    assert course.parts(20) == ["3.0 MB of 6.0 MB", "about 20 s left"]
+    assert list(work) == []
+    assert course.parts(30) == ["6.0 MB of 6.0 MB"]
+
+
+def test_nothing_is_found_early_where_nobody_watches() -> None:
+    """It would only cost requests; what is done is told."""
+    extent = Extent()
+    found = iter(pieces(1000, 2000, 3000))
+    work = look_ahead(found, extent)
+    next(work)
+    assert len(list(found)) == 2
+    next(work, None)
+    assert (extent.done_bytes, extent.found_bytes) == (1000, 1000)
+    assert Course(Extent(done_bytes=1000, found_bytes=3000)).parts(0) == ["1.0 kB read"]
+
+
+def test_a_fault_in_listing_comes_behind_what_was_found_before_it() -> None:
+    """Looking ahead hides nothing that could be read."""
+
+    def failing() -> Iterator[Any]:
+        yield from pieces(1, 2)
+        raise StorageError("the listing broke off")
+
+    work = look_ahead(failing(), Extent(watched=True))
+    assert [next(work), next(work)] == pieces(1, 2)
+    with pytest.raises(StorageError, match="broke off"):
+        next(work)

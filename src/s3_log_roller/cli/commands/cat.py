@@ -77,6 +77,7 @@ def run(args: Namespace) -> int:
 
 def _write_logs(session: Session, sources: list[Source], selection: Selection) -> int:
     """The logs as they are; returns how many. A line end that is missing is added where another log follows."""
+    from s3_log_roller.reading.extent import look_ahead
     from s3_log_roller.reading.groups import find_groups
     from s3_log_roller.reading.logs import Reader
     from s3_log_roller.reading.parallel import batches
@@ -85,10 +86,11 @@ def _write_logs(session: Session, sources: list[Source], selection: Selection) -
 
     logs = 0
     cut_off = False
-    with Output() as output, session.progress(lambda: [f"{count(logs, 'log')} written"]):
+    with Output() as output, session.progress(lambda: [f"{count(logs, 'log')} written"], output):
         groups = find_groups(session.stores, sources, selection, session.failed)
         reader = Reader(watched(session.stores, output.show), session.failed)
-        for shares in batches(find_shares(session.stores, groups, session.failed, split=False)):
+        work = batches(find_shares(session.stores, groups, session.failed, split=False))
+        for shares in look_ahead(work, session.extent):
             for _, _, data, last in reader.read(shares):
                 if data:
                     output.write(b"\n" + data if cut_off else data)

@@ -55,7 +55,8 @@ def run(args: Namespace) -> int:
     from s3_log_roller.planning.discovery import discover
 
     sessions = Sessions(profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s)
-    found = discover(AwsAccount(sessions.get(role), connection.endpoint_url), clock.utc_today())
+    account = AwsAccount(sessions.get(role), connection.endpoint_url, connection.timeout_s)
+    found = discover(account, clock.utc_today())
     if args.prefixes_only:
         print_result("".join(f"{line}\n" for line in prefix_lines(found, role)))
         for why in found.refused:

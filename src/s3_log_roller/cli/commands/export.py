@@ -136,8 +136,8 @@ def _export(args: Namespace, dropped: tuple[str, ...]) -> int:
         )
         export = Export(session.open_stores, session.open_buckets, target, dropped)
         try:
-            with session.progress(figures, writes=False):
-                run_all(export, batches(shares), args.processes, take, stores=session.stores)
+            with session.progress(figures):
+                run_all(export, batches(shares), args.processes, take, stores=session.stores, extent=session.extent)
         finally:
             _report(args, total, overview)
         if not (total.rollups or overview.already_there or session.failures):

@@ -147,7 +147,11 @@ def _answer(args: Namespace, sql: str, parameters: dict[str, str]) -> int:
             )
 
         write = output.write_unchanged if args.output == "parquet" else output.write
-        with session.progress(lambda: [f"{count(total.logs, 'log')} read", f"{count(total.counts.rows, 'record')}"]):
+
+        def figures() -> list[str]:
+            return [f"{count(total.logs, 'log')} read", f"{count(total.counts.rows, 'record')}"]
+
+        with session.progress(figures, output):
             engine.ask(question, read, lambda answer: write_answer(answer, args.output, write))
         if not (found or total.logs or session.failures):
             raise StorageError(nothing_found(args))

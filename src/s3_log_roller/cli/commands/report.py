@@ -98,7 +98,7 @@ def _make(args: Namespace, session: Session) -> Report:
         return [f"{count(total.logs, 'log')} read", f"{count(total.counts.rows, 'record')}"]
 
     today = clock.utc_today()
-    with session.progress(figures, writes=False):
+    with session.progress(figures):
         answers = answer_all(read)
     if not total.logs:
         if session.failures:

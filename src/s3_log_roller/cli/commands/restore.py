@@ -90,8 +90,9 @@ def run(args: Namespace) -> int:
             return [f"{count(total.logs, 'log')} restored", size(total.log_bytes)]
 
         try:
-            with session.progress(figures, writes=False):
-                run_all(restore, batches(find_rollups(groups)), args.processes, take, stores=session.stores)
+            with session.progress(figures):
+                work = batches(find_rollups(groups))
+                run_all(restore, work, args.processes, take, stores=session.stores, extent=session.extent)
         finally:
             if not args.quiet and (total.logs or total.already_there or session.failures):
                 note(_summary(total, args.to))

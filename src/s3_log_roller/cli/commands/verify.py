@@ -106,10 +106,18 @@ def run(args: Namespace) -> int:
         def figures() -> list[str]:
             return [f"{count(report.rollups, 'rollup')} verified", count(report.members, "log")]
 
-        with Output() as output, session.progress(figures):
+        with Output() as output, session.progress(figures, output):
             prove = Prove(session.open_stores, with_sha256=bool(manifest))
             with suppress(NothingThere) if manifest else nullcontext():  # then everything that is listed is missing
-                run_all(prove, batches(shares), args.processes, take, stores=session.stores, stop_at=output.pipe)
+                run_all(
+                    prove,
+                    batches(shares),
+                    args.processes,
+                    take,
+                    stores=session.stores,
+                    extent=session.extent,
+                    stop_at=output.pipe,
+                )
             output.flush()
             for where in report.missing:
                 session.failed(f"{where} is in the manifest, but not there any more")
