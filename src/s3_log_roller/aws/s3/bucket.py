@@ -9,6 +9,7 @@ from s3_log_roller.aws.s3.deletes import delete
 from s3_log_roller.aws.s3.fetching import Fetcher
 from s3_log_roller.aws.s3.listings import Lister
 from s3_log_roller.aws.s3.metadata import metadata_headers, read_metadata
+from s3_log_roller.aws.s3.ownership import Questions, check_ownership
 from s3_log_roller.aws.s3.publishing import publish_all
 from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.storing import creating_headers
@@ -43,6 +44,7 @@ class S3Bucket:
         tells_restores: bool = True,
         etags_are_md5: bool = True,
         stored_as: StoredAs = BUCKET_DEFAULTS,
+        ask_owner: Callable[[Calls], Questions] | None = None,
     ) -> None:
         self.bucket = bucket
         self.region = region
@@ -51,6 +53,8 @@ class S3Bucket:
         self._calls = Calls(bucket, base_path, transport)
         self._lister = Lister(self._calls, tells_restores=tells_restores)
         self._stored_as = stored_as
+        self._questions = ask_owner(self._calls) if ask_owner is not None else None
+        """Asked before the first write whose rollups will be; None where that makes no difference."""
         self._fetcher = Fetcher(self._calls, etags_are_md5=etags_are_md5)
 
     @property
@@ -98,6 +102,7 @@ class S3Bucket:
 
     def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> S3Upload:
         """See `Store.upload`."""
+        self._check_owner([key])
 
         def headers() -> Headers:
             return (*creating_headers(self._stored_as), *metadata_headers(metadata()))
@@ -115,4 +120,11 @@ class S3Bucket:
         self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
         """See `Store.publish_all`."""
+        self._check_owner(objects)
         return publish_all(self._calls, objects, last_look, creating_headers(self._stored_as), self._stored_as.checksum)
+
+    def _check_owner(self, keys: Iterable[str]) -> None:
+        questions, key = self._questions, next(iter(keys), "")
+        if questions is not None and key:
+            check_ownership(self.bucket, key, self._stored_as, questions)
+            self._questions = None

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from s3_log_roller import __version__
 from s3_log_roller.aws.errors import translate_error
 from s3_log_roller.aws.patience import ATTEMPTS, DEFAULT_TIMEOUT_S, advice, connect_timeout_s, patient
 from s3_log_roller.aws.s3.bucket import S3Bucket
+from s3_log_roller.aws.s3.calls import Calls
+from s3_log_roller.aws.s3.ownership import AskAws
 from s3_log_roller.aws.s3.redirects import is_aws_host
 from s3_log_roller.aws.s3.signing import OWNER_HEADER, Credentials, Signer
 from s3_log_roller.aws.s3.transport import Transport
@@ -124,7 +127,12 @@ def open_bucket(
         tells_restores=is_aws_host(host),
         etags_are_md5=etags_are_md5,
         stored_as=stored_as,
+        ask_owner=partial(_ask_aws, session, region, expected_bucket_owner) if is_aws_host(host) else None,
     )
+
+
+def _ask_aws(session: boto3.Session, region: str, owner: str | None, calls: Calls) -> AskAws:
+    return AskAws(session, calls, region, owner)
 
 
 def _user_agent() -> str:
