@@ -47,7 +47,9 @@ LOGS_A_DAY: Final = {"web/": 60, "api/": 20}
 _BLOCK: Final = re.compile(r"^```(console|screen)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"^\$ (?:.*\\\n)*.*", re.MULTILINE)
 _COLUMNS: Final = 80
-_PROGRESS: Final = re.compile(r"[1-9][\d,]* logs?, .*logs/s|[1-9]\d* rollups? verified,|[1-9][\d,]* logs? read,")
+_PROGRESS: Final = re.compile(
+    r"[1-9][\d,]* logs?, .*logs/s|[1-9]\d*( of \d+)? rollups? verified,|[1-9][\d,]* logs? read,"
+)
 
 
 def main() -> int:

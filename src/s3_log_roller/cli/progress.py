@@ -113,11 +113,13 @@ class Course:
         if self._started is None:
             self._started = now
         extent, elapsed = self._extent, now - self._started
-        if not extent.all_found or not extent.found_bytes:
-            return [f"{size(extent.done_bytes)} read"] if extent.done_bytes else []
+        if not extent.done_bytes:
+            return []
+        if not extent.all_found:
+            return [f"{size(extent.done_bytes)} read"]
         parts = [f"{size(extent.done_bytes)} of {size(extent.found_bytes)}"]
         left = extent.found_bytes - extent.done_bytes
-        if extent.done_bytes and left and elapsed >= ESTIMATE_AFTER_SECONDS:
+        if left and elapsed >= ESTIMATE_AFTER_SECONDS:
             parts.append(f"about {duration(elapsed / extent.done_bytes * left)} left")
         return parts
 

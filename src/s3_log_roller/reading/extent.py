@@ -21,6 +21,7 @@ class Extent:
 
     watched: bool = False
     """Somebody looks on: it is worth finding out early how much there is."""
+    found_shares: int = 0
     found_bytes: int = 0
     done_bytes: int = 0
     all_found: bool = False
@@ -28,6 +29,7 @@ class Extent:
 
     def found(self, shares: Shares) -> Shares:
         """Count in what was found."""
+        self.found_shares += len(shares)
         self.found_bytes += _bytes(shares)
         return shares
 

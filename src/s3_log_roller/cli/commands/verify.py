@@ -104,7 +104,10 @@ def run(args: Namespace) -> int:
                 output.show_soon()
 
         def figures() -> list[str]:
-            return [f"{count(report.rollups, 'rollup')} verified", count(report.members, "log")]
+            # Every rollup is a share of its own.
+            of_all = f"{report.rollups:,} of " if session.extent.all_found else ""
+            rollups = count(session.extent.found_shares if of_all else report.rollups, "rollup")
+            return [f"{of_all}{rollups} verified", count(report.members, "log")]
 
         with Output() as output, session.progress(figures, output):
             prove = Prove(session.open_stores, with_sha256=bool(manifest))
