@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from hashlib import md5
 from itertools import permutations
@@ -29,6 +29,9 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.querying.columns import ColumnParser, Lines
 from s3_log_roller.querying.parquet import PartWriter
 from s3_log_roller.querying.tables import Table, ddl
+from s3_log_roller.reading.doubles import LogPart
+from s3_log_roller.reading.logs import Reader
+from s3_log_roller.reading.shares import Share
 from s3_log_roller.rollup import Originals, RollupWriter
 
 Run = Callable[..., tuple[int, str, str]]
@@ -195,6 +198,25 @@ def test_a_damaged_rollup_leaves_nothing_behind(store: MemoryStore, run: Run) ->
     assert {source.rpartition(":")[0] for source, _ in rows(store)} == {f"s3://bucket/{good}"}
 
 
+def test_a_member_that_does_not_come_out_is_missed(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file has the records of as many logs as the rollup's index says, or it is not written."""
+    key = put_rollup(store, SUFFIXES)
+    read_each = Reader.read_each
+
+    def lose_the_first(self: Reader, shares: Iterable[Share]) -> Iterator[tuple[Share, Iterator[LogPart]]]:
+        for share, parts in read_each(self, shares):
+            next(parts)
+            yield share, parts
+
+    monkeypatch.setattr(Reader, "read_each", lose_the_first)
+    code, _, said = run("export", "s3://bucket/", *TO)
+    assert code == 3
+    assert f"s3://bucket/{key}: 29 members came out of it, not 30" in said
+    assert files(store) == {}
+
+
 @pytest.mark.parametrize("step", ["upload", "finish"])
 def test_an_upload_that_fails_leaves_nothing_behind(store: MemoryStore, run: Run, step: str) -> None:
     """The next run exports what is missing."""
@@ -243,9 +265,10 @@ def test_a_file_for_each_source_bucket_and_for_lines_that_are_not_records(store:
     assert all(name.split("/")[1] == f"day={DAY}" for name in files(store))
     assert {row for row in rows(store, ["raw"]) if row[0]} == {("nonsense",)}
     before = files(store)
-    del store.objects[f"parquet/{min(before)}"]
-    assert "1 rollup exported" in run("export", "s3://bucket/", *TO)[2]
-    assert files(store) == before
+    for name in before:
+        del store.objects[f"parquet/{name}"]
+        assert "1 rollup exported" in run("export", "s3://bucket/", *TO)[2]
+        assert files(store) == before
 
 
 def test_dropped_columns(store: MemoryStore, run: Run) -> None:
