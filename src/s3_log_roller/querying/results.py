@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from s3_log_roller.log_output import printable
+from s3_log_roller.querying.parquet import ROW_GROUP_ROWS
 from s3_log_roller.reading.formats import csv_cell
 
 LOOK_AT_ROWS: Final = 1000
@@ -90,11 +91,25 @@ class _Sink:
 
 
 def _write_parquet(answer: pa.RecordBatchReader, write: WriteBytes) -> int:
-    count = 0
+    count = waiting_rows = 0
+    waiting: list[pa.RecordBatch] = []
     with pq.ParquetWriter(pa.PythonFile(_Sink(write), mode="w"), answer.schema, compression="zstd") as writer:
+
+        def write_row_group() -> None:
+            nonlocal waiting_rows
+            table = pa.Table.from_batches(waiting, answer.schema)
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
+            waiting.clear()
+            waiting_rows = 0
+
         for batch in answer:
-            writer.write_batch(batch)
+            waiting.append(batch)
+            waiting_rows += batch.num_rows
             count += batch.num_rows
+            if waiting_rows >= ROW_GROUP_ROWS:
+                write_row_group()
+        if waiting:
+            write_row_group()
     return count
 
 

@@ -8,6 +8,7 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from tests.support.columns import answer_of
 from tests.support.records import a_line
 
@@ -73,3 +74,18 @@ def test_parquet_can_be_read_again() -> None:
 def test_an_answer_without_columns_of_numbers_is_one_of_texts() -> None:
     """What a log says comes out as it is."""
     assert answer_of("SELECT user_agent FROM logs", [a_line(agent="0012")]) == [{"user_agent": "0012"}]
+
+
+def test_parquet_has_few_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB gives an answer in small batches; a row group for each would make the file slow to read."""
+    monkeypatch.setattr("s3_log_roller.querying.results.ROW_GROUP_ROWS", 5_000)
+    parts: list[bytes] = []
+
+    def write(answer: pa.RecordBatchReader) -> None:
+        assert write_answer(answer, "parquet", parts.append) == 12_000
+
+    ask(understand("SELECT range AS n FROM range(12_000)", {}), lambda take: None, write)
+    metadata = pq.ParquetFile(io.BytesIO(b"".join(parts))).metadata
+    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert sum(sizes) == 12_000
+    assert len(sizes) == 2
