@@ -153,6 +153,7 @@ def _missing(
         if state == "there":
             overview.already_there += 1
             continue
+        exported.expect(name)
         yield ExportShare(
             group.bucket,
             group.root,

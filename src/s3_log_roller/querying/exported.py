@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -101,12 +101,16 @@ class Exported:
                     f"the target has files with other columns ({path}): use the same --drop as then, or another target"
                 )
             parts.setdefault((match[1], match[3] or ""), set()).add((int(match[4] or 1), int(match[5] or 1)))
-        self._left_out_tags: Mapping[str, Collection[str]] = _complete(parts)
+        self._left_out_tags = _complete(parts)
 
     def state(self, name: FileName) -> State:
         """Whether the rollup is there as the name says, or without other members than that."""
         tags = self._left_out_tags.get(name.content_digest, ())
         return "there" if name.left_out_tag in tags else "differs" if tags else "missing"
+
+    def expect(self, name: FileName) -> None:
+        """The rollup will be there as the name says: a copy of it elsewhere is not wanted any more."""
+        self._left_out_tags.setdefault(name.content_digest, set()).add(name.left_out_tag)
 
 
 def _complete(parts: Mapping[tuple[str, str], set[tuple[int, int]]]) -> dict[str, set[str]]:

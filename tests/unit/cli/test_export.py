@@ -318,6 +318,16 @@ def test_local_rollups(store: MemoryStore, run: Run, tmp_path: Path) -> None:
     assert {row[0] for row in rows(store, ["target_prefix"])} == {PREFIX}
 
 
+def test_a_copy_of_a_rollup_is_exported_once(store: MemoryStore, run: Run) -> None:
+    """Whether both are named in one run, or one after the other."""
+    key = put_rollup(store, SUFFIXES)
+    store.put(f"copies/{key}", store.objects[key].body, mtime=DELIVERED + 99)
+    code, _, said = run("export", f"s3://bucket/{PREFIX}", "s3://bucket/copies/", *TO)
+    assert (code, "1 rollup exported" in said, "1 was there already" in said) == (0, True, True)
+    assert "2 were there already" in run("export", f"s3://bucket/{PREFIX}", "s3://bucket/copies/", *TO)[2]
+    assert [row[0] for row in rows(store, ["request_id"])] == request_ids(SUFFIXES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
