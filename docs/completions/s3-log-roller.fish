@@ -51,7 +51,7 @@ function _shtab_s3_log_roller_using
 end
 
 set -g _shtab_s3_log_roller_commands roll discover plan producer worker ls cat grep query export report verify restore demo policy completion
-set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --bucket --checksum --color --context --count --ddl --destination --destination-owner --destination-role --drop --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
+set -g _shtab_s3_log_roller_opts_with_value --acl --after-context --before-context --bucket --checksum --color --context --count --ddl --destination --destination-owner --destination-role --drop --endpoint-url --exclude --expected-bucket-owner --external-id --html --keep-days --lambda-memory --level --log-format --manifest --max-age-days --max-count --max-in-flight --member --min-age-days --name --output --param --part --partition --plan --prefixes --prefixes-from --prices --processes --profile --queue-arn --queue-name --record-since --record-until --regexp --region --rollups-in --s3-role --save --show --since --sse --sse-kms-key-id --storage-class --tag --timeout --to --until --where -A -B -C -e -m
 
 complete -c s3-log-roller -e
 complete -c s3-log-roller -f
@@ -231,6 +231,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l json -d 'print a
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l since -x -d 'first day, hour, minute or second (UTC): 2022-07-01, 2022-07-01T05, 2022-07-01T05:30'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l until -x -d 'last day, hour, minute or second; all of it counts'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l member -x -d 'only the log with this name; may be repeated'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using ls' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -252,6 +253,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l until -x -d 'la
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l member -x -d 'only the log with this name; may be repeated'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l output -xka "text json csv" -d 'text: as S3 wrote it (default); json: one object per line; csv: a table with a header'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using cat' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -292,6 +294,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l record-since -
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l record-until -x -d 'only records of requests up to this time; all of it counts'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l output -xka "text json csv" -d 'text: as S3 wrote it (default); json: one object per line; csv: a table with a header'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using grep' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -317,6 +320,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l until -x -d '
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l member -x -d 'only the log with this name; may be repeated'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l output -xka "table json csv parquet" -d 'table: to look at (default); json: one object per line; csv: with a header; parquet: for other programs'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using query' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -340,6 +344,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l until -x -d 
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l ddl -xka "athena duckdb spark trino" -d 'print the statement that makes the table, and export nothing'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l bucket -x -d 'for athena: a source bucket that the table should know; may be repeated (default: each query names one)'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using export' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -362,6 +367,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l since -x -d 
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l until -x -d 'last day, hour, minute or second; all of it counts'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l member -x -d 'only the log with this name; may be repeated'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using report' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -384,6 +390,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l complete -d 
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l manifest -xka "(__fish_complete_path (commandline -ct))" -d 'also check that every rollup named in this file is there and has the bytes whose SHA-256 is in the file'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l json -d 'print one JSON object at the end instead of lines'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using verify' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'
@@ -405,6 +412,7 @@ complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l since -x -d
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l until -x -d 'last day, hour, minute or second; all of it counts'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l member -x -d 'only the log with this name; may be repeated'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l processes -x -d 'processes to work with (default: one per processor) [S3_LOG_ROLLER_PROCESSES]'
+complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l rollups-in -x -d 'the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l profile -x -d 'profile in ~/.aws/config to use [S3_LOG_ROLLER_PROFILE]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l region -x -d 'region to work in (default: AWS_REGION or the profile'"'"'s) [S3_LOG_ROLLER_REGION]'
 complete -c s3-log-roller -n '_shtab_s3_log_roller_using restore' -l endpoint-url -x -d 'S3-compatible server to use for S3 instead of AWS (or set AWS_ENDPOINT_URL_S3; for the other services AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_STS) [S3_LOG_ROLLER_ENDPOINT_URL]'

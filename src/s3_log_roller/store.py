@@ -29,6 +29,8 @@ class ListedObject(NamedTuple):
     """LastModified, in whole seconds since the epoch."""
     archived: bool
     """Whether it is in a storage class from which it must be restored before it can be read."""
+    place: str = ""
+    """Where it is (see `mirrored`), if not in the bucket that it was looked for in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,9 @@ def read_rows(
             take(result.batch)
 
     conditions = conditions or ALL
-    groups = conditions.narrowed(watch(find_groups(session.stores, sources, selection, session.failed)))
+    groups = conditions.narrowed(
+        watch(find_groups(session.stores, sources, selection, session.failed, session.rollups_in))
+    )
     shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
     rows = ReadRows(session.open_stores, wanted, conditions)
     run_all(rows, batches(shares), processes, sort_out, stores=session.stores, extent=session.extent)

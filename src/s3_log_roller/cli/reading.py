@@ -70,7 +70,12 @@ def add_processes_argument(parser: ArgumentParser) -> None:
 
 
 def add_reading_arguments(parser: ArgumentParser, quiet: str = "log only warnings and errors") -> None:
-    """Add the options that say how to reach AWS and what to log."""
+    """Add the options that say where else rollups are, how to reach AWS and what to log."""
+    parser.add_argument(
+        "--rollups-in",
+        metavar="URI",
+        help="the --destination that rollups of these logs were given: those in s3://BUCKET/PREFIX are read, too",
+    )
     options.add_connection_arguments(parser)
     parser.add_argument(
         "--s3-role", metavar="ARN", help="role to assume for S3 (default: none, your own credentials are used)"
@@ -103,6 +108,18 @@ def _is_remote(text: str) -> bool:
     return "://" in text or text.startswith(("arn:", "s3:"))
 
 
+def places_of(args: Namespace, sources: Sequence[Source]) -> list[str]:
+    """What the URIs and paths of the rollups of these sources begin with. Raises `UsageError`."""
+    from s3_log_roller.mirrored import place_in
+
+    places = list(map(str, sources))
+    if args.rollups_in is not None:
+        there = S3Uri.parse(args.rollups_in)
+        uris = [source for source in sources if isinstance(source, S3Uri)]
+        places += [f"s3://{place_in(there, uri.bucket)}/{uri.prefix}" for uri in uris]
+    return places
+
+
 def selection_from(args: Namespace) -> Selection:
     """The selection that the options describe. Raises `UsageError`."""
     from s3_log_roller.reading.selection import Selection
@@ -126,6 +143,8 @@ class Session:
     wants_progress: bool
     extent: Extent
     """How much there is to read, and was read."""
+    rollups_in: S3Uri | None = None
+    """The destination in which rollups of the logs are, too."""
     failures: int = 0
     messages: list[str] = field(default_factory=list)
     """What failed, a line each; at most `MAX_MESSAGES`."""
@@ -165,23 +184,30 @@ def open_session(args: Namespace) -> Iterator[Session]:
 
     connection = options.connection_from(args)
     role = options.role_from(args)
+    rollups_in = None if args.rollups_in is None else S3Uri.parse(args.rollups_in)
     open_stores = partial(opened_stores, connection, role)
     with open_stores() as stores:
         wants_progress = not (args.quiet or args.no_progress) and args.log_format == "text"
         extent = Extent(watched=wants_progress and sys.stderr is not None and sys.stderr.isatty())
-        yield Session(stores, open_stores, partial(opened_buckets, connection, role), wants_progress, extent)
+        yield Session(
+            stores, open_stores, partial(opened_buckets, connection, role), wants_progress, extent, rollups_in
+        )
 
 
 @contextmanager
 def opened_stores(connection: Connection, role: Role | None) -> Iterator[Stores]:
     """What opens buckets for reading, and gives this machine's files as another one."""
     from s3_log_roller.local_files import LOCAL, LocalFiles
+    from s3_log_roller.mirrored import MirroredReadStore
 
     with opened_buckets(connection, role) as buckets:
         local_files = LocalFiles()
 
         def store(bucket: str) -> ReadStore:
-            return local_files if bucket == LOCAL else buckets(bucket)
+            if bucket == LOCAL:
+                return local_files
+            name, slash, _ = bucket.partition("/")
+            return MirroredReadStore(buckets(name), bucket) if slash else buckets(name)
 
         yield store
 
@@ -221,7 +247,7 @@ def run_query(
     from s3_log_roller.reading.watching import watched
 
     total = Findings()
-    groups = find_groups(session.stores, sources, selection, session.failed)
+    groups = find_groups(session.stores, sources, selection, session.failed, session.rollups_in)
     shares = find_shares(session.stores, groups, session.failed, split=processes > 1)
 
     def take(result: bytes | Failure | Findings) -> None:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
-from s3_log_roller.local_files import LOCAL, location
+from s3_log_roller.local_files import LOCAL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.querying.exported import Exported, FileName
 from s3_log_roller.reading.contents import Tails
-from s3_log_roller.reading.groups import Group, OnFailure, Stores
+from s3_log_roller.reading.groups import Group, OnFailure, Stores, place_of, rollups_of
 from s3_log_roller.reading.overlaps import Packed, share_out
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import Share
-from s3_log_roller.rollup.stored import TAIL_BYTES, Index, list_rollups, read_index
+from s3_log_roller.rollup.stored import TAIL_BYTES, Index, read_index
 from s3_log_roller.store import ListedObject
 
 ROLLUPS_AT_A_TIME = 1_000
@@ -102,7 +102,7 @@ def _indexed(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iter
 def _rollups_of_day(stores: Stores, group: Group) -> list[ListedObject]:
     rollups = group.rollups
     if group.loose_unseen and group.day_group is not None:  # a single rollup was named
-        rollups = list_rollups(stores(group.bucket), group.day_group)
+        rollups = rollups_of(stores, group.day_group, group.elsewhere)
     return sorted(rollups, key=lambda rollup: (rollup.mtime, rollup.key))
 
 
@@ -113,7 +113,7 @@ def _read_indexes(tails: Tails, group: Group, rollups: Sequence[ListedObject], f
         try:
             indexes.append(read_index(tails.take()))
         except (DamagedRollup, NewerFormat) as error:
-            failed(f"{location(group.bucket, rollup.key)} is not exported, since its index cannot be read: {error}")
+            failed(f"{place_of(group.bucket, rollup)} is not exported, since its index cannot be read: {error}")
         except RollerError as error:
             failed(f"{error}; the rollups of that day are not exported")
             unreadable = True
@@ -142,7 +142,7 @@ def _missing(
     if "differs" in states:
         listed = day[states.index("differs")].file.listed
         failed(
-            f"{location(group.bucket, listed.key)} was exported when its day had other rollups, or when they had other "
+            f"{place_of(group.bucket, listed)} was exported when its day had other rollups, or when they had other "
             "times, and shares logs with them: take the files of that day out of the target, then run again"
         )
         return

@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, reason
-from s3_log_roller.local_files import LOCAL, location
+from s3_log_roller.local_files import LOCAL
 from s3_log_roller.querying.choosing import ExportShare
 from s3_log_roller.querying.columns import SCHEMA, ColumnParser
 from s3_log_roller.querying.parquet import Part, PartWriter
 from s3_log_roller.querying.rows import Blocks
 from s3_log_roller.reading.directories import DirectoryPlace
 from s3_log_roller.reading.doubles import Doubles, LogPart
-from s3_log_roller.reading.groups import Stores
+from s3_log_roller.reading.groups import Stores, place_of
 from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.parallel import Emit, Failure, OpenStores, Operation, Performer
 from s3_log_roller.reading.selection import suffix_of
@@ -86,7 +86,7 @@ class _Exporter(Performer):
         self._place.close()
 
     def _one(self, share: ExportShare, parts: Iterator[LogPart], directory: str) -> None:
-        where = location(share.bucket, share.packed[0].listed.key)
+        where = place_of(share.bucket, share.packed[0].listed)
         try:
             with closing(PartWriter(directory, share.target_prefix, self._export.dropped)) as writer:
                 unparsable = self._write(share, parts, writer)

@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import takewhile
 
 from s3_log_roller.errors import RollerError
-from s3_log_roller.reading.groups import Stores
+from s3_log_roller.reading.groups import Stores, holder
 from s3_log_roller.rollup.stored import READ_BYTES, TAIL_BYTES, PackedFile
 from s3_log_roller.store import ByteRange, ListedObject, ReadStore, whole_or_split
 
@@ -19,7 +19,7 @@ class Tails:
     def __init__(
         self, stores: Stores, files: Iterable[tuple[str, ListedObject]], tail_bytes: Callable[[int], int]
     ) -> None:
-        self._files = deque(PackedFile(stores(bucket), listed) for bucket, listed in files)
+        self._files = deque(PackedFile(holder(stores, bucket, listed), listed) for bucket, listed in files)
         self._tail_bytes = tail_bytes
         """How much of a file's end to read first, by the file's size."""
         self._store: ReadStore | None = None

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from os.path import commonprefix
 from typing import Final
 
 from s3_log_roller.errors import RollerError, StorageError
-from s3_log_roller.local_files import LOCAL, LocalFiles
+from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.mirrored import place_in
 from s3_log_roller.reading.selection import ABOVE, Selection
 from s3_log_roller.rollup import Originals
 from s3_log_roller.rollup.stored import list_rollups
@@ -52,14 +54,42 @@ class Group:
     rollups: list[ListedObject] = field(default_factory=list)
     loose: Originals | None = None
     """The loose logs wanted, if they were listed, and the rollups after them."""
+    elsewhere: str = ""
+    """Another place where rollups of the bucket's logs are, if there is one."""
 
 
 class NothingThere(StorageError):
     """Everything was listed, and there are no logs and no rollups."""
 
 
-def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection, failed: OnFailure) -> Iterator[Group]:
+def holder(stores: Stores, bucket: str, rollup: ListedObject) -> ReadStore:
+    """The store that a rollup of that bucket's logs is in."""
+    return stores(rollup.place or bucket)
+
+
+def place_of(bucket: str, rollup: ListedObject) -> str:
+    """How users know a rollup of that bucket's logs: its URI or path."""
+    return location(rollup.place or bucket, rollup.key)
+
+
+def rollups_of(stores: Stores, group: DayGroup, elsewhere: str) -> list[ListedObject]:
+    """The day group's rollups, beside the logs and elsewhere, if there is such a place."""
+    found = list_rollups(stores(group.bucket), group)
+    if elsewhere:
+        found += [rollup._replace(place=elsewhere) for rollup in list_rollups(stores(elsewhere), group)]
+    return found
+
+
+def find_groups(
+    stores: Stores,
+    sources: Iterable[Source],
+    selection: Selection,
+    failed: OnFailure,
+    rollups_in: S3Uri | None = None,
+) -> Iterator[Group]:
     """The day groups of the sources that can hold something wanted, in key order.
+
+    With `rollups_in` rollups of the sources' logs are looked for in that destination, too.
 
     Raises `NothingThere` for none, and the error of a source that is the only one.
     """
@@ -67,7 +97,7 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
     sources = list(sources)
     for source in sources:
         try:
-            for group in _groups_of(stores, source, selection, failed):
+            for group in _groups_of(stores, source, selection, failed, rollups_in):
                 found += 1
                 yield group
         except RollerError as error:
@@ -80,20 +110,23 @@ def find_groups(stores: Stores, sources: Iterable[Source], selection: Selection,
         raise NothingThere(f"there are no logs and no rollups in {named}, or none of this time")
 
 
-def _groups_of(stores: Stores, source: Source, selection: Selection, failed: OnFailure) -> Iterable[Group]:
+def _groups_of(
+    stores: Stores, source: Source, selection: Selection, failed: OnFailure, rollups_in: S3Uri | None
+) -> Iterable[Group]:
     if isinstance(source, str):
         return [group for path in _local_files(source) if (group := _local_group(path, selection)) is not None]
-    store = stores(source.bucket)
+    places = [source.bucket] if rollups_in is None else [source.bucket, place_in(rollups_in, source.bucket)]
     part = _LOG_START.fullmatch(source.prefix)
     only: list[Group] = []
     if part is not None:
         # What is asked for is logs by their names, wherever they are by now.
-        only = _named_logs(store, part[1], part[2], selection.narrowed(part[2], part[2] + ABOVE), failed)
+        only = _named_logs(stores, places, part[1], part[2], selection.narrowed(part[2], part[2] + ABOVE), failed)
     if not only:
-        only = _list_groups(store, (source.prefix,), selection)
+        only = _list_groups(stores, places, (source.prefix,), selection)
     if not only and source.prefix.endswith(_TARBALL_ENDINGS):
-        only = _foreign_tarball(store, source.prefix, selection)
+        only = _foreign_tarball(stores(source.bucket), source.prefix, selection)
     for group in only:
+        group.elsewhere = "".join(places[1:])
         group.root = source.prefix[: source.prefix.rfind("/") + 1]
         group.loose_unseen = group.day_group is None or not group.day_group.logs_prefix.startswith(source.prefix)
     return only
@@ -121,38 +154,43 @@ def _local_group(path: str, selection: Selection) -> Group | None:
 
 
 def _named_logs(
-    store: ReadStore, target_prefix: str, start: str, selection: Selection, failed: OnFailure
+    stores: Stores, places: Sequence[str], target_prefix: str, start: str, selection: Selection, failed: OnFailure
 ) -> list[Group]:
     """The groups of logs whose names begin so."""
     log = parse_log_key(f"{target_prefix}{start[:_DAY_CHARS]}-00-00-00-{0:016X}")
     if log is None:
         prefixes = (f"{target_prefix}{start}", f"{target_prefix}rollup-{start}")
-        groups = _list_groups(store, prefixes, selection)
+        groups = _list_groups(stores, places, prefixes, selection)
         return [group for group in groups if group.day_group and group.day_group.target_prefix == target_prefix]
-    day_group = DayGroup(store.bucket, target_prefix, log.day)
+    bucket, *elsewhere = places
+    day_group = DayGroup(bucket, target_prefix, log.day)
     if not selection.has_day(log.day):
         return []
     loose = Originals(day_group)
-    list_loose(store, day_group, selection, loose, failed)
-    group = Group(store.bucket, "", day_group, selection, bool(loose), loose=loose)
-    group.rollups = list_rollups(store, day_group)
+    list_loose(stores(bucket), day_group, selection, loose, failed)
+    group = Group(bucket, "", day_group, selection, bool(loose), loose=loose)
+    group.rollups = rollups_of(stores, day_group, "".join(elsewhere))
     return [group] if loose or group.rollups else []
 
 
-def _list_groups(store: ReadStore, prefixes: tuple[str, ...], selection: Selection) -> list[Group]:
-    """The groups under some prefixes. Of a day's logs only as many are listed as it takes to know of them."""
+def _list_groups(stores: Stores, places: Sequence[str], prefixes: tuple[str, ...], selection: Selection) -> list[Group]:
+    """The groups under some prefixes. Of a day's logs only as many are listed as it takes to know of them.
+
+    Logs are in the first of the places, the bucket; rollups may be in all.
+    """
     groups: dict[DayGroup, Group] = {}
-    for prefix in prefixes:
-        for entry in _list_days(store, prefix):
+    bucket = places[0]
+    for place, prefix in product(places, prefixes):
+        for entry in _list_days(stores(place), prefix):
             rollup = parse_rollup_key(entry.key)
-            log = None if rollup else parse_log_key(entry.key)
+            log = None if rollup or place != bucket else parse_log_key(entry.key)
             parsed = rollup or log
             if parsed is None or not selection.has_day(parsed.day):
                 continue
-            key = DayGroup(store.bucket, parsed.target_prefix, parsed.day)
-            group = groups.setdefault(key, Group(store.bucket, "", key, selection))
+            key = DayGroup(bucket, parsed.target_prefix, parsed.day)
+            group = groups.setdefault(key, Group(bucket, "", key, selection))
             if rollup:
-                group.rollups.append(entry)
+                group.rollups.append(entry if place == bucket else entry._replace(place=place))
             else:
                 group.has_loose = True
     return [groups[day_group] for day_group in sorted(groups)]

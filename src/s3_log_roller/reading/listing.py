@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import islice
+from itertools import groupby, islice
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
-from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import parse_rollup_key
 from s3_log_roller.reading.contents import Tails
-from s3_log_roller.reading.groups import Group, OnFailure, Stores
+from s3_log_roller.reading.groups import Group, OnFailure, Stores, place_of
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of, read_through
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import Member
@@ -38,19 +37,22 @@ def read_checksums(stores: Stores, groups: Iterable[Group], failed: OnFailure) -
     """The checksums that S3 keeps of these rollups, by where they are and by algorithm. Each takes a HEAD."""
     found = {}
     for group in groups:
-        for rollup, metadata in zip(group.rollups, stores(group.bucket).read_metadata(group.rollups), strict=True):
-            if isinstance(metadata, RollerError):
-                failed(str(metadata))
-                continue
-            checksums = {name.removeprefix(CHECKSUM): text for name, text in metadata.items() if CHECKSUM in name}
-            found[location(group.bucket, rollup.key)] = checksums
+        for place, of_place in groupby(group.rollups, key=lambda rollup: rollup.place):
+            rollups = list(of_place)
+            answers = stores(place or group.bucket).read_metadata(rollups)
+            for rollup, metadata in zip(rollups, answers, strict=True):
+                if isinstance(metadata, RollerError):
+                    failed(str(metadata))
+                    continue
+                checksums = {name.removeprefix(CHECKSUM): text for name, text in metadata.items() if CHECKSUM in name}
+                found[place_of(group.bucket, rollup)] = checksums
     return found
 
 
 def list_rollups(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[Listing]:
     """The rollups of the groups. Their footers are fetched many at a time."""
     for group, rollup, file in _open_all(stores, groups, lambda size: MAX_FOOTER_BYTES, failed):
-        where = location(group.bucket, rollup.key)
+        where = place_of(group.bucket, rollup)
         key = parse_rollup_key(rollup.key)
         listing = Listing(where, rollup.size, key.day if key else None)
         footer = None
@@ -72,7 +74,7 @@ def list_rollups(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> 
 def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[tuple[str, Member]]:
     """(where the rollup is, the member) for all members wanted. Indexes are fetched many at a time."""
     for group, rollup, file in _open_all(stores, groups, _index_bytes, failed):
-        where = location(group.bucket, rollup.key)
+        where = place_of(group.bucket, rollup)
         try:
             for member in _members(file, group.selection, failed) if file else ():
                 yield where, member

@@ -14,7 +14,7 @@ from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.contents import Tails, fetch_logs, whole_if_small
 from s3_log_roller.reading.doubles import Doubles, LogPart, Origin
-from s3_log_roller.reading.groups import OnFailure, Stores
+from s3_log_roller.reading.groups import OnFailure, Stores, holder
 from s3_log_roller.reading.overlaps import Unlike, compared, find_holders
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, MayMatch, loss_of, read_selected, read_through
 from s3_log_roller.reading.selection import Selection, suffix_of
@@ -23,7 +23,7 @@ from s3_log_roller.reading.tarball import Member, MemberPart, OnLeftOut
 from s3_log_roller.rollup import IndexedMember, Originals
 from s3_log_roller.rollup.damage import damaged
 from s3_log_roller.rollup.stored import Index, PackedFile, open_packed, read_index
-from s3_log_roller.store import ListedObject, ReadStore
+from s3_log_roller.store import ListedObject
 
 MAX_TOLD: Final = 10
 """So many of a tarball's entries that are not files are named one by one."""
@@ -67,7 +67,7 @@ class Reader:
             if share.is_one_request:
                 yield from self._one(contents.take(), share)
             else:
-                yield from self._merged(self._stores(share.bucket), share)
+                yield from self._merged(share)
 
     def _one(self, file: PackedFile, share: Share, *, ahead: bool = True) -> Iterator[LogPart]:
         """The wanted members of a rollup, or of a tarball without an index."""
@@ -143,18 +143,18 @@ class Reader:
         if count > MAX_TOLD:
             self._failed(f"{where}: {count - MAX_TOLD} more are links, devices and the like, not logs: left out")
 
-    def _merged(self, store: ReadStore, share: Share) -> Iterator[LogPart]:
+    def _merged(self, share: Share) -> Iterator[LogPart]:
         try:
-            yield from self._all_of(store, share)
+            yield from self._all_of(share)
         except Unlike as error:
-            yield from self._all_of(store, share.with_loose_from(error.suffix))
+            yield from self._all_of(share.with_loose_from(error.suffix))
 
-    def _all_of(self, store: ReadStore, share: Share) -> Iterator[LogPart]:
+    def _all_of(self, share: Share) -> Iterator[LogPart]:
         sources: list[Iterator[LogPart]] = []
         starts: list[str] = []
         opened = []
         for packed in share.packed:
-            file = open_packed(store, packed.listed)
+            file = open_packed(holder(self._stores, share.bucket, packed.listed), packed.listed)
             try:
                 opened.append((read_index(file), packed))
             except NO_INDEX_TO_READ as error:
@@ -169,14 +169,14 @@ class Reader:
             sources.append(parts if self._packed_only or not packed.skip else _without(parts, packed.skip))
             starts.append(index.name_prefix + index.directory.first_suffix)
         if share.loose and not self._packed_only and share.group is not None:
-            sources.append(self._loose(store, share.group, share.loose))
+            sources.append(self._loose(share, share.group))
             starts.append(share.loose[0].key.rpartition("/")[2])
         parts = sources[0] if len(sources) == 1 else _merge(sources, starts)
         doubles = self._doubles(share, any_may_be=bool(share.through and sources))
         yield from parts if doubles is None else doubles.leave_out(parts, in_order=not share.through)
         for listed in share.through:
             with reporting(self._failed):
-                parts = self._through(PackedFile(store, listed), share.selection)
+                parts = self._through(PackedFile(holder(self._stores, share.bucket, listed), listed), share.selection)
                 yield from parts if doubles is None else doubles.leave_out(parts, in_order=False)
 
     def _doubles(self, share: Share, *, any_may_be: bool) -> Doubles | None:
@@ -185,8 +185,9 @@ class Reader:
         suffixes = frozenset[str]().union(*(packed.doubles for packed in share.packed))
         return Doubles(lambda name: (suffix_of(name) or "") in suffixes, self._failed) if suffixes else None
 
-    def _loose(self, store: ReadStore, group: DayGroup, logs: tuple[ListedObject, ...]) -> Iterator[LogPart]:
+    def _loose(self, share: Share, group: DayGroup) -> Iterator[LogPart]:
         """Loose logs; those that were rolled up and deleted since they were listed come out of their rollup."""
+        store, logs = self._stores(share.bucket), share.loose
         done, begun = 0, False
         member = Member("", 0, 0)
         while done < len(logs):
@@ -199,18 +200,18 @@ class Reader:
             except ObjectGone:
                 if begun:
                     raise
-                yield from self._rescued(store, group, logs[done])
+                yield from self._rescued(share, group, logs[done])
                 done += 1
 
-    def _rescued(self, store: ReadStore, group: DayGroup, log: ListedObject) -> Iterator[LogPart]:
+    def _rescued(self, share: Share, group: DayGroup, log: ListedObject) -> Iterator[LogPart]:
         """A log that is gone, out of the rollup that holds its bytes by now."""
         selection = Selection(names=frozenset({log.key.rpartition("/")[2]}))
-        for index, loose_too in find_holders(store, group, log):
+        for index, loose_too in find_holders(self._stores, group, share.elsewhere, log):
             with suppress(Unlike):  # told of
                 yield from self._indexed(index, selection, loose_too=loose_too)
                 return
         raise DayChanged(
-            f"{location(store.bucket, log.key)} is gone since it was listed, and is in no rollup of its day"
+            f"{location(share.bucket, log.key)} is gone since it was listed, and is in no rollup of its day"
         )
 
 

@@ -11,14 +11,14 @@ from typing import Final
 from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.groups import OnFailure
+from s3_log_roller.reading.groups import OnFailure, Stores, holder, place_of, rollups_of
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of
 from s3_log_roller.reading.selection import suffix_of
 from s3_log_roller.reading.tarball import MemberPart
 from s3_log_roller.rollup import IndexedMember, Originals
 from s3_log_roller.rollup.matching import match
-from s3_log_roller.rollup.stored import Index, list_rollups, open_packed, read_index
-from s3_log_roller.store import ListedObject, ReadStore
+from s3_log_roller.rollup.stored import Index, open_packed, read_index
+from s3_log_roller.store import ListedObject
 
 _Numbered = tuple[int, IndexedMember]
 """The number of a rollup, and a member of it."""
@@ -42,13 +42,13 @@ class Packed:
 
 
 def open_rollups(
-    store: ReadStore, rollups: list[ListedObject], failed: OnFailure
+    stores: Stores, bucket: str, rollups: list[ListedObject], failed: OnFailure
 ) -> tuple[list[Index], list[ListedObject]]:
     """(rollups with an index, tarballs without one)."""
     indexed: list[Index] = []
     through = []
     for rollup in rollups:
-        file = open_packed(store, rollup)
+        file = open_packed(holder(stores, bucket, rollup), rollup)
         try:
             indexed.append(read_index(file))
         except NO_INDEX_TO_READ as error:
@@ -57,7 +57,7 @@ def open_rollups(
                 failed(loss)
             through.append(rollup)
         except DamagedRollup as error:
-            failed(f"{location(store.bucket, rollup.key)} is damaged: {error}")
+            failed(f"{place_of(bucket, rollup)} is damaged: {error}")
     return indexed, through
 
 
@@ -166,7 +166,9 @@ def _suffix(numbered: _Numbered) -> str:
     return numbered[1].suffix
 
 
-def find_holders(store: ReadStore, group: DayGroup, log: ListedObject) -> Iterator[tuple[Index, Originals | None]]:
+def find_holders(
+    stores: Stores, group: DayGroup, elsewhere: str, log: ListedObject
+) -> Iterator[tuple[Index, Originals | None]]:
     """Rollups that by their indexes hold a log by now, which was rolled up and deleted since it was listed.
 
     With each comes what its bytes are to be compared with, if the log's ETag is their MD5.
@@ -174,9 +176,9 @@ def find_holders(store: ReadStore, group: DayGroup, log: ListedObject) -> Iterat
     listed = Originals(group)
     listed.append(log.key[len(group.target_prefix) :], log.etag, log.size, log.mtime)
     (original,) = listed
-    for rollup in list_rollups(store, group):
+    for rollup in rollups_of(stores, group, elsewhere):
         try:
-            index = read_index(open_packed(store, rollup))
+            index = read_index(open_packed(holder(stores, group.bucket, rollup), rollup))
             members = list(index.members_between(original.suffix, original.suffix))
         except (DamagedRollup, NewerFormat):
             continue

@@ -14,10 +14,10 @@ from hashlib import md5, sha256
 from typing import Final, Literal
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
-from s3_log_roller.local_files import LOCAL, location
+from s3_log_roller.local_files import LOCAL
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.contents import Tails, whole_if_small
-from s3_log_roller.reading.groups import Group, Stores
+from s3_log_roller.reading.groups import Group, Stores, place_of
 from s3_log_roller.reading.overlaps import Packed
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ, read_through
 from s3_log_roller.reading.shares import Share, Shares
@@ -52,7 +52,9 @@ def find_rollups(groups: Iterable[Group]) -> Iterator[Share]:
     """A share of work for every rollup of the groups."""
     for group in groups:
         for rollup in group.rollups:
-            share = Share(group.bucket, group.root, group.day_group, group.selection, (Packed(rollup),))
+            share = Share(
+                group.bucket, group.root, group.day_group, group.selection, (Packed(rollup),), elsewhere=group.elsewhere
+            )
             yield replace(share, may_have_loose=group.has_loose or group.loose_unseen)
 
 
@@ -64,10 +66,10 @@ def prove(stores: Stores, shares: Shares, *, with_sha256: bool = False) -> Itera
     rollups = [(share, packed.listed) for share in shares for packed in share.packed]
     with closing(Tails(stores, [(share.bucket, listed) for share, listed in rollups], whole_if_small)) as files:
         for share, listed in rollups:
-            where = location(share.bucket, listed.key)
+            where = place_of(share.bucket, listed)
             try:
                 file = files.take()
-                proof = _prove(file, share, where)
+                proof = _prove(file, stores(share.bucket), share, where)
                 yield replace(proof, sha256=_sha256(file)) if with_sha256 else proof
             except DamagedRollup as error:
                 reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
@@ -76,8 +78,9 @@ def prove(stores: Stores, shares: Shares, *, with_sha256: bool = False) -> Itera
                 yield Proof(where, "unreadable", reason=str(error))
 
 
-def _prove(file: PackedFile, share: Share, where: str) -> Proof:
-    store, group = file.store, share.group
+def _prove(file: PackedFile, store: ReadStore, share: Share, where: str) -> Proof:
+    """Prove a rollup of a share, against the originals in the store of its logs."""
+    group = share.group
     try:
         index = read_index(file)
     except LostIndex as error:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, ObjectArchived, RollerError
-from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.groups import Group, OnFailure, Stores, list_loose
+from s3_log_roller.reading.groups import Group, OnFailure, Stores, holder, list_loose, place_of, rollups_of
 from s3_log_roller.reading.overlaps import Packed, open_rollups, share_out
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ
 from s3_log_roller.reading.selection import EVER, Selection
 from s3_log_roller.rollup import Block, Originals
-from s3_log_roller.rollup.stored import READ_BYTES, Index, list_rollups, open_packed, read_index
+from s3_log_roller.rollup.stored import READ_BYTES, Index, open_packed, read_index
 from s3_log_roller.store import ListedObject, ReadStore
 
 SHARE_BYTES: Final = 8 << 20
@@ -39,6 +38,8 @@ class Share:
     """Tarballs without an index."""
     may_have_loose: bool = True
     """Originals of the packed logs may lie there."""
+    elsewhere: str = ""
+    """Another place where rollups of the bucket's logs are, if there is one."""
 
     def with_loose_from(self, suffix: str) -> Share:
         """What is left from that suffix on, with logs that are loose and packed read loose."""
@@ -77,44 +78,36 @@ def find_shares(stores: Stores, groups: Iterable[Group], failed: OnFailure, *, s
     """What to read, in order. Large groups are cut up if `split`; else each is one share."""
     for group in groups:
         try:
-            yield from _shares_of(stores(group.bucket), group, failed, split=split)
+            yield from _shares_of(stores, group, failed, split=split)
         except RollerError as error:
             failed(str(error))
 
 
-def _shares_of(store: ReadStore, group: Group, failed: OnFailure, *, split: bool) -> Iterator[Share]:
+def _shares_of(stores: Stores, group: Group, failed: OnFailure, *, split: bool) -> Iterator[Share]:
     day_group = group.day_group
     loose, rollups = group.loose, group.rollups
     if loose is None and group.has_loose and day_group is not None:
         loose = Originals(day_group)
-        list_loose(store, day_group, group.selection, loose, failed)
-        rollups = list_rollups(store, day_group)
-    readable = [rollup for rollup in rollups if _is_readable(store, rollup, failed)]
-    share = Share(group.bucket, group.root, day_group, group.selection)
+        list_loose(stores(group.bucket), day_group, group.selection, loose, failed)
+        rollups = rollups_of(stores, day_group, group.elsewhere)
+    readable = [rollup for rollup in rollups if _is_readable(holder(stores, group.bucket, rollup), rollup, failed)]
+    share = Share(group.bucket, group.root, day_group, group.selection, elsewhere=group.elsewhere)
     if not loose and len(readable) == 1:
-        yield from _shares_of_one(store, share, readable[0], split=split)
+        yield from _shares_of_one(stores, share, readable[0], split=split)
         return
-    indexed, through = open_rollups(store, readable, failed)
+    indexed, through = open_rollups(stores, group.bucket, readable, failed)
     kept, packed = share_out(indexed, loose, failed)
     if packed or through:
-        yield Share(
-            share.bucket,
-            share.root,
-            day_group,
-            share.selection,
-            tuple(packed),
-            tuple(_listed(kept)),
-            tuple(through),
-        )
+        yield replace(share, packed=tuple(packed), loose=tuple(_listed(kept)), through=tuple(through))
     elif kept is not None:
         batch: list[ListedObject] = []
         for entry in _listed(kept):
             batch.append(entry)
             if len(batch) == SHARE_LOGS:
-                yield Share(share.bucket, share.root, day_group, share.selection, loose=tuple(batch))
+                yield replace(share, loose=tuple(batch))
                 batch = []
         if batch:
-            yield Share(share.bucket, share.root, day_group, share.selection, loose=tuple(batch))
+            yield replace(share, loose=tuple(batch))
 
 
 def _is_readable(store: ReadStore, rollup: ListedObject, failed: OnFailure) -> bool:
@@ -131,25 +124,25 @@ def _is_readable(store: ReadStore, rollup: ListedObject, failed: OnFailure) -> b
     return True
 
 
-def _shares_of_one(store: ReadStore, share: Share, rollup: ListedObject, *, split: bool) -> Iterator[Share]:
+def _shares_of_one(stores: Stores, share: Share, rollup: ListedObject, *, split: bool) -> Iterator[Share]:
     """One rollup and nothing else: the most frequent case, which needs no look at the members."""
-    whole = Share(share.bucket, share.root, share.group, share.selection, (Packed(rollup),))
+    whole = replace(share, packed=(Packed(rollup),))
     if not split or rollup.size <= SHARE_BYTES or share.selection.names is not None:
         yield whole
         return
     try:
-        index = read_index(open_packed(store, rollup))
+        index = read_index(open_packed(holder(stores, share.bucket, rollup), rollup))
     except NO_INDEX_TO_READ:
         yield whole
         return
     except DamagedRollup as error:
-        raise DamagedRollup(f"{location(store.bucket, rollup.key)} is damaged: {error}") from error
+        raise DamagedRollup(f"{place_of(share.bucket, rollup)} is damaged: {error}") from error
     cuts = _cuts(index)
     for low, behind in zip(["", *cuts], [*cuts, None], strict=True):
         high = share.selection.high if behind is None else _just_below(behind)
         part = share.selection.narrowed(low, high)
         if part.low <= part.high:
-            yield Share(share.bucket, share.root, share.group, part, (Packed(rollup),))
+            yield replace(whole, selection=part)
 
 
 def _cuts(index: Index) -> list[str]:

@@ -16,14 +16,19 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """The bucket called `bucket`; the commands find it instead of S3."""
+def archive() -> MemoryStore:
+    """The bucket called `archive`."""
+    return MemoryStore("archive")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, archive: MemoryStore) -> MemoryStore:
+    """The bucket called `bucket`; the commands find it, and `archive`, instead of S3."""
     store = MemoryStore()
 
     @contextmanager
     def lease(self: Buckets, bucket: str, role: Role | None, owner: str | None = None) -> Iterator[MemoryStore]:
-        assert bucket == "bucket"
-        yield store
+        yield {"bucket": store, "archive": archive}[bucket]
 
     monkeypatch.setattr(Buckets, "lease", lease)
     monkeypatch.setattr("signal.signal", lambda number, handler: None)

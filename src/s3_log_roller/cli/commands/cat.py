@@ -87,7 +87,7 @@ def _write_logs(session: Session, sources: list[Source], selection: Selection) -
     logs = 0
     cut_off = False
     with Output() as output, session.progress(lambda: [f"{count(logs, 'log')} written"], output):
-        groups = find_groups(session.stores, sources, selection, session.failed)
+        groups = find_groups(session.stores, sources, selection, session.failed, session.rollups_in)
         reader = Reader(watched(session.stores, output.show), session.failed)
         work = batches(find_shares(session.stores, groups, session.failed, split=False))
         for shares in look_ahead(work, session.extent):

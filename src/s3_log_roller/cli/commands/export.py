@@ -130,7 +130,7 @@ def _export(args: Namespace, dropped: tuple[str, ...]) -> int:
         def figures() -> list[str]:
             return [f"{count(total.rollups, 'rollup')} exported", f"{count(total.rows, 'record')}"]
 
-        groups = find_groups(session.stores, sources, selection, session.failed)
+        groups = find_groups(session.stores, sources, selection, session.failed, session.rollups_in)
         shares = find_exports(
             session.stores, groups, _exported(session, target, dropped), dropped, session.failed, overview
         )

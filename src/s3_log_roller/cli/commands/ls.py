@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
     selection = selection_from(args)
     sources = sources_from(args.uris)
     with open_session(args) as session:
-        groups = list(find_groups(session.stores, sources, selection, session.failed))
+        groups = list(find_groups(session.stores, sources, selection, session.failed, session.rollups_in))
         with Output() as output:
             if args.members or args.member:
                 _list_members(session, groups, output, as_json=args.json)

@@ -27,12 +27,12 @@ examples:
       --s3-role arn:aws:iam::123456789012:role/s3-rollup-bucket-access
   s3-log-roller policy --prefixes s3://my-logs-01/ … s3://my-logs-40/ \\
       --part 2 > policy-2.json
-
-With --destination-role the policy lets you assume that role. What the role itself needs:
-  s3-log-roller policy --prefixes s3://my-logs/ --only-destination \
+  # what the role of a --destination-role needs itself
+  s3-log-roller policy --prefixes s3://my-logs/ --only-destination \\
       --destination s3://archive/logs/
 
 Many buckets need several policies; without --part an error says how many.
+With --destination-role it lets you assume that role instead of writing there yourself.
 With --s3-role alone it is the policy for your own credentials, if that role has the policy for the prefixes.
 """
 EXIT_CODES: Final = {

@@ -83,7 +83,7 @@ def run(args: Namespace) -> int:
             else:
                 total.add(result)
 
-        groups = find_groups(session.stores, sources, selection, session.failed)
+        groups = find_groups(session.stores, sources, selection, session.failed, session.rollups_in)
         restore = Restore(session.open_stores, session.open_buckets, target)
 
         def figures() -> list[str]:

@@ -16,6 +16,7 @@ from s3_log_roller.cli.reading import (
     add_processes_argument,
     add_reading_arguments,
     open_session,
+    places_of,
     selection_from,
     sources_from,
 )
@@ -80,7 +81,7 @@ def run(args: Namespace) -> int:
 
     selection = selection_from(args)
     sources = sources_from(args.uris)
-    manifest = read_manifest(args.manifest, map(str, sources), selection) if args.manifest else {}
+    manifest = read_manifest(args.manifest, places_of(args, sources), selection) if args.manifest else {}
     report = _Report(args.json, manifest)
     calendar = Calendar()
     with open_session(args) as session:
@@ -89,7 +90,7 @@ def run(args: Namespace) -> int:
             report.all_listed = False
             session.failed(message)
 
-        groups = find_groups(session.stores, sources, selection, listing_failed)
+        groups = find_groups(session.stores, sources, selection, listing_failed, session.rollups_in)
         shares = find_rollups(calendar.watch(groups))
 
         def take(proof: Proof | Failure) -> None:
