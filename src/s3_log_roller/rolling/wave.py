@@ -116,7 +116,7 @@ class Wave:
         for leftovers in found:
             day.seen += Figures(leftovers=len(leftovers.originals))
             rollup = leftovers.rollup
-            lacking = self._manifest.lacks(self._store.bucket, rollup)
+            lacking = self._manifest.lacks(leftovers.index.file.store.bucket, rollup)
             if not (self._options.delete or is_young(rollup, self._today) or lacking):
                 continue
             if len(leftovers.odd):

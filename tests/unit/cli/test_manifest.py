@@ -20,14 +20,18 @@ from tests.support.memory_store import MemoryStore
 from s3_log_roller.cli.manifest import ManifestFile
 from s3_log_roller.errors import DamagedRollup, ManifestError, UsageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.mirrored import MirroredStore, place_in
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.outcome import PassOutcome
 from s3_log_roller.rolling.roll import roll
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, WorkTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup import Originals, read_footer
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import ListedObject
+from s3_log_roller.uris import S3Uri
 
 NOW = datetime(2022, 7, 3, 12, 30, tzinfo=UTC)
 WINDOW = Window(TODAY)
@@ -319,3 +323,22 @@ def test_logs_that_arrive_late_make_a_line_of_their_own(tmp_path: Path) -> None:
         run(store, manifest, delete=True)
     assert sorted(listed(tmp_path / "manifest"), key=str) == sorted(rollups(store))
     assert [line["members"] for line in lines(tmp_path / "manifest")] == [9, 1]
+
+
+@BOTH_WAYS
+def test_a_rollup_in_another_bucket_is_listed_where_it_is(tmp_path: Path, task: WorkTask) -> None:
+    """Under its own bucket and key, once, whether it was written or found there."""
+    store, _ = a_day()
+    archive = MemoryStore("archive")
+    destination = Destination(S3Uri("archive", "kept/"))
+    place = MirroredStore(archive, place_in(destination.uri, store.bucket))
+    options = RollOptions(delete=False, level=1, destination=destination)
+    with opened(tmp_path / "manifest") as manifest:
+        for today in (TODAY, TODAY, LATER):
+            outcome = roll(store, task, options, today=today, manifest=manifest, rollups=place)
+    done = outcome.outcomes if isinstance(outcome, PassOutcome) else (outcome,)
+    assert [one.figures.leftovers_proven for one in done] == [0], "it is old and listed"
+    (line,) = lines(tmp_path / "manifest")
+    (key,) = archive.objects
+    assert (line["bucket"], line["key"]) == ("archive", key)
+    assert line["sha256"] == sha256(archive.objects[key].body).hexdigest()
