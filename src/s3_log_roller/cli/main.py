@@ -30,6 +30,8 @@ class Terminated(KeyboardInterrupt):
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     gc.set_threshold(_GC_THRESHOLD)
+    if sys.stderr is None:  # closed: what would be told there is told to nobody, and the work goes on
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     configure_logging()
     signal.signal(signal.SIGTERM, _terminate)
     try:

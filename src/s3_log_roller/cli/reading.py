@@ -188,7 +188,7 @@ def open_session(args: Namespace) -> Iterator[Session]:
     open_stores = partial(opened_stores, connection, role)
     with open_stores() as stores:
         wants_progress = not (args.quiet or args.no_progress) and args.log_format == "text"
-        extent = Extent(watched=wants_progress and sys.stderr is not None and sys.stderr.isatty())
+        extent = Extent(watched=wants_progress and sys.stderr.isatty())
         yield Session(
             stores, open_stores, partial(opened_buckets, connection, role), wants_progress, extent, rollups_in
         )

@@ -38,7 +38,7 @@ signs: Final = Signs()
 @contextmanager
 def never_silent(*, wanted: bool) -> Iterator[None]:
     """Write a line whenever nothing was written for `QUIET_SECONDS`, if standard error is a terminal."""
-    if not wanted or sys.stderr is None or not sys.stderr.isatty():
+    if not wanted or not sys.stderr.isatty():
         yield
         return
     started = time.monotonic()

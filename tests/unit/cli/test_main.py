@@ -234,6 +234,17 @@ def test_a_machine_that_refuses_is_one_error_and_not_a_bug(
     )
 
 
+@pytest.mark.parametrize(("line", "code"), [("roll --prefixes s3://logs/", 0), ("roll --prefixes logs", 2)])
+def test_a_closed_standard_error_stops_nothing(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str, code: int
+) -> None:
+    """As `2>&-` leaves it: the work is done, and the exit code tells what it always tells."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run(line) == code
+    assert len(world.rolled) == (code == 0)
+    sys.stderr.close()
+
+
 def test_a_bug_is_admitted(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 1, the traceback for the report, and one line that says what it is."""
     monkeypatch.setattr(clock, "utc_today", lambda: 1 // 0)
