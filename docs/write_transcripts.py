@@ -35,6 +35,7 @@ PAGES: Final = (
     "docs/guide/your-bucket.md",
     "docs/guide/plan.md",
     "docs/guide/deleting-safely.md",
+    "docs/guide/storing.md",
     "docs/guide/reading.md",
     "docs/guide/query.md",
     "docs/guide/recipes.md",

@@ -105,8 +105,8 @@ def _kept(s3: Any, bucket: str, key: str) -> Iterator[str]:
     if head.get("BucketKeyEnabled"):
         yield "bucket key"
     try:
-        for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]:
-            yield f"tag {tag['Key']}={tag['Value']}"
+        tags = s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+        yield from sorted(f"tag {tag['Key']}={tag['Value']}" for tag in tags)
     except ClientError:
         pass
     for name in ("SHA256", "CRC64NVME"):
