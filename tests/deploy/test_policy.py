@@ -33,9 +33,10 @@ from s3_log_roller.aws.s3.transport import Transport
 from s3_log_roller.aws.sqs import SqsQueue
 from s3_log_roller.demo.servers import REGION, Ministack, SeaweedFS, isolated_environment
 from s3_log_roller.errors import StorageError
-from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.tasks import RollTask, ScanTask, encode_task
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import S3Uri
 
 PREFIX = S3Uri("policed", "logs/")
@@ -198,6 +199,44 @@ def test_none_of_its_statements_is_unused(number: int, policed: SeaweedFS, s3: A
         result = run(policed, "exact", "roll", "--prefixes", str(PREFIX), "--delete", endpoint=proxy.url)
     assert result.returncode in (1, 3)
     assert missing["Action"][-1] in result.stderr
+
+
+TAGS = (("team", "web logs"), ("cost", "12"))
+STORING = ["--tag", "team=web logs", "--tag", "cost=12", "--acl", "bucket-owner-full-control", "--delete-versions"]
+ALSO = ("s3:PutObjectTagging", "s3:PutObjectAcl", "s3:ListBucketVersions", "s3:DeleteObjectVersion")
+"""What `STORING` takes on top."""
+
+
+@pytest.fixture
+def versioned(policed: SeaweedFS) -> Iterator[S3Uri]:
+    """A versioned bucket with two days of logs."""
+    s3 = client(policed, "s3")
+    s3.create_bucket(Bucket="versioned")
+    s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    put_logs(s3, "versioned", PREFIX.prefix, days=2, logs=3)
+    yield S3Uri("versioned", PREFIX.prefix)
+    s3.delete_bucket(Bucket="versioned")
+
+
+@pytest.mark.parametrize("missing", ["", *ALSO])
+def test_what_storing_options_take_is_allowed_and_needed(missing: str, policed: SeaweedFS, versioned: S3Uri) -> None:
+    """With the printed policy every step goes through; without any one of its actions the run says which it was."""
+    stored_as = StoredAs(tags=TAGS, acl="bucket-owner-full-control")
+    (policy,) = policies_for([versioned], Grant(delete=True, stored_as=stored_as, delete_versions=True))
+    for statement in policy["Statement"]:
+        statement["Action"] = [action for action in statement["Action"] if action != missing]
+    with FaultyProxy(policed.port, enforcing([policy])) as proxy:
+        result = run(policed, "admin", "roll", str(versioned), "--delete", *STORING, endpoint=proxy.url)
+    assert result.returncode == (3 if missing else 0), result.stderr
+    if missing:
+        assert missing in result.stderr
+        return
+    s3 = client(policed, "s3")
+    left = s3.list_object_versions(Bucket=versioned.bucket)
+    assert "DeleteMarkers" not in left
+    assert all(parse_rollup_key(one["Key"]) for one in left["Versions"])
+    tags = s3.get_object_tagging(Bucket=versioned.bucket, Key=left["Versions"][0]["Key"])["TagSet"]
+    assert sorted((tag["Key"], tag["Value"]) for tag in tags) == sorted(TAGS)
 
 
 def test_tasks_for_places_outside_of_it_fail_alone_and_touch_nothing(

@@ -82,10 +82,10 @@ def calls_of(exchange: Exchange) -> list[tuple[str, str, dict[str, str]]]:
     query = dict(parse_qsl(text, keep_blank_values=True))
     arn = f"arn:aws:s3:::{bucket}"
     if exchange.method == "POST" and "delete" in query:
-        return [("s3:DeleteObject", f"{arn}/{key}", context) for key, context in _deletes(exchange.body)]
+        return [(action, f"{arn}/{key}", context) for action, key, context in _deletes(exchange.body)]
     if not key:
         prefix = {"s3:prefix": query["prefix"]} if "prefix" in query else {}
-        return [("s3:ListBucket", arn, prefix)]
+        return [("s3:ListBucketVersions" if "versions" in query else "s3:ListBucket", arn, prefix)]
     if exchange.method in ("GET", "HEAD"):
         return [("s3:GetObject", f"{arn}/{key}", {})]
     if exchange.method == "DELETE" and "uploadId" in query:
@@ -108,9 +108,10 @@ def _header(head: bytes, name: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def _deletes(body: bytes) -> list[tuple[str, dict[str, str]]]:
+def _deletes(body: bytes) -> list[tuple[str, str, dict[str, str]]]:
     found = []
     for entry in re.findall(rb"<Object>(.*?)</Object>", body, re.DOTALL):
         fields = {name.decode(): unescape(text.decode()) for name, text in re.findall(rb"<(\w+)>([^<]*)</", entry)}
-        found.append((fields["Key"], {"s3:if-match": fields["ETag"]} if "ETag" in fields else {}))
+        action = "s3:DeleteObjectVersion" if "VersionId" in fields else "s3:DeleteObject"
+        found.append((action, fields["Key"], {"s3:if-match": fields["ETag"]} if "ETag" in fields else {}))
     return found
