@@ -182,7 +182,7 @@ MISTAKES: Final[dict[str, list[Mistake]]] = {
         Mistake("standard output is full, a list", "roller ls --json s3://my-logs/web/ >/dev/full"),
         Mistake("standard output is full, a summary", "roller roll s3://my-logs/web/ >/dev/full"),
         Mistake("standard output is closed", "roller cat s3://my-logs/web/ >&-"),
-        Mistake("nobody reads on", "set -o pipefail; roller cat s3://my-logs/web/ | true"),
+        Mistake("nobody reads on", "set -o pipefail; (sleep 1; roller cat s3://my-logs/web/) | true", 5),
         Mistake(
             "restore to a full disk", "trap '' XFSZ; ulimit -f 1; roller restore s3://my-logs/web/ --to restored", 5
         ),

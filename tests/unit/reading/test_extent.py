@@ -1,0 +1,66 @@
+"""How much there is to read is known early where somebody looks on; nothing is asked for early where nobody does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.logs import DAY, PREFIX, log_key
+from tests.support.packing import pack_day
+
+from s3_log_roller.local_files import LocalFiles
+from s3_log_roller.reading.extent import Extent
+from s3_log_roller.reading.groups import Stores, find_groups
+from s3_log_roller.reading.operations import Prove
+from s3_log_roller.reading.parallel import run_all
+from s3_log_roller.reading.proofs import Proof, find_rollups
+from s3_log_roller.reading.selection import Selection
+from s3_log_roller.reading.shares import Shares
+
+ROLLUPS = 40
+PROCESSES = 2
+
+
+@contextmanager
+def open_stores() -> Iterator[Stores]:
+    files = LocalFiles()
+    yield lambda bucket: files
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> list[Shares]:
+    """Many rollups, each a piece of work of its own."""
+    for number in range(ROLLUPS):
+        day = DAY + timedelta(number)
+        key, body = pack_day({log_key(second, day=day): b"x" * 500 for second in range(20)}, day=day)
+        (tmp_path / key.removeprefix(PREFIX)).write_bytes(body)
+
+    def failed(message: str) -> None:
+        raise AssertionError(message)
+
+    with open_stores() as stores:
+        return [(share,) for share in find_rollups(find_groups(stores, [str(tmp_path)], Selection(), failed))]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("watched", [True, False])
+def test_processes_leave_time_to_find_all_there_is(work: list[Shares], watched: bool) -> None:
+    """While they are at work; every result comes once and in order, and in the end all is done."""
+    extent = Extent(watched=watched)
+    found_at_first: list[int] = []
+    proofs: list[Proof] = []
+
+    def take(proof: Proof) -> None:
+        found_at_first.append(extent.found_shares)
+        proofs.append(proof)
+
+    with open_stores() as stores:
+        run_all(Prove(open_stores), iter(work), PROCESSES, take, stores=stores, extent=extent)
+    assert [proof.where for proof in proofs] == [shares[0].packed[0].listed.key for shares in work]
+    assert {proof.verdict for proof in proofs} == {"ok"}
+    assert (extent.found_shares, extent.all_found) == (ROLLUPS, True)
+    assert extent.done_bytes == extent.found_bytes
+    assert (found_at_first[0] == ROLLUPS) == watched
