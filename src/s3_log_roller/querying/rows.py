@@ -61,6 +61,11 @@ class ReadRows(Operation):
     conditions: Conditions = ALL
     """Rows that do not fulfil them may be missing."""
 
+    @property
+    def inline_batches(self) -> int:
+        """Each child imports Arrow first, which takes as long as a batch or two."""
+        return 6
+
     def start(self, stores: Stores, emit: Emit) -> Performer:
         return _RowReader(self, stores, emit)
 
