@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 LOG = "example.com/2022-07-01-05-15-43-42117B9A70B0F1BA"
 ROLLUP = "example.com/rollup-2022-07-01-e87e5ff2.tgz"
+OLD_ROLLUP = (GOLDEN / "rollup-0.1-one-log.tgz").read_bytes()
 BODY = b"hello\n"
 
 Run = Callable[..., str]
@@ -41,7 +44,7 @@ def run(environment: dict[str, str]) -> Run:
 def old_bucket(s3: S3Client, bucket: str) -> str:
     """A bucket with a log and the rollup that 0.1 made of it."""
     s3.put_object(Bucket=bucket, Key=LOG, Body=BODY)
-    s3.put_object(Bucket=bucket, Key=ROLLUP, Body=(GOLDEN / "rollup-0.1-one-log.tgz").read_bytes())
+    s3.put_object(Bucket=bucket, Key=ROLLUP, Body=OLD_ROLLUP)
     return bucket
 
 
@@ -49,7 +52,9 @@ def keys_in(s3: S3Client, bucket: str) -> list[str]:
     return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
-def test_rollups_of_0_1_are_read_verified_and_reconciled(s3: S3Client, old_bucket: str, run: Run) -> None:
+def test_rollups_of_0_1_are_read_verified_and_reconciled(
+    s3: S3Client, old_bucket: str, run: Run, tmp_path: Path
+) -> None:
     """Every command works on them, and a run with --delete deletes what they hold."""
     where = f"s3://{old_bucket}/"
     listed = json.loads(run("ls", where, "--json"))
@@ -57,7 +62,11 @@ def test_rollups_of_0_1_are_read_verified_and_reconciled(s3: S3Client, old_bucke
     assert LOG.removeprefix("example.com/") in run("ls", "--members", where)
     run("verify", where, "--complete")
     assert json.loads(run("roll", where, "--json"))["rollups"] == 0
-    assert json.loads(run("roll", where, "--delete", "--json"))["originals_deleted"] == 1
+    manifest = tmp_path / "manifest.jsonl"
+    done = json.loads(run("roll", where, "--delete", "--json", "--manifest", str(manifest)))
+    assert done["originals_deleted"] == 1
+    assert json.loads(manifest.read_text())["sha256"] == hashlib.sha256(OLD_ROLLUP).hexdigest()
+    run("verify", where, "--manifest", str(manifest))
     assert keys_in(s3, old_bucket) == [ROLLUP]
     assert run("cat", where) == "hello\n"
     assert "hello" in run("grep", "hello", where)
