@@ -17,6 +17,8 @@ from tests.support.records import a_line
 
 from s3_log_roller.cli.main import main
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.querying.rows import ReadRows
+from s3_log_roller.reading import parallel
 
 LOG = "05-15-43-42117B9A70B0F1BA"
 DAYS = ("2019-02-06", "2019-02-07", "2019-02-10")
@@ -39,9 +41,15 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int) -> 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_page_and_the_json_are_written_together(
-    processes: str, logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processes: str,
+    logs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One reading for both; everything that was read is counted, lines that are not records included."""
+    """One reading for both, by child processes, too; all that was read is counted, also lines that are not records."""
+    monkeypatch.setattr(parallel, "SHARE_BYTES", 1)  # each log is a piece of work,
+    monkeypatch.setattr(ReadRows, "inline_batches", 1)  # and none is too little for child processes
     page = tmp_path / "report.html"
     said, _ = run([str(logs), "--html", str(page), "--json", "--processes", processes], capsys, 0)
     document = json.loads(said)
