@@ -39,7 +39,7 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int) -> 
     return capsys.readouterr()
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("processes", ["1", pytest.param("2", marks=pytest.mark.heavy)])
 def test_the_page_and_the_json_are_written_together(
     processes: str,
     logs: Path,
