@@ -10,7 +10,7 @@ from itertools import chain
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, reason
+from s3_log_roller.errors import DamagedRollup, StorageError, reason
 from s3_log_roller.local_files import LOCAL
 from s3_log_roller.querying.choosing import ExportShare
 from s3_log_roller.querying.columns import SCHEMA, ColumnParser
@@ -79,8 +79,14 @@ class _Exporter(Performer):
         for share, parts in self._reader.read_each(shares):
             if isinstance(share, ExportShare):
                 self._reasons.clear()
-                with TemporaryDirectory(prefix="s3-log-roller-") as directory:
-                    self._one(share, parts, directory)
+                try:
+                    with TemporaryDirectory(prefix="s3-log-roller-") as directory:
+                        self._one(share, parts, directory)
+                except OSError as error:
+                    raise StorageError(
+                        f"files cannot be written in the temporary directory: {reason(error)}; it must have room for "
+                        "the files of a rollup, TMPDIR names another one"
+                    ) from error
 
     def close(self) -> None:
         self._place.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from hashlib import md5
@@ -232,6 +234,20 @@ def test_an_upload_that_fails_leaves_nothing_behind(store: MemoryStore, run: Run
     store.before = lambda step, key: None
     assert run("export", "s3://bucket/", *TO)[0] == 0
     assert [row[0] for row in rows(store, ["request_id"])] == request_ids(SUFFIXES)
+
+
+def test_a_full_temporary_directory_is_told(store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, and nothing is in the target."""
+    put_rollup(store, SUFFIXES)
+
+    def full(self: PartWriter, batch: pa.RecordBatch) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(PartWriter, "add", full)
+    code, _, said = run("export", "s3://bucket/", *TO)
+    assert code == 1
+    assert "in the temporary directory: No space left on device" in said
+    assert files(store) == {}
 
 
 def test_an_interrupted_run_leaves_no_file(
