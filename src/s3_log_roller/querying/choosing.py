@@ -60,12 +60,16 @@ def find_exports(
 ) -> Iterator[ExportShare]:
     """The rollups of the groups that the target has not, in order."""
     for group, indexes in _indexed(stores, _counted(groups, overview), failed):
-        days: dict[tuple[str, str], list[Index]] = {}
+        named = {(rollup.place, rollup.key) for rollup in group.rollups}
+        wanted: set[bytes] = set()
+        days: dict[tuple[str, str], dict[bytes, Index]] = {}
         for index in indexes:
-            days.setdefault((str(index.directory.day), index.directory.target_prefix), []).append(index)
-        wanted = {rollup.key for rollup in group.rollups}
+            content_digest, listed = index.footer.content_digest, index.file.listed
+            wanted |= {content_digest} if (listed.place, listed.key) in named else set()
+            day = days.setdefault((str(index.directory.day), index.directory.target_prefix), {})
+            day.setdefault(content_digest, index)  # of a rollup and its copies, the first
         for day in days.values():
-            yield from _missing(group, day, wanted, exported, dropped, failed, overview)
+            yield from _missing(group, list(day.values()), wanted, exported, dropped, failed, overview)
 
 
 def _counted(groups: Iterable[Group], overview: Overview) -> Iterator[Group]:
@@ -103,7 +107,7 @@ def _rollups_of_day(stores: Stores, group: Group) -> list[ListedObject]:
     rollups = group.rollups
     if group.loose_unseen and group.day_group is not None:  # a single rollup was named
         rollups = rollups_of(stores, group.day_group, group.elsewhere)
-    return sorted(rollups, key=lambda rollup: (rollup.mtime, rollup.key))
+    return sorted(rollups, key=lambda rollup: (rollup.mtime, rollup.key, rollup.place))
 
 
 def _read_indexes(tails: Tails, group: Group, rollups: Sequence[ListedObject], failed: OnFailure) -> list[Index] | None:
@@ -123,7 +127,7 @@ def _read_indexes(tails: Tails, group: Group, rollups: Sequence[ListedObject], f
 def _missing(
     group: Group,
     day: Sequence[Index],
-    wanted: set[str],
+    wanted: set[bytes],
     exported: Exported,
     dropped: tuple[str, ...],
     failed: OnFailure,
@@ -148,7 +152,7 @@ def _missing(
         return
     for number, (index, name, state) in enumerate(zip(day, names, states, strict=True)):
         listed = index.file.listed
-        if listed.key not in wanted:
+        if index.footer.content_digest not in wanted:
             continue
         if state == "there":
             overview.already_there += 1

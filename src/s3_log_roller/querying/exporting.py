@@ -132,8 +132,9 @@ class _Exporter(Performer):
             return parts
         doubles = Doubles(lambda name: suffix_of(name) in share.name.left_out, self._reasons.append)
         everything = doubles.leave_out(chain(self._reader.read(share.earlier), parts), in_order=False)
-        key = share.packed[0].listed.key
-        return (part for part in everything if part[0].key == key)
+        listed = share.packed[0].listed
+        wanted = listed.place or share.bucket, listed.key
+        return (part for part in everything if (part[0].bucket, part[0].key) == wanted)
 
     def _publish(self, share: ExportShare, files: list[Part]) -> Iterator[Outcome]:
         """Give the files their names in the target: never over something else."""

@@ -334,6 +334,22 @@ def test_local_rollups(store: MemoryStore, run: Run, tmp_path: Path) -> None:
     assert {row[0] for row in rows(store, ["target_prefix"])} == {PREFIX}
 
 
+@pytest.mark.parametrize("stop", [12, 20])
+def test_rollups_in_two_places_share_no_record(store: MemoryStore, archive: MemoryStore, run: Run, stop: int) -> None:
+    """Even if they have the same name, there and beside the logs; and a late one there is added."""
+    key = put_rollup(store, SUFFIXES[:20])
+    assert run("export", "s3://bucket/", *TO)[0] == 0
+    content = pack(DayGroup("bucket", PREFIX, DAY), [Log(suffix, LOGS[suffix]) for suffix in SUFFIXES[:stop]])[1]
+    archive.put(f"logs/bucket/{key}", content, mtime=DELIVERED + 9)
+    late, content = pack(DayGroup("bucket", PREFIX, DAY), [Log(suffix, LOGS[suffix]) for suffix in SUFFIXES[8:]])
+    archive.put(f"logs/bucket/{late}", content, mtime=DELIVERED + 20)
+    code, _, said = run("export", "s3://bucket/", *TO, "--rollups-in", "s3://archive/logs/")
+    assert code == 0, said
+    assert [row[0] for row in rows(store, ["request_id"])] == request_ids(SUFFIXES)
+    code, _, said = run("export", f"s3://bucket/{late}", *TO, "--rollups-in", "s3://archive/logs/")
+    assert (code, "0 rollups exported" in said) == (0, True)
+
+
 def test_a_copy_of_a_rollup_is_exported_once(store: MemoryStore, run: Run) -> None:
     """Whether both are named in one run, or one after the other."""
     key = put_rollup(store, SUFFIXES)
