@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.logs import DAY, TODAY, log_key
-from tests.support.memory_day import a_day, assert_exactly_once, put_logs, rollups
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_day import Killed, a_day, assert_exactly_once, put_logs, rollups
+from tests.support.memory_store import MemoryStore, no_step
 
 from s3_log_roller.cli.manifest import ManifestFile
 from s3_log_roller.errors import DamagedRollup, ManifestError, UsageError
@@ -342,3 +342,38 @@ def test_a_rollup_in_another_bucket_is_listed_where_it_is(tmp_path: Path, task: 
     (key,) = archive.objects
     assert (line["bucket"], line["key"]) == ("archive", key)
     assert line["sha256"] == sha256(archive.objects[key].body).hexdigest()
+
+
+@BOTH_WAYS
+def test_whenever_it_is_killed_what_is_deleted_is_listed_and_running_again_lists_all(
+    tmp_path: Path, task: WorkTask
+) -> None:
+    """Before and behind every step that the store sees; the second run comes when no rollup is young any more."""
+    steps = 0
+    while True:
+        path = tmp_path / f"manifest-{steps}"
+        store, bodies = a_day(4)
+        left = [steps]
+
+        def step(name: str, key: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+
+        store.before = store.after = step
+        try:
+            with opened(path) as manifest:
+                run(store, manifest, task, delete=True)
+        except Killed:
+            pass
+        else:
+            break
+        store.before = store.after = no_step
+        if not bodies.keys() <= store.objects.keys():
+            assert listed(path) == rollups(store)
+        with opened(path) as manifest:
+            roll(store, task, RollOptions(delete=True, level=1), today=LATER, manifest=manifest)
+        assert_exactly_once(store, bodies)
+        assert listed(path) == rollups(store)
+        steps += 1
+    assert steps > 20
