@@ -57,6 +57,8 @@ class ProgressLine:
             if not self._prefixes:
                 return ["waiting for tasks", *failed]
             return [*scanning, *failed, f"{count(summary.day_groups_found, 'day group')} found"]
+        if summary.idle and not self._prefixes:
+            return ["waiting for tasks", *failed, self._done(scanned), count(self._meter.logs, "log")]
         logs, n_bytes = self._meter.logs, self._meter.n_bytes
         logs_rate, bytes_rate = self._rates(now, logs, n_bytes)
         return [

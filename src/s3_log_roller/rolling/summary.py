@@ -36,6 +36,8 @@ class Summary:
     """Day groups that were left out, by the prefix that did it. They are not among those found."""
     tasks_sent: int = 0
     tasks_received: int = 0
+    idle: bool = False
+    """Nothing is done at this moment but to ask the queue for another task."""
     day_groups_done: int = 0
     figures: Figures = field(default_factory=Figures)
     marker_buckets: set[str] = field(default_factory=set)

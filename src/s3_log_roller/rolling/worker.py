@@ -81,7 +81,9 @@ class Worker:
         while True:
             full = len(self._running) >= self._runner.capacity
             if not full and taken != max_tasks:
+                self._summary.idle = not self._running
                 delivery = self._queue.receive(self._wait_seconds(forever))
+                self._summary.idle = False
                 if delivery is not None:
                     taken += 1
                     self._start(delivery)

@@ -62,6 +62,11 @@ def test_the_line_of_a_producer() -> None:
 def test_the_line_of_an_idle_worker() -> None:
     """It is not silent."""
     assert ProgressLine(Summary(), Meter(1))(0.0, WIDE) == "waiting for tasks"
+    summary = Summary(tasks_received=3, day_groups_done=2, idle=True)
+    line = ProgressLine(summary, Meter(1))
+    assert line(0.0, WIDE) == "waiting for tasks, 2 day groups done, 0 logs"
+    summary.idle = False
+    assert line(0.0, WIDE).startswith("2 day groups done, 0 logs")
 
 
 @pytest.mark.parametrize(

@@ -397,3 +397,24 @@ def test_a_message_with_a_lone_surrogate_is_left_for_the_dead_letter_queue() -> 
     (why,) = summary.failures.values()
     assert "lone surrogate" in why
     assert queue.events == []
+
+
+def test_a_worker_is_idle_only_while_nothing_runs_and_it_asks_for_more() -> None:
+    """So a terminal can tell waiting from working."""
+    seen: list[tuple[str, bool]] = []
+    summary = Summary()
+
+    class Watched(Queue):
+        def receive(self, wait_seconds: int) -> Message | None:
+            seen.append(("receive", summary.idle))
+            return super().receive(wait_seconds)
+
+    def roll(task: RollTask) -> RollOutcome:
+        seen.append(("roll", summary.idle))
+        return done(task)
+
+    queue = Watched(roll_task())
+    Worker(queue, InlineRunner(roll), OneBucket().open, lambda: TODAY, summary).work()  # type: ignore[arg-type]
+    assert seen[:2] == [("receive", True), ("roll", False)]
+    assert seen[-1] == ("receive", True)
+    assert not summary.idle
