@@ -5,7 +5,30 @@ locals {
   # The buckets of one account share policies; null stands for the account that the roller is in.
   owners = { for name, one in local.own_schedules : coalesce(one.expected_bucket_owner, var.expected_bucket_owner, "own") => one.prefixes... }
 
-  s3_policies = flatten([for name in sort(keys(local.owners)) : module.own_buckets[name].policies])
+  # The same tree below the destination, as the program makes it: the name of the logs' bucket, then their prefix.
+  own_places = [for uri in distinct(flatten([for one in local.own_schedules : one.prefixes])) : regex("^s3://(?P<bucket>[^/]+)/?(?P<prefix>.*)$", uri)]
+  destinations = var.destination == null || var.destination_role != null ? [] : [
+    for place in local.own_places : "${trimsuffix(var.destination, "/")}/${place.bucket}/${place.prefix}"
+  ]
+
+  s3_policies = concat(
+    flatten([for name in sort(keys(local.owners)) : module.own_buckets[name].policies]),
+    flatten(module.destination[*].policies),
+  )
+}
+
+module "destination" {
+  source = "./modules/bucket-policy"
+  count  = length(local.destinations) > 0 ? 1 : 0
+
+  prefixes   = local.destinations
+  delete     = false
+  account_id = var.destination_owner
+  partition  = local.partition
+
+  rollup_tags        = var.rollup_tags
+  rollup_acl         = var.rollup_acl
+  rollup_kms_key_arn = var.rollup_kms_key_arn
 }
 
 module "own_buckets" {
@@ -21,6 +44,7 @@ module "own_buckets" {
   rollup_acl         = var.rollup_acl
   rollup_kms_key_arn = var.rollup_kms_key_arn
   delete_versions    = var.delete_versions
+  rollups            = var.destination == null
 }
 
 locals {
@@ -46,6 +70,7 @@ locals {
       },
     ],
     length(local.roles) == 0 ? [] : [{ Effect = "Allow", Action = ["sts:AssumeRole"], Resource = local.roles }],
+    var.destination_role == null ? [] : [{ Effect = "Allow", Action = ["sts:AssumeRole"], Resource = [var.destination_role] }],
     var.kms_key_arn == null ? [] : [{
       Effect   = "Allow"
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]

@@ -32,6 +32,9 @@ locals {
     ROLLUP_ACL                   = var.rollup_acl
     ROLLUP_CHECKSUM              = var.rollup_checksum
     ROLLUP_DELETE_VERSIONS       = tostring(var.delete_versions)
+    ROLLUP_DESTINATION           = var.destination
+    ROLLUP_DESTINATION_ROLE      = var.destination_role
+    ROLLUP_DESTINATION_OWNER     = var.destination_owner
   }
   # Known before anything is made, so that a plan says it: all but the queue's URL, which has some 100 characters.
   settings_chars = 100 + sum([for name, value in local.settings : length(name) + (name == "ROLLUP_QUEUE_NAME" ? 0 : length(try(coalesce(value, ""), "")))])

@@ -216,6 +216,39 @@ variable "rollup_kms_key_arn" {
   }
 }
 
+variable "destination" {
+  description = "`s3://BUCKET/PREFIX` that rollups go to, each below the name of its logs' bucket; null for beside the logs."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.destination == null || can(regex("^s3://[A-Za-z0-9][A-Za-z0-9._-]+(/.*)?$", var.destination))
+    error_message = "destination must be s3://BUCKET/PREFIX."
+  }
+}
+
+variable "destination_role" {
+  description = "ARN of the role that the function assumes for the destination; null if its own permissions do."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.destination_role == null || can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", var.destination_role))
+    error_message = "destination_role must be arn:aws:iam::ACCOUNT:role/NAME."
+  }
+}
+
+variable "destination_owner" {
+  description = "Account that the destination must belong to; null for any."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.destination_owner == null || can(regex("^[0-9]{12}$", var.destination_owner))
+    error_message = "destination_owner must be the 12 digits of an account."
+  }
+}
+
 variable "rollup_acl" {
   description = "`bucket-owner-full-control`, where the bucket still has ACLs on."
   type        = string

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,17 @@ def test_the_module_and_the_policy_command_agree_on_how_rollups_are_stored(modul
     applied = applied_policies(modules, uris, delete=True, **stored)
     assert granted(applied) == granted(printed)
     assert all(policy_chars(policy) <= MAX_POLICY_CHARS for policy in applied)
+
+
+def test_the_module_and_the_policy_command_agree_on_a_destination(modules: Path) -> None:
+    """On the logs' buckets without rollups, and on the destination, whose prefixes are those that the module makes."""
+    uris = ["s3://logs-a/web/", "s3://logs-b"]
+    grant = Grant(True, account=ACCOUNT, destination=S3Uri("archive", "kept/"), destination_account=ACCOUNT)
+    logs = policies_for(map(S3Uri.parse, uris), replace(grant, rollups=False))
+    assert granted(applied_policies(modules, uris, delete=True, rollups=False)) == granted(logs)
+    there = policies_for(map(S3Uri.parse, uris), replace(grant, logs=False))
+    below = ["s3://archive/kept/logs-a/web/", "s3://archive/kept/logs-b/"]
+    assert granted(applied_policies(modules, below, delete=False)) == granted(there)
 
 
 @pytest.mark.parametrize("prefix", ["", "team-{}/"])

@@ -69,10 +69,12 @@ locals {
       [
         {
           Effect    = "Allow"
-          Action    = ["s3:AbortMultipartUpload", "s3:GetObject"]
+          Action    = var.rollups ? ["s3:AbortMultipartUpload", "s3:GetObject"] : ["s3:GetObject"]
           Resource  = flatten([for bucket in buckets : local.adds[bucket].keys])
           Condition = local.owner
         },
+      ],
+      !var.rollups ? [] : [
         {
           Effect    = "Allow"
           Action    = ["s3:PutObject"]
@@ -86,13 +88,13 @@ locals {
           Condition = merge(local.owner, { Bool = { "s3:ObjectCreationOperation" = "false" } })
         },
       ],
-      length(var.rollup_tags) == 0 ? [] : [{
+      !var.rollups || length(var.rollup_tags) == 0 ? [] : [{
         Effect    = "Allow"
         Action    = ["s3:PutObjectTagging"]
         Resource  = flatten([for bucket in buckets : local.adds[bucket].rollups])
         Condition = { StringEquals = merge(try(local.owner.StringEquals, {}), local.tags) }
       }],
-      var.rollup_acl == null ? [] : [{
+      !var.rollups || var.rollup_acl == null ? [] : [{
         Effect    = "Allow"
         Action    = ["s3:PutObjectAcl"]
         Resource  = flatten([for bucket in buckets : local.adds[bucket].rollups])
@@ -110,7 +112,7 @@ locals {
         Resource  = flatten([for bucket in buckets : local.adds[bucket].logs])
         Condition = local.owner
       }],
-      var.rollup_kms_key_arn == null ? [] : [{
+      !var.rollups || var.rollup_kms_key_arn == null ? [] : [{
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = [var.rollup_kms_key_arn]

@@ -72,3 +72,9 @@ variable "partition" {
   type        = string
   default     = "aws"
 }
+
+variable "rollups" {
+  description = "Rollups are written to these buckets; false if they go to another one."
+  type        = bool
+  default     = true
+}
