@@ -39,7 +39,7 @@ def apply(args: Namespace) -> int:
     asked = storing.roll_options_from(args).stored_as
     if asked not in (BUCKET_DEFAULTS, saved.stored_as):
         raise UsageError("--plan stores rollups as the plan says, but the options given here differ: leave them out")
-    roll_options = RollOptions(saved.delete, saved.level, saved.stored_as, saved.delete_versions)
+    roll_options = RollOptions(saved.delete, saved.level, saved.stored_as, saved.delete_versions, saved.destination)
     connection = replace(options.connection_from(args), bucket_regions=dict(saved.regions))
     from s3_log_roller.aws.sessions import Sessions
     from s3_log_roller.cli.rolling import find_all_tasks, rolling
@@ -48,7 +48,7 @@ def apply(args: Namespace) -> int:
 
     sessions = Sessions(profile=connection.profile, region=connection.region, timeout_s=connection.timeout_s)
     with rolling(args, roll_options, connection, sessions, prefixes=len(saved.scans)) as job:
-        inventories = [planning.take(job.buckets, scan, with_digests=True) for scan in saved.scans]
+        inventories = [planning.take(job.buckets, scan, saved.destination, with_digests=True) for scan in saved.scans]
         changes = changes_since(saved, inventories)
         scans = without(saved.scans, changes)
         for change in changes:

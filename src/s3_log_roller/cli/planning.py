@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from s3_log_roller.planning.inventory import Inventory
     from s3_log_roller.planning.plan import Plan
     from s3_log_roller.planning.prices import Prices
+    from s3_log_roller.rolling.destination import Destination
     from s3_log_roller.rolling.tasks import ScanTask
 
 logger = logging.getLogger(__name__)
@@ -85,8 +86,6 @@ def plan_from(args: Namespace) -> Plan:
 
     if args.sample and args.save:
         raise UsageError("--save needs every log counted: leave --sample out")
-    if args.destination is not None:
-        raise UsageError("a plan does not know --destination yet: leave it out, the logs to pack are the same")
     if args.html:
         import_page(PAGE)  # before anything is listed
     places = prefixes.places_from(args)
@@ -103,6 +102,7 @@ def plan_from(args: Namespace) -> Plan:
         level=roll_options.level,
         stored_as=roll_options.stored_as,
         delete_versions=roll_options.delete_versions,
+        destination=roll_options.destination,
         keep_days=args.keep_days,
         lambda_memory_mb=args.lambda_memory,
     )
@@ -113,7 +113,12 @@ def plan_from(args: Namespace) -> Plan:
             try:
                 inventories.append(
                     take(
-                        buckets, scan, with_digests=bool(args.save), sample=args.sample, level=args.level * args.measure
+                        buckets,
+                        scan,
+                        roll_options.destination,
+                        with_digests=bool(args.save),
+                        sample=args.sample,
+                        level=args.level * args.measure,
                     )
                 )
             except RollerError as error:
@@ -161,13 +166,27 @@ def screen() -> Screen:
     return Screen(width=min(MAX_WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH, colours=colours)
 
 
-def take(buckets: Buckets, scan: ScanTask, *, with_digests: bool, sample: bool = False, level: int = 0) -> Inventory:
+def take(
+    buckets: Buckets,
+    scan: ScanTask,
+    destination: Destination | None,
+    *,
+    with_digests: bool,
+    sample: bool = False,
+    level: int = 0,
+) -> Inventory:
     """The inventory of a scan's prefix; some logs are measured at a compression level, unless that is 0."""
     from s3_log_roller.planning.stocktaking import measure, take_inventory
+    from s3_log_roller.rolling.destination import open_destination
 
     sampling = Random(SEED) if sample else None  # noqa: S311 - nothing is a secret here
-    with buckets.lease(scan.bucket, scan.role, scan.owner) as store:
-        found = take_inventory(store, scan.prefix, scan.window, with_digests=with_digests, sampling=sampling)
+    with (
+        buckets.lease(scan.bucket, scan.role, scan.owner) as store,
+        open_destination(buckets.lease, destination, scan.bucket) as elsewhere,
+    ):
+        found = take_inventory(
+            store, scan.prefix, scan.window, elsewhere=elsewhere, with_digests=with_digests, sampling=sampling
+        )
         found.region = store.region
         if level:
             measure(store, found, level)

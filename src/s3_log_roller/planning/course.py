@@ -200,7 +200,7 @@ def _is_small(day: Day) -> bool:
         and day.pieces == day.logs
         and not day.archived
         and not day.problem
-        and not any(rollup.archived for rollup in day.rollups)
+        and not any(rollup.archived or rollup.place != day.rollups[0].place for rollup in day.rollups)
         and len(rollups) <= MAX_ROLLUPS
         and sum(rollups) <= READ_BYTES
     )
@@ -224,7 +224,7 @@ def _waves(days: Sequence[PlannedDay]) -> Iterator[list[PlannedDay]]:
 def _wave(wave: Sequence[PlannedDay], listing: _Listing, manner: Manner) -> Course:
     found = [day.found for day in wave]
     packed = [day for day in wave if day.found.to_pack]
-    lists = _looks([day.found for day in wave if not listing.shows_rollups(day.group)])
+    lists = _looks([day.found for day in wave if day.found.places > 1 or not listing.shows_rollups(day.group)])
     lists += _looks([day.found for day in packed])
     proven = [
         number for day in found for rollup, number in day.holders if manner.delete or is_young(rollup, manner.today)
@@ -244,7 +244,8 @@ def proof_gets(day: PlannedDay) -> int:
 def _looks(days: Sequence[Day]) -> int:
     """LISTs that show the rollups of these days, those of each target prefix together."""
     by_prefix = groupby(sorted(days, key=lambda day: day.group), key=lambda day: day.group.target_prefix)
-    return sum(pages_of(sum(len(day.rollups) for day in of_prefix)) for _, of_prefix in by_prefix)
+    groups = [list(of_prefix) for _, of_prefix in by_prefix]
+    return sum(of_prefix[0].places * pages_of(sum(len(day.rollups) for day in of_prefix)) for of_prefix in groups)
 
 
 def _alone(day: PlannedDay, manner: Manner) -> Course:

@@ -30,6 +30,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "delete_versions": terms.delete_versions,
         "level": terms.level,
         "stored_as": _stored_as(terms.stored_as),
+        "destination": None if terms.destination is None else str(terms.destination.uri),
         "keep_days": terms.keep_days,
         "lambda_memory_mb": terms.lambda_memory_mb,
         "verdict": verdict(plan),

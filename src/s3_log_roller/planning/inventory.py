@@ -38,6 +38,8 @@ class Day:
     rollups: list[ListedObject] = field(default_factory=list)
     holders: list[tuple[ListedObject, int]] = field(default_factory=list)
     """Rollups that have leftovers as members, and how many."""
+    places: int = 1
+    """In so many places a run looks for rollups: beside the logs, and in the destination."""
     index_gets: int = 0
     """It took that many to read the rollups' indexes."""
     content_digest: str = ""

@@ -17,6 +17,7 @@ from s3_log_roller.planning.requests import Requests
 from s3_log_roller.planning.sampling import plus_minus
 from s3_log_roller.planning.sizes import Measured, model_bytes, sum_measured
 from s3_log_roller.planning.storing import NewRollups, Storing, price_storing
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.stored_as import StoredAs
 
@@ -35,6 +36,8 @@ class Terms:
     """How long the logs are kept; for the verdict."""
     lambda_memory_mb: int
     delete_versions: bool = False
+    destination: Destination | None = None
+    """Where rollups go, if not beside their logs."""
 
 
 @dataclass(frozen=True, slots=True)

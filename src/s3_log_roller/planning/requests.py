@@ -52,13 +52,13 @@ def batches_of(keys: int) -> int:
 
 def requests_alone(day: Day, rollup_bytes: int, *, delete: bool, today: date) -> Requests:
     """What it takes to reconcile that day by itself, if its new rollup has `rollup_bytes`."""
-    lists = pages_of(day.logs + day.uncertain + day.archived) + pages_of(len(day.rollups))
+    lists = pages_of(day.logs + day.uncertain + day.archived) + day.places * pages_of(len(day.rollups))
     gets = day.index_gets
     if day.problem:
         return Requests(lists, gets)
     puts = deletes = 0
     if day.to_pack:
-        lists += pages_of(len(day.rollups))  # the last look before a rollup is published
+        lists += day.places * pages_of(len(day.rollups))  # the last look before a rollup is published
         gets += day.pieces - day.leftover_pieces + read_back(rollup_bytes, day.to_pack)
         puts += 1 if rollup_bytes < PART_BYTES else 2 + -(-rollup_bytes // PART_BYTES)
         deletes += batches_of(day.to_pack) if delete else 0

@@ -18,8 +18,10 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.planning.document import to_json
 from s3_log_roller.planning.inventory import Day, Inventory
 from s3_log_roller.planning.plan import Plan
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.rolling.tasks import ScanTask, decode_task, encode_task
 from s3_log_roller.stored_as import StoredAs
+from s3_log_roller.uris import Role, S3Uri
 
 VERSION: Final = 1
 MAX_CHANGES: Final = 1_000
@@ -46,6 +48,7 @@ class SavedPlan:
     regions: Mapping[str, str]
     """The regions that were named, by bucket."""
     days: Mapping[DayGroup, SavedDay]
+    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ def encode_saved(plan: Plan, scans: Iterable[ScanTask], regions: Mapping[str, st
         "level": plan.terms.level,
         "stored_as": asdict(plan.terms.stored_as),
         "delete_versions": plan.terms.delete_versions,
+        "destination": _destination_fields(plan.terms.destination),
         "regions": dict(regions),
         "day_groups": days,
     }
@@ -105,7 +109,8 @@ def decode_saved(text: str, name: str) -> SavedPlan:
         ):
             raise ValueError("its options are not those of a plan")
         regions = {str(key): str(value) for key, value in apply["regions"].items()}
-        return SavedPlan(scans, delete, level, stored_as, delete_versions, regions, days)
+        destination = _destination(apply.get("destination"))
+        return SavedPlan(scans, delete, level, stored_as, delete_versions, regions, days, destination)
     except KeyError as error:
         raise UsageError(f"{name} is not a plan that `plan --save` wrote: {error} is missing") from error
     except (ValueError, TypeError, AttributeError, MalformedTask) as error:
@@ -116,6 +121,21 @@ def _stored_as(fields: Any) -> StoredAs:
     """How rollups are stored. Plans of earlier versions say nothing of it."""
     texts = {name: str(value) for name, value in fields.items() if name != "tags"}
     return StoredAs(tags=tuple((str(key), str(value)) for key, value in fields.get("tags", [])), **texts)
+
+
+def _destination_fields(destination: Destination | None) -> dict[str, str | None] | None:
+    if destination is None:
+        return None
+    role = None if destination.role is None else destination.role.arn
+    return {"uri": str(destination.uri), "role": role, "owner": destination.owner}
+
+
+def _destination(fields: Any) -> Destination | None:
+    """Where rollups go. Plans of earlier versions say nothing of it."""
+    if fields is None:
+        return None
+    role = None if fields["role"] is None else Role.parse(fields["role"])
+    return Destination(S3Uri.parse(fields["uri"]), role, str(fields["owner"]))
 
 
 def _scan(fields: Any) -> ScanTask:

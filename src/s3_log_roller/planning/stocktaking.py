@@ -7,7 +7,7 @@ day: nothing else tells leftovers from late logs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import chain
 from random import Random
 
@@ -23,7 +23,7 @@ from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
 from s3_log_roller.rollup.stored import PackedFile, list_rollups
-from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager, ReadStore, list_pages
+from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager, ReadStore, list_objects, list_pages
 
 
 class CountedStore:
@@ -64,9 +64,15 @@ class CountedStore:
 
 
 def take_inventory(
-    store: ReadStore, prefix: str, window: Window, *, with_digests: bool = False, sampling: Random | None = None
+    store: ReadStore,
+    prefix: str,
+    window: Window,
+    *,
+    elsewhere: ReadStore | None = None,
+    with_digests: bool = False,
+    sampling: Random | None = None,
 ) -> Inventory:
-    """List everything under a prefix. Raises `StorageError` where listing fails.
+    """List everything under a prefix, and the rollups that lie elsewhere. Raises `StorageError` where listing fails.
 
     With `sampling`, of a day that goes on behind a page the rest is estimated; days that have rollups are listed whole.
     """
@@ -80,16 +86,25 @@ def take_inventory(
             last_key = page.objects[-1].key
             taking.estimate_rest(counted, last_key, sampling)
             pager.skip_to(after_day(last_key))
+    there = None if elsewhere is None else CountedStore(elsewhere)
+    if there is not None:
+        for entry in list_objects(there, prefix):
+            taking.take_rollup(entry._replace(place=there.bucket))
     found = taking.finish()
     for day in taking.days.values():
         if not day.logs and not day.archived:
             found.settled.append(day)
             continue
         if day.logs and (day.rollups or not day.group.rollups_prefix.startswith(prefix)):
-            day = _look_closely(counted, day, prefix, found)
+            day = _look_closely(counted, there, day, prefix, found)
         found.days.append(day)
     found.days.sort(key=lambda day: day.group)
     found.lists, found.gets = counted.lists, counted.gets
+    if there is not None:
+        found.lists += there.lists
+        found.gets += there.gets
+        for day in found.days:
+            day.places = 2
     return found
 
 
@@ -115,6 +130,12 @@ class _Taking:
         elif log is not None:
             found.young += log.day >= found.window.cutoff
             found.outside += log.day < found.window.cutoff
+
+    def take_rollup(self, entry: ListedObject) -> None:
+        """The next entry in the place where rollups go."""
+        key = parse_rollup_key(entry.key)
+        if key is not None and key in self._found.window:
+            self._take_of_day(DayGroup(self._found.bucket, key.target_prefix, key.day), entry, is_log=False)
 
     def _take_of_day(self, group: DayGroup, entry: ListedObject, *, is_log: bool) -> None:
         day = self.days.get(group)
@@ -194,33 +215,42 @@ class _Runs:
             self._open.append(group)
 
 
-def _look_closely(store: CountedStore, day: Day, prefix: str, found: Inventory) -> Day:
+def _look_closely(store: CountedStore, there: CountedStore | None, day: Day, prefix: str, found: Inventory) -> Day:
     """The day with what its rollups say of it. Where the prefix covers only a part of it, all of it is counted."""
     group = day.group
-    rollups = day.rollups if group.rollups_prefix.startswith(prefix) else list_rollups(store, group)
+    rollups = day.rollups
+    if not group.rollups_prefix.startswith(prefix):
+        rollups = list_rollups(store, group)
+        if there is not None:
+            rollups += [rollup._replace(place=there.bucket) for rollup in list_rollups(there, group)]
     listing = list_originals(store, group, start_after="", max_keys=sys.maxsize, unreadable=())
     looked = Day(group, rollups=rollups, archived=listing.archived)
     looked.content_digest = day.content_digest and listing.originals.content_digest().hex()
-    gets_before = store.gets
+    stores = [store] if there is None else [store, there]
+    gets_before = sum(one.gets for one in stores)
     counted = [listing.originals]
     try:
-        counted = _tell_leftovers(store, looked, listing.originals, found)
+        counted = _tell_leftovers({one.bucket: one for one in stores}, looked, listing.originals, found)
     except RollerError as error:
         looked.problem = str(error)
     for original in chain.from_iterable(counted):
         looked.count(original.size)
     looked.uncertain = len(listing.originals) - looked.logs
-    looked.index_gets = store.gets - gets_before
+    looked.index_gets = sum(one.gets for one in stores) - gets_before
     return looked
 
 
-def _tell_leftovers(store: CountedStore, day: Day, originals: Originals, found: Inventory) -> list[Originals]:
+def _tell_leftovers(
+    stores: Mapping[str, ReadStore], day: Day, originals: Originals, found: Inventory
+) -> list[Originals]:
     """The originals, in some tables, without those that an archived rollup may hold."""
-    indexes, archived = read_indexes(day.group, [PackedFile(store, rollup) for rollup in day.rollups])
+    indexes, archived = read_indexes(
+        day.group, [PackedFile(stores[one.place or day.group.bucket], one) for one in day.rollups]
+    )
     for index in indexes:
         modelled = model_bytes(index.footer.members, index.footer.original_bytes)
         found.add_measured(day.group, Measured(index.footer.members, index.file.listed.size, modelled))
-    missing, leftovers = find_leftovers(store, originals, indexes)
+    missing, leftovers = find_leftovers(stores[day.group.bucket], originals, indexes)
     loose = without_uncertain(missing, read_outlines(day.group, archived))
     for held in leftovers:
         day.holders.append((held.rollup, len(held.originals)))

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from tests.support.logs import log_key
 from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.mirrored import MirroredStore
 from s3_log_roller.planning.course import cut, sightings
 from s3_log_roller.planning.inventory import Inventory
 from s3_log_roller.planning.stocktaking import CountedStore, take_inventory
+from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.scan import scan
-from s3_log_roller.rolling.tasks import ScanTask
+from s3_log_roller.rolling.tasks import RollTask, ScanTask
 from s3_log_roller.rolling.window import Window
 
 WINDOW = Window(date(2022, 7, 10))
@@ -129,3 +133,27 @@ def test_what_an_archived_rollup_may_hold_is_left_alone_in_the_plan_too() -> Non
     (day,) = found.days
     assert (day.uncertain, day.to_pack, day.problem) == (10, 3, "")
     assert found.gets == day.index_gets == 2  # a GET that is refused, and a HEAD
+
+
+def test_rollups_in_a_destination_count_like_those_beside_the_logs() -> None:
+    """Days are told apart by what both places hold, as a run would; and its requests are reckoned for both."""
+    store, archive = MemoryStore(), MemoryStore("archive")
+    place = MirroredStore(archive, "archive/logs/bucket")
+    days = [DAY, DAY + timedelta(1), DAY + timedelta(2)]
+    for day in days:
+        put_logs(store, range(10), "a/", day)
+    roll(store, "a/", DAY, delete=False)
+    for day in days[:2]:
+        put_logs(store, [20], "a/", day)
+        task = RollTask(DayGroup("bucket", "a/", day), WINDOW)
+        reconcile(store, task, RollOptions(level=1), today=WINDOW.cutoff, rollups=place)
+    for prefix in ("a/", "a/2022-07"):
+        found = take_inventory(store, prefix, WINDOW, elsewhere=place, with_digests=True)
+        assert [(day.logs, day.leftovers, len(day.rollups), day.places) for day in found.days] == [
+            (11, 11, 2, 2),
+            (11, 11, 1, 2),
+            (10, 0, 0, 2),
+        ]
+        assert [day.index_gets for day in found.days] == [2, 1, 0]
+    beside = take_inventory(store, "a/", WINDOW)
+    assert [(day.logs, day.leftovers) for day in beside.days] == [(11, 10), (11, 0), (10, 0)]
