@@ -36,7 +36,8 @@ def delete_verified(
 
     Returns, for each, the error if any of its originals were not deleted. `count_deleted` is called for each, also
     where an exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
-    With `versions` the proven versions go for good where the bucket is versioned.
+    With `versions` the proven versions go for good where the bucket is versioned. One that is refused is told of and
+    counted, and is no error of its rollup: the original is hidden already, so trying again finds nothing.
     """
     manifest.sync()
     report = DeleteReport()
@@ -46,8 +47,7 @@ def delete_verified(
     finally:
         refused = {failure.key: failure for failure in report.failures}
         by_rollup += [_take(refused, verified) if refused else [] for verified in proven]
-        kept = {failure.key: failure for failure in report.version_failures}
-        kept_by_rollup = [_take(kept, verified) if kept else [] for verified in proven]
+        refused_versions = {failure.key: failure for failure in report.version_failures}
         deleted_left, markers_left, versions_left = report.deleted, report.markers, report.versions
         for number, (verified, failures) in enumerate(zip(proven, by_rollup, strict=True)):
             deleted = min(deleted_left, len(verified.originals) - len(failures))
@@ -56,13 +56,13 @@ def delete_verified(
             deleted_left -= deleted
             markers_left -= markers
             versions_left -= gone
-            others = 0 if number else report.other_versions
-            figures = Figures(deleted=deleted, delete_markers=markers, versions_deleted=gone, other_versions=others)
-            count_deleted(number, figures)
+            figures = Figures(deleted=deleted, delete_markers=markers, versions_deleted=gone)
+            if kept := _take(refused_versions, verified) if refused_versions else []:
+                _tell("version_not_deleted", "got a delete marker, but its version stays", store.bucket, kept)
+                figures += Figures(versions_kept=len(kept))
+            count_deleted(number, figures if number else figures + Figures(other_versions=report.other_versions))
     by_rollup[0] += refused.values()  # of keys that nobody asked to delete: whatever it means, it is not success
-    refusals = [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
-    still_there = [_versions_kept(store.bucket, failures) if failures else None for failures in kept_by_rollup]
-    return [one or other for one, other in zip(refusals, still_there, strict=True)]
+    return [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
 
 
 def _take(refused: dict[str, DeleteFailure], verified: Verified) -> list[DeleteFailure]:
@@ -83,16 +83,6 @@ def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
     return DeleteRefused(
         f"{count(len(failures), 'original')} in s3://{bucket} {was} not deleted ({named}); what was packed is "
         f"safe in a verified rollup: {remedy if forbidden else 'run again'}"
-    )
-
-
-def _versions_kept(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
-    """The originals are hidden, but not gone."""
-    named = _tell("version_not_deleted", "got a delete marker, but its version stays", bucket, failures)
-    return DeleteRefused(
-        f"{count(len(failures), 'original')} in s3://{bucket}: a delete marker hides it, but its version stays "
-        f"({named}): allow s3:DeleteObjectVersion; what Object Lock holds stays until its retention ends. Later runs "
-        "don't see it any more, so let a lifecycle rule expire noncurrent versions"
     )
 
 

@@ -30,6 +30,8 @@ class Figures:
     """Originals left alone because a rollup in an archive tier may hold them."""
     versions_deleted: int = 0
     """Deleted originals whose versions are gone for good, in a versioned bucket."""
+    versions_kept: int = 0
+    """Deleted originals whose versions should have gone for good, but were refused."""
     other_versions: int = 0
     """Other versions of these originals, which stay and are billed."""
     archived: int = 0

@@ -73,6 +73,8 @@ class Summary:
             self.archived[name] = outcome.figures.archived
         if outcome.figures.uncertain and len(self.uncertain) < MAX_NAMED:
             self.uncertain[name] = outcome.figures.uncertain
+        if kept := outcome.figures.versions_kept:
+            self.failed(f"{name}, versions", _versions_kept(kept))
         if not outcome.remaining:
             self.day_groups_done += 1
             self.failures.pop(name, None)
@@ -142,12 +144,22 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "uncertain_left": figures.uncertain,
         "uncertain": summary.uncertain,
         "versions_deleted": figures.versions_deleted,
+        "versions_kept": figures.versions_kept,
         "other_versions": figures.other_versions,
         "archived_skipped": sum(summary.archived.values()),
         "archived": summary.archived,
         "failed": summary.failed_count,
         "failures": [{"what": what, "why": why} for what, why in summary.failures.items()],
     }
+
+
+def _versions_kept(kept: int) -> str:
+    """Nothing takes this back: the originals are hidden, so no later run comes to them."""
+    return (
+        f"{count(kept, 'original')} got a delete marker, but S3 refused to delete the version below it; each is named "
+        "in the log: allow s3:DeleteObjectVersion; what Object Lock holds stays until its retention ends. Later runs "
+        "don't see these logs any more, so let a lifecycle rule expire noncurrent versions"
+    )
 
 
 def _interruption(summary: Summary) -> str:

@@ -20,10 +20,10 @@ from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.roll import roll
 from s3_log_roller.rolling.runner import InlineRunner
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RangeTask, Task
+from s3_log_roller.rolling.tasks import RangeTask, Task, WorkTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import Worker
-from s3_log_roller.store import DeleteReport
+from s3_log_roller.store import DeleteFailure, DeleteReport
 
 
 def test_the_figures_of_a_run_are_those_of_what_happened() -> None:
@@ -126,6 +126,49 @@ def test_refused_deletes_do_not_hide_the_others() -> None:
     store.undeletable = set(sorted(bodies)[:2])
     summary = work(store, TASK)
     assert (summary.figures.packed, summary.figures.deleted, summary.failed_count) == (9, 7, 1)
+
+
+class VersionedStore(MemoryStore):
+    """A versioned bucket, in which one version can't be deleted and another one has an older one below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[bool] = set()
+
+    def delete(
+        self, objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
+        self.asked.add(versions)
+        report = super().delete(pairs := list(objects), report)
+        report.markers = 1 if versions else len(pairs)
+        if versions:
+            report.versions, report.other_versions = len(pairs) - 1, 1
+            report.version_failures.append(DeleteFailure(pairs[0][0], "AccessDenied: locked"))
+        return report
+
+
+@pytest.mark.parametrize("task", [TASK, A_PASS], ids=["alone", "in a pass"])
+@pytest.mark.parametrize("versions", [False, True])
+def test_versions_are_deleted_where_asked_for_and_each_is_accounted_for(
+    task: WorkTask, versions: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that stays is a failure that nothing takes back, and its key is in the log; older ones are counted."""
+    store = VersionedStore()
+    put_logs(store, range(9))
+    outcome = roll(store, task, RollOptions(True, 1, delete_versions=versions), today=TODAY)
+    summary = Summary(deleting=True)
+    for one in outcome.outcomes if isinstance(outcome, PassOutcome) else [outcome]:
+        summary.rolled(one)
+    figures = summary.figures
+    assert store.asked == {versions}
+    found = (figures.deleted, figures.delete_markers, figures.versions_deleted, figures.other_versions)
+    assert found == ((9, 1, 8, 1) if versions else (9, 9, 0, 0))
+    assert (figures.versions_kept, summary.day_groups_done) == (int(versions), 1)
+    assert [why.partition(";")[0] for why in summary.failures.values()] == (
+        ["1 original got a delete marker, but S3 refused to delete the version below it"] if versions else []
+    )
+    told = [vars(record)["why"] for record in caplog.records if record.message == "version_not_deleted"]
+    assert told == (["AccessDenied: locked"] if versions else [])
 
 
 def test_what_was_done_of_a_wave_that_failed_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

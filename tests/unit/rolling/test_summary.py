@@ -157,6 +157,7 @@ def test_json_holds_every_figure() -> None:
         "uncertain_left": 5,
         "uncertain": {"s3://logs/web/2022-07-01": 5},
         "versions_deleted": 0,
+        "versions_kept": 0,
         "other_versions": 0,
         "archived_skipped": 4,
         "archived": {"s3://logs/web/2022-07-01": 4},

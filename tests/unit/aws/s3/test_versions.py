@@ -106,6 +106,9 @@ def test_a_newer_version_of_the_same_bytes_is_not_taken_for_it() -> None:
     server = VersionedServer(page(*entries))
     delete(server)
     assert server.deleted == [[(KEY, "v")]]
+    server = VersionedServer(page(version(KEY, "new", PROVEN, latest="true"), *entries[1:]))
+    delete(server)
+    assert server.deleted == [[(KEY, "v")]]
     hidden_again = (marker(KEY, "m2", LATER), version(KEY, "new", PROVEN, LATER), *entries[1:])
     server = VersionedServer(page(*hidden_again))
     delete(server)
