@@ -16,6 +16,7 @@ _LINES: Final = 2
 _VARYING: Final = (
     (re.compile(r"today is \d{4}-\d\d-\d\d"), "today is 2022-07-10"),
     (re.compile(r" \(_ssl\.c:\d+\)"), ""),
+    (re.compile(r"message [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "message 12345678-1234-1234-1234-123456789abc"),
 )
 """What is another thing on another day, or with another Python."""
 _HEAD: Final = """\

@@ -28,6 +28,8 @@ from s3_log_roller.demo.servers import Ministack, SeaweedFS, isolated_environmen
 BUCKET = "my-logs"
 ELSEWHERE = "logs-in-oregon"
 QUEUE = "tasks"
+BROKEN = "broken"
+"""A queue with a message that is not a task."""
 BIN = "bin"
 DAYS = (date(2022, 7, 1), date(2022, 7, 2))
 LOGS = 5
@@ -108,6 +110,8 @@ def set_scene(folder: Path, seaweedfs: SeaweedFS, ministack: Ministack) -> Itera
     fill(s3)
     elsewhere.create_bucket(Bucket=ELSEWHERE, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     queues.create_queue(QueueName=QUEUE)
+    broken = queues.create_queue(QueueName=BROKEN)["QueueUrl"]
+    queues.send_message(QueueUrl=broken, MessageBody="hello")
     write_files(folder)
     (folder / BIN).mkdir()
     with ExitStack() as stack:
@@ -121,6 +125,7 @@ def set_scene(folder: Path, seaweedfs: SeaweedFS, ministack: Ministack) -> Itera
         urls |= {name: f"http://127.0.0.1:{one.getsockname()[1]}" for name, one in (("SILENT", silent), ("DEAD", dead))}
         ports = {int(url.rpartition(":")[2]): 9000 + number for number, url in enumerate(urls.values())}
         yield Scene(folder, environment(folder, seaweedfs, ministack) | urls, ports)
+        queues.delete_queue(QueueUrl=broken)
         s3.delete_bucket(Bucket=BUCKET)
         elsewhere.delete_bucket(Bucket=ELSEWHERE)
 

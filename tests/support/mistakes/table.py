@@ -55,6 +55,10 @@ MISTAKES: Final[dict[str, list[Mistake]]] = {
         Mistake("mistyped SQL", "roller query 'selct 1 from logs' s3://my-logs/web/", 5),
         Mistake("a column that does not exist", "roller query 'select statuss from logs' s3://my-logs/web/", 5),
         Mistake("a question that is not there", "roller query --name who-deletd s3://my-logs/web/"),
+        Mistake("SQL that changes something", "roller query 'drop table logs' s3://my-logs/web/", 5),
+        Mistake("a status that is not a number", "roller grep --where 'status>high' s3://my-logs/web/"),
+        Mistake("a time that ends before it begins", "roller cat s3://my-logs/ --since 2022-07-02 --until 2022-07-01"),
+        Mistake("a report to nowhere", "roller report s3://my-logs/web/", 5),
         Mistake("a mistyped variable", "S3_LOG_ROLLER_LEVL=9 roller roll s3://my-logs/"),
         Mistake("a variable with nonsense in it", "S3_LOG_ROLLER_LEVEL=best roller roll s3://my-logs/"),
         Mistake("no such list of prefixes", "roller roll --prefixes-from buckets.txt"),
@@ -95,6 +99,9 @@ MISTAKES: Final[dict[str, list[Mistake]]] = {
         Mistake("a mistyped queue, to send to", "roller producer --queue-name taks s3://my-logs/"),
         Mistake("the URL of a queue that is gone", "roller worker --queue-name $SQS/000000000000/gone"),
         Mistake("the ARN of a queue", "roller worker --queue-name arn:aws:sqs:us-west-2:000000000000:tasks"),
+        Mistake("a FIFO queue", "roller worker --queue-name tasks.fifo"),
+        Mistake("a message that is not a task", "roller worker --queue-name broken -q", 10),
+        Mistake("restore to a bucket that does not exist", "roller restore s3://my-logs/web/ --to s3://my-lgos/", 5),
         Mistake("no such file", "roller cat rollup-2022-07-01.tgz"),
     ],
     "Credentials": [
@@ -187,6 +194,8 @@ MISTAKES: Final[dict[str, list[Mistake]]] = {
             "restore to a full disk", "trap '' XFSZ; ulimit -f 1; roller restore s3://my-logs/web/ --to restored", 5
         ),
         Mistake("restore to where nobody may write", "roller restore s3://my-logs/web/ --to /proc/logs"),
+        Mistake("export to where nobody may write", "roller export s3://my-logs/web/ --to /proc/logs", 5),
+        Mistake("a report on a full disk", "roller report s3://my-logs/web/ --html /dev/full", 5),
         Mistake("restore into a file", "roller restore s3://my-logs/web/ --to notes.txt"),
         Mistake(
             "a manifest on a full disk",
