@@ -67,6 +67,8 @@ GUARDED_ELSEWHERE = {
     "children.py": ["tests/unit/rolling/test_processes.py"],
 }
 """Tests beside those in the folder of tests/unit that mirrors the file's own."""
+GUARD_THESE_ONLY = {"test_processes.py": ["rolling/processes.py", "children.py"]}
+"""Tests that start processes and take long."""
 
 
 class Unbroken(NamedTuple):
@@ -168,6 +170,7 @@ def guards(file: str) -> list[str]:
     own = folder / f"test_{path.stem}.py"
     package = sorted(folder.glob("test_*.py")) if path.parent != Path() else []
     elsewhere = [ROOT / test for key in (file, path.parent.as_posix()) for test in GUARDED_ELSEWHERE.get(key, [])]
+    package = [test for test in package if file in GUARD_THESE_ONLY.get(test.name, [file])]
     ordered = [*([own] if own.exists() else []), *package, *elsewhere]
     return list(dict.fromkeys(str(test.relative_to(ROOT)) for test in ordered))
 
