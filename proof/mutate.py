@@ -169,10 +169,11 @@ def guards(file: str) -> list[str]:
     folder = ROOT / "tests" / "unit" / path.parent
     own = folder / f"test_{path.stem}.py"
     package = sorted(folder.glob("test_*.py")) if path.parent != Path() else []
-    elsewhere = [ROOT / test for key in (file, path.parent.as_posix()) for test in GUARDED_ELSEWHERE.get(key, [])]
-    package = [test for test in package if file in GUARD_THESE_ONLY.get(test.name, [file])]
+    named = [ROOT / test for key in (file, path.parent.as_posix()) for test in GUARDED_ELSEWHERE.get(key, [])]
+    elsewhere = [test for one in named for test in (sorted(one.glob("test_*.py")) if one.is_dir() else [one])]
     ordered = [*([own] if own.exists() else []), *package, *elsewhere]
-    return list(dict.fromkeys(str(test.relative_to(ROOT)) for test in ordered))
+    fit = [test for test in ordered if file in GUARD_THESE_ONLY.get(test.name, [file])]
+    return list(dict.fromkeys(str(test.relative_to(ROOT)) for test in fit))
 
 
 def chosen(file: str, *, every_change: bool, sample: int | None) -> list[Change]:
