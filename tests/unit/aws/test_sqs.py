@@ -199,3 +199,23 @@ def test_a_producer_that_may_not_ask_for_the_backlog_goes_on(sqs: tuple[SqsQueue
     queue, stub = sqs
     stub.add_client_error("get_queue_attributes", "AccessDenied", http_status_code=403)
     assert queue.backlog() is None
+
+
+def test_a_message_is_received_for_as_long_as_the_queue_says(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """The heartbeat follows from the same time, so what S3 or SQS do meanwhile does not matter."""
+    queue, stub = sqs
+    stub.add_response("get_queue_attributes", {"Attributes": {"VisibilityTimeout": "77"}})
+    message = {"Body": "body", "MessageId": "m1", "ReceiptHandle": "receipt", "Attributes": {}}
+    with Stubber(queue._polling) as polling:
+        polling.add_response(
+            "receive_message",
+            {"Messages": [message]},
+            {
+                "QueueUrl": URL, "MaxNumberOfMessages": 1, "WaitTimeSeconds": 5, "VisibilityTimeout": 77,
+                "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            },
+        )  # fmt: skip
+        delivery = queue.receive(5)
+    assert delivery is not None
+    with delivery:
+        assert delivery._visibility_seconds == 77

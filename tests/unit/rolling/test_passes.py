@@ -489,3 +489,34 @@ def test_a_newer_rollup_stops_its_own_day_only() -> None:
     assert alone(outcome) == {BAD}
     assert [type(error) for error in finish(store, outcome)] == [NewerFormat]
     assert set(logs_in(store)) == of_group(BAD, bodies)
+
+
+def test_days_longer_than_a_page_are_rolled_up_in_the_pass() -> None:
+    """Their rollups are not in the listing of the range, and are looked for before anything is fetched."""
+    store, bodies = many_days(logs=12)
+    store.page_size = 5
+    run(store, delete=False)
+    assert_exactly_once(store, bodies)
+    bodies |= put_logs(store, [70_000], "b/")
+    outcome = run(store)
+    assert not alone(outcome)
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == []
+
+
+def test_a_day_whose_rollups_cannot_be_looked_for_is_not_even_fetched() -> None:
+    """Nobody knows what they hold; the others are done."""
+    store, bodies = many_days(days=1, logs=12)
+    store.page_size = 5
+    steps: list[tuple[str, str]] = []
+
+    def before(step: str, key: str) -> None:
+        steps.append((step, key))
+        if step == "list" and key.startswith(BAD.rollups_prefix):
+            raise StorageError("no", code="Network")
+
+    store.before = before
+    outcome = run(store)
+    assert alone(outcome) == {BAD}
+    assert set(logs_in(store)) == of_group(BAD, bodies)
+    assert not [key for step, key in steps if step == "fetch" and key in of_group(BAD, bodies)]

@@ -15,6 +15,7 @@ from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.range_listing import RangeListing, list_range
 from s3_log_roller.rolling.tasks import RangeTask
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.store import Page
 
 FIRST = date(2022, 6, 1)
 TASK = RangeTask("bucket", "", Window(TODAY))
@@ -116,3 +117,24 @@ def test_a_range_that_cannot_be_listed_is_an_error() -> None:
     store.before = fail
     with pytest.raises(StorageError):
         list_range(store, TASK)
+
+
+class OtherOrder(MemoryStore):
+    """Lists `a/…` before `a-…`, as SeaweedFS does."""
+
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        every = super().list_page(prefix).objects
+        keys = sorted(every, key=lambda entry: entry.key.replace("/", "\1"))
+        behind = [entry for entry in keys if entry.key.replace("/", "\1") > start_after.replace("/", "\1")]
+        return Page(behind[:max_keys], len(behind) > max_keys)
+
+
+def test_in_a_listing_that_is_in_no_order_every_day_group_goes_alone() -> None:
+    """What lies behind a key is not all that is greater, so no day can be taken for whole."""
+    store = OtherOrder()
+    groups = {fill(store, prefix, day, 3) for prefix in ("a-", "a/", "b/") for day in (0, 1)}
+    listing = list_range(store, TASK)
+    assert shown(listing) == {}
+    assert set(listing.alone) == groups
