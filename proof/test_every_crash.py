@@ -59,8 +59,15 @@ def fill_in_parts(day: RealDay) -> None:
         day.put(f"{day.prefix}2022-07-01-23-59-5{number}-{number:016X}", random.Random(number).randbytes(3_500_000))
 
 
+FILLS: dict[str, Callable[[RealDay], None]] = {
+    "one put": lambda day: day.fill(2, days=2),
+    "in parts": fill_in_parts,
+    "a pass over many day groups": RealDay.fill_many,
+}
+
+
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("size", ["one put", "in parts"])
+@pytest.mark.parametrize("size", FILLS)
 @pytest.mark.parametrize("options", [["--delete"], []], ids=["delete", "keep"])
 def test_the_whole_crash_table(
     s3: S3Client,
@@ -71,7 +78,7 @@ def test_the_whole_crash_table(
     figure: Figure,
 ) -> None:
     """Every request of a run × three moments: nothing missing after the kill, everything once after a plain run."""
-    fill = fill_in_parts if size == "in parts" else lambda day: day.fill(2, days=2)
+    fill = FILLS[size]
     day = RealDay(s3, bucket, "0/")
     fill(day)
     steps = requests_of_a_run(environment, day, *options)

@@ -22,7 +22,7 @@ from tests.support.fault_table import (
     scan_through,
     two_pages,
 )
-from tests.support.real_day import RealDay
+from tests.support.real_day import RealDay, roll_many
 
 from s3_log_roller.demo.servers import SeaweedFS
 
@@ -57,6 +57,24 @@ def test_every_fault_at_every_call(
             assert error is None or may_fail(fault, operation), error
         outcome = type(error).__name__ if error else "success"
         figure(f"FAULT {'once' if times == 1 else 'always'} {operation}, {fault}: {outcome}")
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("operation", ONE_PUT)
+@pytest.mark.parametrize("fault", ALL_FAULTS)
+def test_every_fault_at_every_call_of_a_pass(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str, operation: str, figure: Callable[[str], None]
+) -> None:
+    """The same for four day groups that go together; where a fault stays, each is tried alone, too."""
+    for times in (1, FOR_EVER):
+        day = RealDay(s3, bucket, f"{times}/")
+        day.fill_many()
+        started = time.monotonic()
+        error = break_and_mend(seaweedfs, day, only(operation, ALL_FAULTS[fault], times), work=roll_many)
+        assert time.monotonic() - started < 60 * (1 if times == 1 else 5)
+        assert times > 1 or error is None or may_fail(fault, operation), error
+        outcome = type(error).__name__ if error else "success"
+        figure(f"FAULT IN A PASS {'once' if times == 1 else 'always'} {operation}, {fault}: {outcome}")
 
 
 @pytest.mark.usefixtures("patience")

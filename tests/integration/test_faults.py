@@ -32,7 +32,7 @@ from tests.support.fault_table import (
     two_pages,
 )
 from tests.support.faulty_proxy import Exchange, Fault
-from tests.support.real_day import RealDay, opened, reconcile_day
+from tests.support.real_day import RealDay, opened, reconcile_day, roll_many
 
 from s3_log_roller.aws.s3 import open_bucket
 from s3_log_roller.demo.servers import REGION, SeaweedFS
@@ -52,6 +52,19 @@ def test_a_fault_that_passes_is_overcome(
     day = RealDay(s3, bucket, "x/")
     fill(day, operation)
     error = break_and_mend(seaweedfs, day, only(operation, FAULTS[fault], 1))
+    assert error is None or may_fail(fault, operation), f"{operation}: {error}"
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(("number", "fault"), list(enumerate(FAULTS, 1)))
+def test_a_fault_that_passes_is_overcome_in_a_pass(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str, number: int, fault: str
+) -> None:
+    """The same for four day groups that go together."""
+    operation = ONE_PUT[number % len(ONE_PUT)]
+    day = RealDay(s3, bucket, "x/")
+    day.fill_many()
+    error = break_and_mend(seaweedfs, day, only(operation, FAULTS[fault], 1), work=roll_many)
     assert error is None or may_fail(fault, operation), f"{operation}: {error}"
 
 

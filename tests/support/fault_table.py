@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from random import Random
+from typing import Protocol
 
 import pytest
 from tests.support import faulty_proxy as faults
@@ -11,7 +12,7 @@ from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
 from tests.support.logs import TODAY, log_key
 from tests.support.real_day import RealDay, opened, reconcile_day
 
-from s3_log_roller.aws.s3 import opening, uploads
+from s3_log_roller.aws.s3 import S3Bucket, opening, uploads
 from s3_log_roller.demo.servers import SeaweedFS
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
@@ -84,7 +85,15 @@ def fill(day: RealDay, operation: str) -> None:
         day.fill(3)
 
 
-def run_through(server: SeaweedFS, day: RealDay, plan: Plan, *, delete: bool = True) -> RollerError | None:
+class Work(Protocol):
+    """What is run on the logs under a prefix."""
+
+    def __call__(self, store: S3Bucket, bucket: str, prefix: str, *, delete: bool) -> object: ...
+
+
+def run_through(
+    server: SeaweedFS, day: RealDay, plan: Plan, *, delete: bool = True, work: Work = reconcile_day
+) -> RollerError | None:
     """One run whose every request goes through a faulty proxy; the error it ended with, if any.
 
     Anything but a `RollerError` is a failure of the test, as is an error of many lines.
@@ -93,7 +102,7 @@ def run_through(server: SeaweedFS, day: RealDay, plan: Plan, *, delete: bool = T
     with FaultyProxy(server.port, plan) as proxy:
         try:
             with opened(proxy.url, server.access_key, server.secret_key, day.bucket) as store:
-                reconcile_day(store, day.bucket, day.prefix, delete=delete)
+                work(store, day.bucket, day.prefix, delete=delete)
         except RollerError as error:
             ended = error
     check_error(ended, day)
@@ -139,22 +148,24 @@ def at_an_abort(plan: Plan) -> Plan:
     return both
 
 
-def run_plainly(server: SeaweedFS, day: RealDay, *, delete: bool = True) -> None:
+def run_plainly(server: SeaweedFS, day: RealDay, *, delete: bool = True, work: Work = reconcile_day) -> None:
     with opened(server.endpoint, server.access_key, server.secret_key, day.bucket) as store:
-        reconcile_day(store, day.bucket, day.prefix, delete=delete)
+        work(store, day.bucket, day.prefix, delete=delete)
 
 
-def break_and_mend(server: SeaweedFS, day: RealDay, plan: Plan, *, open_uploads: bool = False) -> RollerError | None:
+def break_and_mend(
+    server: SeaweedFS, day: RealDay, plan: Plan, *, open_uploads: bool = False, work: Work = reconcile_day
+) -> RollerError | None:
     """Run with faults: nothing is lost. Run without: all is done. Returns the error of the first run, if any.
 
     `open_uploads`: the fault is one of those that may leave one.
     """
-    error = run_through(server, day, plan)
+    error = run_through(server, day, plan, work=work)
     day.assert_nothing_lost()
     if error is None:
         assert not set(day.keys()) & set(day.bodies)
     assert open_uploads or day.open_uploads() == []
-    run_plainly(server, day)
+    run_plainly(server, day, work=work)
     day.assert_exactly_once()
     return error
 

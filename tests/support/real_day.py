@@ -21,8 +21,9 @@ from s3_log_roller.demo.servers import REGION
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.passes import roll_range
 from s3_log_roller.rolling.reconcile import reconcile
-from s3_log_roller.rolling.tasks import RollTask
+from s3_log_roller.rolling.tasks import RangeTask, RollTask
 from s3_log_roller.rolling.window import Window
 
 if TYPE_CHECKING:
@@ -33,6 +34,17 @@ def reconcile_day(store: S3Bucket, bucket: str, prefix: str, *, delete: bool) ->
     """One plain run over one day group."""
     task = RollTask(DayGroup(bucket, prefix, DAY), Window(TODAY))
     return reconcile(store, task, RollOptions(delete, 1), today=TODAY)
+
+
+def roll_many(store: S3Bucket, bucket: str, prefix: str, *, delete: bool) -> None:
+    """A pass over all day groups under the prefix, and alone what it leaves: what a worker does."""
+    task = RangeTask(bucket, prefix, Window(TODAY))
+    options = RollOptions(delete, 1)
+    outcome = roll_range(store, task, options, today=TODAY)
+    assert outcome.start_after is None
+    for one in outcome.outcomes:
+        if one.remaining:
+            reconcile(store, task.for_group(one.group), options, today=TODAY)
 
 
 @contextmanager
@@ -61,6 +73,13 @@ class RealDay:
                 self.bodies[log_key(second, self.prefix, day)] = rng.randbytes(rng.randint(0, log_bytes))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda item: self.put(*item), list(self.bodies.items())))
+
+    def fill_many(self, *, days: int = 2) -> None:
+        """Put two logs on each of some days of two target prefixes: one pass takes them all."""
+        for name in ("a/", "b-"):
+            part = RealDay(self.s3, self.bucket, self.prefix + name)
+            part.fill(2, days=days)
+            self.bodies |= part.bodies
 
     def fill_in_parts(self, number: int = 6) -> None:
         """Put logs on the day 2022-07-`number` whose rollup is too large for one PUT: it goes up in three parts.
