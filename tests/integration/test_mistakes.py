@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
+from pathlib import Path
 
-import pytest
 from docs.write_reference import REFERENCE
 from tests.support.mistakes.page import page, row, type_all
 from tests.support.mistakes.scene import Said, set_scene
@@ -19,25 +19,25 @@ OTHERS_AT_WORK_SECONDS = 15
 EVERY_MISTAKE = list(chain.from_iterable(MISTAKES.values()))
 
 
-@pytest.fixture(scope="module")
-def answers(
-    seaweedfs: SeaweedFS, ministack: Ministack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[str, Said]]:
-    """What came of every line of the table."""
-    with set_scene(tmp_path_factory.mktemp("mistakes"), seaweedfs, ministack) as scene:
-        yield type_all(scene, EVERY_MISTAKE)
-
-
-def test_every_answer_is_the_documented_one(answers: Mapping[str, Said]) -> None:
-    """Message and exit code, line by line; otherwise: make mistakes."""
-    written = (REFERENCE / "mistakes.md").read_text()
+def test_every_mistake_is_answered_as_documented(seaweedfs: SeaweedFS, ministack: Ministack, tmp_path: Path) -> None:
+    """One test, for all lines are typed once for it: otherwise `make mistakes`."""
+    with set_scene(tmp_path, seaweedfs, ministack) as scene:
+        answers = type_all(scene, EVERY_MISTAKE)
     assert len(answers) == len(EVERY_MISTAKE) >= LEAST
+    assert_documented(answers)
+    assert_in_time(answers)
+    assert_no_traceback_or_silence(answers)
+
+
+def assert_documented(answers: Mapping[str, Said]) -> None:
+    """Message and exit code, line by line."""
+    written = (REFERENCE / "mistakes.md").read_text()
     rows = [row(mistake, answers[mistake.line]) for mistake in EVERY_MISTAKE]
     assert [made for made in rows if made not in written.splitlines()] == []
     assert page(answers) == written
 
 
-def test_every_answer_comes_in_time(answers: Mapping[str, Said]) -> None:
+def assert_in_time(answers: Mapping[str, Said]) -> None:
     """No mistake leaves its user waiting longer than the page says."""
     slow = {
         mistake.typed: answers[mistake.line].seconds
@@ -47,7 +47,7 @@ def test_every_answer_comes_in_time(answers: Mapping[str, Said]) -> None:
     assert slow == {}
 
 
-def test_no_answer_is_a_traceback_or_silence(answers: Mapping[str, Said]) -> None:
+def assert_no_traceback_or_silence(answers: Mapping[str, Said]) -> None:
     """Whatever goes wrong is told in lines of the program's own, unless nobody reads them any more."""
     for line, said in answers.items():
         assert "Traceback" not in said.errors, line
