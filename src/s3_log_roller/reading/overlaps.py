@@ -8,7 +8,7 @@ from hashlib import md5
 from heapq import merge
 from typing import Final
 
-from s3_log_roller.errors import DamagedRollup, NewerFormat
+from s3_log_roller.errors import DamagedRollup, NewerFormat, ObjectArchived
 from s3_log_roller.local_files import location
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading.groups import OnFailure, Stores, holder, place_of, rollups_of
@@ -48,7 +48,11 @@ def open_rollups(
     indexed: list[Index] = []
     through = []
     for rollup in rollups:
-        file = open_packed(holder(stores, bucket, rollup), rollup)
+        try:
+            file = open_packed(holder(stores, bucket, rollup), rollup)
+        except ObjectArchived as error:  # that lists like any other
+            failed(str(error))
+            continue
         try:
             indexed.append(read_index(file))
         except NO_INDEX_TO_READ as error:

@@ -108,6 +108,8 @@ class Wave:
                 read = [next(answers) for _ in day.rollups]
                 try:
                     self._split(day, [_read_index(day, file, answer) for file, answer in read])
+                except ObjectArchived as error:  # that lists like any other
+                    day.stop(NotForAPass(str(error)))
                 except _OF_ONE_DAY as error:
                     day.stop(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.store import Page
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -171,3 +173,31 @@ def test_a_log_that_goes_there_meanwhile_is_not_missed(
     code, out, _ = run("cat", f"s3://bucket/{PREFIX}{DAYS[3]}", *THERE)
     assert done
     assert (code, out) == (0, text(of_day))
+
+
+@pytest.mark.parametrize("lists_so", [True, False])
+def test_an_archived_rollup_hides_no_other(
+    run: Run, store: MemoryStore, bodies: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, lists_so: bool
+) -> None:
+    """It is named; the logs of the day that are elsewhere come out, also one asked for by its name.
+
+    Rollups in the archive tiers of Intelligent-Tiering list like any other.
+    """
+    early = next(key for key in store.objects if parse_rollup_key(key))
+    store.archive(early)
+    if not lists_so:
+        list_page = store.list_page
+
+        def listed(prefix: str, *rest: str, **more: int) -> Page:
+            page = list_page(prefix, *rest, **more)  # type: ignore[arg-type]
+            return replace(page, objects=[entry._replace(archived=False) for entry in page.objects])
+
+        monkeypatch.setattr(store, "list_page", listed)
+    left = {key: body for key, body in bodies.items() if f"{DAYS[2]}" in key and int(key[-16:], 16) > 5}
+    code, out, err = run("cat", f"s3://bucket/{PREFIX}{DAYS[2]}", *THERE)
+    assert (code, out) == (3, text(left))
+    assert early in err
+    for key, body in left.items():
+        for source in ("s3://bucket/", f"s3://bucket/{PREFIX}{DAYS[2]}"):
+            code, out, err = run("cat", source, *THERE, "--member", key.rpartition("/")[2])
+            assert (code, out) == (3, body.decode())

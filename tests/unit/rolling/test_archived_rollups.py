@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.support.logs import DAY, PREFIX, TODAY, log_key
@@ -21,7 +22,7 @@ from s3_log_roller.rolling.summary import Summary, render_text
 from s3_log_roller.rolling.tasks import RangeTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.outline import CONTENT_SHA256, NAMES
-from s3_log_roller.store import NO_METADATA
+from s3_log_roller.store import NO_METADATA, Page
 
 RANGE = RangeTask("bucket", "", Window(TODAY))
 
@@ -194,3 +195,25 @@ def test_many_days_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
         "compare them."
     ]
     assert summary.exit_code == 0
+
+
+def test_days_whose_archived_rollups_list_like_any_other_are_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the archive tiers of Intelligent-Tiering: a pass leaves each of them to reconcile, and fails none."""
+    store = MemoryStore()
+    for prefix in "abcd":
+        put_logs(store, range(4), f"{prefix}/")
+    roll(store, RANGE, RollOptions(level=1), today=TODAY)
+    for key in rollups(store):
+        store.archive(key)
+    list_page = store.list_page
+
+    def listed(prefix: str, start_after: str = "", **more: int) -> Page:
+        page = list_page(prefix, start_after, **more)  # type: ignore[arg-type]
+        return replace(page, objects=[entry._replace(archived=False) for entry in page.objects])
+
+    monkeypatch.setattr(store, "list_page", listed)
+    passed = roll(store, RANGE, RollOptions(level=1), today=TODAY)
+    assert isinstance(passed, PassOutcome)
+    assert [one.remaining for one in passed.outcomes] == [1] * 4
+    alone = [reconcile(store, RANGE.for_group(one.group), RollOptions(), today=TODAY) for one in passed.outcomes]
+    assert [one.figures for one in alone] == [Figures(uncertain=4)] * 4
