@@ -1,7 +1,7 @@
 """`make transcripts`: run the commands of every ```console block in the guide and write what they print below them.
 
-Each page has an S3 and an SQS server of its own, with the demo's buckets, a bucket `my-log-bucket`, and `audit-logs`
-with the logs of an incident. The commands
+Each page has an S3 and an SQS server of its own, with the demo's buckets, a bucket `my-log-bucket`, an empty
+`log-archive`, and `audit-logs` with the logs of an incident. The commands
 of a page run in the order of the page, in one folder. So a page tells one story, and what it shows was really printed.
 
 A ```screen block holds one command. It runs on a terminal of 80 columns (tmux); the block shows the last screen with
@@ -43,6 +43,7 @@ PAGES: Final = (
 )
 
 BUCKET: Final = "my-log-bucket"
+ARCHIVE: Final = "log-archive"
 LOGS_A_DAY: Final = {"web/": 60, "api/": 20}
 
 _BLOCK: Final = re.compile(r"^```(console|screen)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -76,6 +77,7 @@ def _fill(stage: Stage) -> None:
             rng = Random(f"{target_prefix} {day}")
             for key, content in sample_day(rng, day, target_prefix.strip("/"), target_prefix, logs):
                 objects[Place(BUCKET, key)] = content
+    stage.s3.create_bucket(Bucket=ARCHIVE)
     stage.s3.create_bucket(Bucket=incident.BUCKET)
     for key, content in incident.incident_logs().items():
         objects[Place(incident.BUCKET, key)] = content
