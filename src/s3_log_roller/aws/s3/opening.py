@@ -191,8 +191,8 @@ def _refused(bucket: str, error: ClientError) -> RollerError:
         )
     if code == "407":
         return Unreachable(
-            "the proxy wants a user name and a password: write them into HTTP_PROXY or HTTPS_PROXY, as in "
-            "http://USER:PASSWORD@HOST:PORT",
+            "the proxy wants a user name and a password, or other ones (407): write them into HTTP_PROXY or "
+            f"HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT; s3://{bucket} was not touched",
             code="Network",
         )
     return StorageError(f"s3:ListBucket on s3://{bucket} failed: {error}; nothing was touched, run again", code=code)
