@@ -337,6 +337,35 @@ class TestEvents:
             assert members(store) == sorted(made)
             assert sorted(filter(parse_log_key, store.objects)) == ([] if delete else sorted(made))
 
+    def test_its_setting_says_where_rollups_go(self) -> None:
+        """Not the task: messages of before the setting go the same way. The role for it is not one of tasks."""
+        logs, archive = MemoryStore("logs"), MemoryStore("archive")
+        made = fill(logs, "a/", date(2022, 7, 1), 3) | fill(logs, "b/", date(2022, 7, 1), 3)
+        environment = {
+            "ROLLUP_QUEUE_NAME": "q",
+            "ROLLUP_DELETE": "true",
+            "ROLLUP_DESTINATION": "s3://archive/kept",
+            "ROLLUP_DESTINATION_ROLE": ROLE,
+            "ROLLUP_DESTINATION_OWNER": "210987654321",
+        }
+        machine = Machine(logs, archive, settings=Settings.from_environment(environment))
+        machine.queue.send([RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW), RangeTask("logs", "", WINDOW)])
+        machine.work_off()
+        assert not logs.objects
+        assert all(key.startswith("kept/logs/") for key in archive.objects)
+        assert [key.removeprefix("kept/logs/") for key in members(archive)] == sorted(made)
+        assert {*zip(machine.opened, machine.owners, strict=True)} == {
+            (("logs", None), None),
+            (("archive", Role(ROLE)), "210987654321"),
+        }
+
+    @pytest.mark.parametrize("name", ["ROLLUP_DESTINATION_ROLE", "ROLLUP_DESTINATION_OWNER"])
+    def test_what_is_for_a_destination_needs_one(self, name: str) -> None:
+        """A typing error must not send rollups elsewhere than meant."""
+        value = ROLE if name.endswith("ROLE") else "210987654321"
+        with pytest.raises(UsageError, match="need ROLLUP_DESTINATION"):
+            Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", name: value})
+
 
 class TestManifest:
     """What an auditor takes out of the function's log."""
