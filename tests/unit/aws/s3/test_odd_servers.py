@@ -182,7 +182,7 @@ def test_an_expected_owner_is_named_with_every_request(owner: str, right: bool) 
 
 def test_what_support_asks_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """S3's ids of a refused request are in the verbose log, and nothing of the credentials."""
-    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", "s3_log_roller")  # whatever commands that ran in this process left behind
     error = b"<Error><Code>AccessDenied</Code><RequestId>4442587FB7D0A2F9</RequestId><HostId>host</HostId></Error>"
 
     def refuse(call: Call, answer: Answer) -> bytes:
