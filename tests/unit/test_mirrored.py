@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytest
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore, MemoryUpload
 
 from s3_log_roller.errors import AlreadyExists, StorageError
 from s3_log_roller.mirrored import MirroredStore, place_in, split_place
@@ -99,3 +99,18 @@ def test_nothing_is_written_over_there(store: MemoryStore, place: MirroredStore)
     upload.abort()
     assert store.objects == before
     assert store.open_uploads == 0
+
+
+def test_a_part_never_stands_still_while_content_is_fetched(
+    store: MemoryStore, place: MirroredStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was written is waited for at once: over other connections nobody would move it on."""
+    steps: list[str] = []
+    made = MemoryUpload(store, "kept/logs/a")
+    monkeypatch.setattr(store, "upload", lambda *arguments: made)
+    monkeypatch.setattr(made, "write", lambda data: steps.append(f"write {len(data)}"))
+    monkeypatch.setattr(made, "settle", lambda: steps.append("settle"))
+    upload = place.upload("a", 10)
+    for size in (4, 6):
+        upload.write(bytes(size))
+    assert steps == ["write 4", "settle", "write 6", "settle"]

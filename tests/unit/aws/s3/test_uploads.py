@@ -49,6 +49,24 @@ def test_one_put_or_parts_and_always_only_if_the_key_is_free(monkeypatch: pytest
             assert stored.find("key") == found
 
 
+def test_settled_uploads_have_nothing_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part has arrived by then, and its bytes are let go of; what makes no whole part is kept."""
+    allow_small_parts(monkeypatch)
+    with a_bucket() as (client, stored, _):
+        upload = client.upload("key", 3000)
+        upload.settle()
+        for number in range(1, 4):
+            upload.write(bytes(900))
+            upload.settle()
+            (under_way,) = stored.uploads.values() or [None]
+            assert len(under_way.parts if under_way else {}) == 900 * number // 1000
+            assert all(part.done and not part.body for part in upload._parts)
+        upload.finish()
+        found = stored.find("key")
+        assert found is not None
+        assert found.body == bytes(2700)
+
+
 def test_parts_grow_with_the_upload_so_that_they_stay_few() -> None:
     """S3 allows 10,000 parts."""
     with a_bucket() as (client, _, _):
