@@ -16,7 +16,9 @@ def import_page(module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
-        raise UsageError("--html needs jinja2, which is not installed: pip install 's3-log-roller[report]'") from error
+        raise UsageError(
+            "--html needs jinja2, which is not installed: pip install '<path or URL you installed from>[report]'"
+        ) from error
 
 
 def write_page(option: str, path: str, text: str) -> None:

@@ -25,7 +25,8 @@ def import_querying(module: str, command: str) -> ModuleType:
         if error.name not in ("duckdb", "pyarrow"):
             raise
         raise UsageError(
-            f"{command} needs {error.name}, which is not installed: pip install 's3-log-roller[query]'"
+            f"{command} needs {error.name}, which is not installed: "
+            "pip install '<path or URL you installed from>[query]'"
         ) from error
 
 

@@ -170,7 +170,7 @@ def installed_program(program: str, server: str) -> Path:
     found = found or shutil.which(program)
     if found is None:
         raise ServerNotStarted(
-            f"{server} is not installed: pip install 's3-log-roller[demo]' (in a clone: make demo), "
+            f"{server} is not installed: pip install '<path or URL you installed from>[demo]' (in a clone: make demo), "
             f"or put `{program}` on the PATH"
         )
     return Path(found)
