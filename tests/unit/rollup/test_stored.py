@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.memory_store import MemoryStore
 from tests.support.packing import Log, decode_index, pack
+from tests.support.paths import GOLDEN
 
 from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.local_files import LocalFiles
@@ -145,3 +146,14 @@ def test_only_the_chunks_that_are_asked_for_are_read() -> None:
     ]
     assert fetched == ["fetch"]
     assert [member.suffix for member in index.members()] == [log.suffix for log in logs]
+
+
+@pytest.mark.parametrize("name", ["rollup-v1-2022-07-01.tgz", "rollup-0.1-2022-07-01.tgz"])
+def test_a_range_of_names_includes_both_ends_and_nothing_comes_twice(name: str) -> None:
+    """In the layout of 0.1, too."""
+    index = read_index(open_packed(*stored((GOLDEN / name).read_bytes())))
+    names = [member.suffix for member in index.members()]
+    for first in range(len(names)):
+        for last in range(first, len(names)):
+            between = index.members_between(names[first], names[last])
+            assert [member.suffix for member in between] == names[first : last + 1]

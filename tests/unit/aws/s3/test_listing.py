@@ -6,7 +6,7 @@ import pytest
 from tests.support.answers import a_bucket, fill, first_only, with_body
 
 from s3_log_roller.aws.s3.calls import Calls
-from s3_log_roller.aws.s3.pages import parse_page
+from s3_log_roller.aws.s3.pages import parse_page, parse_time
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import list_objects
 
@@ -73,3 +73,9 @@ def test_a_bucket_at_the_root_of_its_host_is_reached() -> None:
     """Virtual-host style: the path of the bucket itself is `/`."""
     assert Calls("b", "/", None).bucket_path == "/"  # type: ignore[arg-type]
     assert Calls("b", "/b/", None).bucket_path == "/b"  # type: ignore[arg-type]
+
+
+def test_times_are_told_to_the_second() -> None:
+    """They become the times of the files in a rollup."""
+    assert parse_time("2022-07-01T05:15:43.000Z") == 1_656_652_543
+    assert parse_time("2024-02-29T23:59:01Z") - parse_time("2024-02-29T00:00:00Z") == 86_341
