@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from random import Random
 
@@ -121,7 +122,7 @@ def test_a_text_without_the_needles_is_not_looked_at() -> None:
 
 def test_picking_ends_where_it_picks_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would only cost."""
-    monkeypatch.setattr("s3_log_roller.querying.conditions._LOOK_AT_BYTES", 1_000)
+    monkeypatch.setattr(sys.modules[LinePicker.__module__], "_LOOK_AT_BYTES", 1_000)
     picker = LinePicker(conditions("http_status = 200"))
     line = f"{a_line()}\n".encode()
     other = line.replace(b"200", b"404")
