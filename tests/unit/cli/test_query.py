@@ -11,6 +11,7 @@ import pytest
 from tests.support.logs import DAY, log_key
 from tests.support.memory_day import roll
 from tests.support.memory_store import MemoryStore
+from tests.support.missing import hide_library
 from tests.support.records import a_line
 
 from s3_log_roller.cli.main import main
@@ -27,9 +28,7 @@ def test_a_missing_library_is_told_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not everybody installs the extra. The list of questions does not need it."""
-    for name in [name for name in sys.modules if name.startswith("s3_log_roller.querying.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "duckdb", None)
+    hide_library(monkeypatch, "duckdb", "s3_log_roller.querying")
     _, said = run(["SELECT 1 FROM logs", "."], capsys, 2)
     assert "query needs duckdb, which is not installed: pip install" in said
     assert "who-deleted" in run(["--list"], capsys, 0)[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import date
 from hashlib import md5
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from bench.buckets import Bucket
 from bench.s3_server import S3Server
+from tests.support.missing import hide_library
 from tests.support.packing import DELIVERED, Log, pack
 from tests.support.quick_server import environment
 from tests.support.records import a_line
@@ -115,9 +115,7 @@ def test_a_missing_library_is_told_with_the_way_to_get_it(
     library: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before anything is read."""
-    for name in [name for name in sys.modules if name.startswith(("s3_log_roller.querying.", "s3_log_roller.pages."))]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
+    hide_library(monkeypatch, library, "s3_log_roller.querying", "s3_log_roller.pages")
     _, said = run([".", "--html", "report.html"], capsys, 2)
     assert f"needs {library}, which is not installed: pip install" in said
     assert f"[{extra}]'" in said

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.missing import hide_library
 from tests.support.sample_plan import sample_plan, sample_terms
 
 from s3_log_roller.cli import main as cli
@@ -36,10 +35,6 @@ def test_without_jinja2_the_message_says_what_to_install(
 ) -> None:
     """Before anything is listed."""
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    for name in ("planning.page", "pages.page"):
-        monkeypatch.delitem(sys.modules, f"s3_log_roller.{name}")
+    hide_library(monkeypatch, "jinja2", "s3_log_roller.planning.page", "s3_log_roller.pages.page")
     assert cli.main(["plan", "s3://logs/", "--html", str(tmp_path / "plan.html")]) == 2
     assert "[report]'" in capsys.readouterr().err
-    monkeypatch.undo()
-    importlib.import_module("s3_log_roller.planning.page")
