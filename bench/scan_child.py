@@ -23,8 +23,10 @@ def main(bucket: str, prefix: str) -> None:
         raise error
 
     tasks = find_tasks(scans, Buckets(Connection()).lease, scanned=outcomes.append, failed=fail)
-    found = sum(1 for _ in tasks)
-    print(json.dumps({"tasks": found, "requests": sum(outcome.requests for outcome in outcomes)}))
+    figures = {"tasks": sum(1 for _ in tasks)}
+    figures["day_groups"] = sum(outcome.day_groups for outcome in outcomes)
+    figures["requests"] = sum(outcome.requests for outcome in outcomes)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":
