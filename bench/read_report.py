@@ -7,7 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from bench.report import chart, table
+from bench.charts import chart
+from bench.report import table
 
 INTRODUCTION: Final = """\
 # How fast reading is

@@ -14,6 +14,10 @@ from bench.tools import PROGRAM, find_program, roll
 DELAY_MS: Final = 25
 PREFIXES: Final = tuple(f"site-{number:04}/" for number in range(1_000))
 
+SMALL: Final = 500
+TIMES_OF_SMALL: Final = 4.0
+TIMES_OF_LARGE: Final = 2.5
+
 _SHAPES: Final = (
     # days of one prefix or prefixes of one day, logs a day, logs a second to reach, CPU to reach in µs (0: no claim)
     ("days of one prefix", LogSet(days=300, logs=10), 2_500, 240),
@@ -75,6 +79,18 @@ def _rows_of(
             samples=as_json,
         )
     ]
+    times = len(logs) / wall_s / their_rate
+    reach = TIMES_OF_SMALL if logs.logs <= SMALL else TIMES_OF_LARGE
+    rows.append(
+        Row(
+            f"small_{name}_ratio",
+            f"times as fast as `s5cmd` and `tar`, {title}",
+            times,
+            "×",
+            reach,
+            higher_is_better=True,
+        )
+    )
     if logs.logs < 1_000:
         rows.append(Row(f"small_{name}_lists", f"LISTs per day group, scan included, {title}", lists, "", 1.3))
     if cpu_us:
