@@ -10,7 +10,15 @@ _BAR_PX: Final = 22
 _GAP_PX: Final = 12
 _LABEL_PX: Final = 190
 _WIDTH_PX: Final = 760
-_COLOURS: Final = {"all": "#8a63d2", "download": "#2a78d6", "tar": "#1baf7a", "upload": "#eda100", "delete": "#e34948"}
+_COLOURS: Final = {
+    "all": "#8a63d2",
+    "download": "#2a78d6",
+    "tar": "#1baf7a",
+    "upload": "#eda100",
+    "delete": "#e34948",
+    "s3-log-roller": "#8a63d2",
+    "s5cmd + tar": "#2a78d6",
+}
 
 
 def chart(

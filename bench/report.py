@@ -36,8 +36,6 @@ _EXPECTED: Final = {
 }
 
 
-_SMALL_DAYS_LABEL_PX: Final = 240
-
 INTRODUCTION: Final = """\
 # Benchmarks
 
@@ -254,7 +252,7 @@ def _small_days_chart(rows: Mapping[str, Mapping[str, Any]], ratios: Sequence[Ma
         logs, _, groups = shape.removeprefix("small_").partition("x")
         number = int(logs) * int(groups.rstrip("p"))
         days = f"{int(logs):,} × {groups.rstrip('p')} {'prefixes' if groups.endswith('p') else 'days'}"
-        bars.append((f"{days}: s3-log-roller", [("download", rate)], number))
-        bars.append(("s5cmd + tar", [("upload", rate / ratio["measured"])], number))
+        bars.append((days, [("s3-log-roller", rate)], number))
+        bars.append(("", [("s5cmd + tar", rate / ratio["measured"])], number))
     title = "Logs a second on one core, by logs a day (answers delayed 25 ms)"
-    return chart(title, bars, "/s", label_px=_SMALL_DAYS_LABEL_PX)
+    return chart(title, bars, "/s")
