@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.support.browser import Browser
 
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.servers", "tests.support.quick_server", "tests.support.fault_table"]
@@ -34,3 +38,12 @@ def no_aws_settings_of_the_user() -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a profile of its own. Its library is imported only where it is used."""
+    from tests.support.browser import browsing
+
+    with browsing(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.browser import Browser, browsing, needs_axe, needs_browser
+from tests.support.browser import Browser, needs_axe, needs_browser
 from tests.support.sample_plan import sample_plan
 from tests.support.sample_report import sample_report
 
@@ -19,12 +18,6 @@ PAGES = {
     "plan": lambda: plan_page.render_page(sample_plan()),
     "report": lambda: report_page.render_page(sample_report()),
 }
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsing(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module", params=PAGES)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.browser import Browser, browsing, needs_browser
+from tests.support.browser import Browser, needs_browser
 from tests.support.sample_report import HOSTILE, sample_report
 
 from s3_log_roller.log_output import printable
 from s3_log_roller.querying.page import render_page
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsing(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.browser import Browser, browsing, needs_browser
+from tests.support.browser import Browser, needs_browser
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -28,12 +27,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_site(ROOT, folder)
     assert made.returncode == 0, made.stderr
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsing(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def test_every_page_is_on_the_site(site: Path) -> None:
