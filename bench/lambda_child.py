@@ -14,7 +14,8 @@ from s3_log_roller.aws.buckets import Buckets, Connection
 from s3_log_roller.aws_lambda.handler import Function
 from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.log_output import configure_logging
-from s3_log_roller.rolling.tasks import RangeTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.scan import scan
+from s3_log_roller.rolling.tasks import RangeTask, ScanTask, Task, decode_task, encode_task
 
 TIME_LIMIT_MS = 900_000
 
@@ -86,10 +87,9 @@ def _timed(function: Function, event: dict[str, Any]) -> dict[str, float]:
 def _alone(task: Task) -> list[str]:
     if not isinstance(task, RangeTask):
         return [encode_task(task)]
-    from s3_log_roller.rolling.producer import tasks_in_range
-
+    whole = ScanTask(task.bucket, task.prefix, task.window, start_after=task.start_after, end=task.end)
     with Buckets(Connection()).lease(task.bucket, None, None) as store:
-        return [encode_task(one) for one in tasks_in_range(store, task)]
+        return [encode_task(task.for_group(one.group)) for one in scan(store, whole)]
 
 
 if __name__ == "__main__":

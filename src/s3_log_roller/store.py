@@ -115,6 +115,12 @@ class DeleteFailure:
 
     key: str
     reason: str
+    """S3's error code, and behind a colon its message."""
+
+    @property
+    def code(self) -> str:
+        """S3's error code."""
+        return self.reason.partition(":")[0]
 
 
 @dataclass(slots=True)
@@ -131,6 +137,8 @@ class DeleteReport:
     """Other versions of these objects, which stay."""
     version_failures: list[DeleteFailure] = field(default_factory=list)
     """Objects that got a marker, but whose version, or whose marker, could not be deleted."""
+    gave_up: bool = False
+    """The server kept asking to wait and deleted nothing for so long that the objects left were given up."""
 
 
 class Upload(Protocol):

@@ -12,7 +12,7 @@ from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Plan
 from tests.support.logs import TODAY, log_key
 from tests.support.real_day import RealDay, opened, reconcile_day
 
-from s3_log_roller.aws.s3 import S3Bucket, opening, uploads
+from s3_log_roller.aws.s3 import S3Bucket, deletes, opening, uploads
 from s3_log_roller.demo.servers import SeaweedFS
 from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup
@@ -56,9 +56,10 @@ SLOW_FAULTS: dict[str, Fault] = {
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little of it: three attempts of a second each."""
+    """Little of it: three attempts of a second each, and deletes are put off for five."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     monkeypatch.setattr(opening, "DEFAULT_TIMEOUT_S", 8.0)
+    monkeypatch.setattr(deletes, "PATIENCE_S", 5.0)
     monkeypatch.setattr(uploads, "PART_BYTES", 5 << 20)  # the smallest that S3 takes
 
 

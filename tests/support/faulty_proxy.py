@@ -347,3 +347,13 @@ def answer(status: int, code: str, *, done: bool = False, headers: str = "") -> 
         await link.send(head.encode() + body)
 
     return fault
+
+
+async def delete_nothing_now(link: Link) -> None:
+    """The server answers a DeleteObjects, and says SlowDown of every single key."""
+    errors = b"".join(
+        b"<Error><Key>%b</Key><Code>SlowDown</Code><Message>made up by the test</Message></Error>" % key
+        for key in re.findall(rb"<Key>([^<]*)</Key>", link.exchange.body)
+    )
+    body = b"<DeleteResult>" + errors + b"</DeleteResult>"
+    await link.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

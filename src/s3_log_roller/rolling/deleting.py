@@ -14,7 +14,11 @@ from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.store import DeleteFailure, DeleteReport, Store
 
+FEW: Final = 3
+"""If fewer day groups than this fail in the same way, each is named."""
 _NAMED_FAILURES: Final = 5
+_NEARLY_ALL: Final = 0.9
+"""Where S3 refuses to delete this share of the originals, all with one code, it is not about single ones."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,8 @@ def delete_verified(
     """Delete the originals that these rollups, at least one, were proven to hold, in common calls.
 
     Nothing is deleted before what the manifest was told of is safe there: raises `ManifestError`.
+    Raises `DeleteRefused` where S3 refuses to delete nearly all originals of at least `FEW` day groups for one reason,
+    or stops deleting: then it would be the same for every other day group.
 
     Returns, for each, the error if any of its originals were not deleted. `count_deleted` is called for each, also
     where an exception ends it all. Where a part of the deletes only wrote markers, it is their sum that is right.
@@ -62,6 +68,8 @@ def delete_verified(
                 figures += Figures(versions_kept=len(kept))
             count_deleted(number, figures if number else figures + Figures(other_versions=report.other_versions))
     by_rollup[0] += refused.values()  # of keys that nobody asked to delete: whatever it means, it is not success
+    if (error := _common_refusal(store.bucket, proven, by_rollup, gave_up=report.gave_up)) is not None:
+        raise error
     return [_refusal(store.bucket, failures) if failures else None for failures in by_rollup]
 
 
@@ -77,13 +85,35 @@ def _pairs(verified: Verified) -> Iterator[tuple[str, str]]:
 
 def _refusal(bucket: str, failures: list[DeleteFailure]) -> DeleteRefused:
     named = _tell("delete_refused", "was not deleted", bucket, failures)
-    forbidden = any(failure.reason.startswith("AccessDenied") for failure in failures)
-    remedy = "allow s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
     was = "was" if len(failures) == 1 else "were"
     return DeleteRefused(
         f"{count(len(failures), 'original')} in s3://{bucket} {was} not deleted ({named}); what was packed is "
-        f"safe in a verified rollup: {remedy if forbidden else 'run again'}"
+        f"safe in a verified rollup: {_remedy(failures)}"
     )
+
+
+def _common_refusal(
+    bucket: str, proven: Sequence[Verified], by_rollup: list[list[DeleteFailure]], *, gave_up: bool
+) -> DeleteRefused | None:
+    """The error that stands for all of them. A line of the log for each key would say the same thousands of times."""
+    failures = list(chain.from_iterable(by_rollup))
+    groups = {one.originals.group for one, refused in zip(proven, by_rollup, strict=True) if refused}
+    nearly_all = len(failures) >= _NEARLY_ALL * sum(len(one.originals) for one in proven)
+    for_one_reason = gave_up or (nearly_all and len({failure.code for failure in failures}) == 1)
+    if len(groups) < FEW or not for_one_reason:
+        return None
+    logger.debug("deletes_refused", extra={"bucket": bucket, "keys": [failure.key for failure in failures]})
+    return DeleteRefused(
+        f"S3 refuses to delete in s3://{bucket}: {count(len(failures), 'original')} of {len(groups):,} day groups were "
+        f"not deleted (the first is {failures[0].key}: {failures[0].reason}); what was packed is safe in verified "
+        f"rollups: {_remedy(failures)}"
+    )
+
+
+def _remedy(failures: list[DeleteFailure]) -> str:
+    if any(failure.code == "AccessDenied" for failure in failures):
+        return "allow s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
+    return "run again"
 
 
 def _tell(event: str, what: str, bucket: str, failures: list[DeleteFailure]) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from s3_log_roller.errors import DayChanged, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling.deleting import FEW
 from s3_log_roller.rolling.destination import RollupPlaces
 from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.options import RollOptions
@@ -25,8 +26,6 @@ WAVE_LOGS: Final = 10_000
 WAVE_BYTES: Final = 32 << 20
 WAVE_DAYS: Final = 500
 """What is brought to its end state together, at most: the rollups of a wave are in memory at once."""
-_FEW: Final = 3
-"""If fewer day groups than this fail in the same way, each is named."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,9 @@ def roll_range(
     """Bring the small day groups in the task's range to their end states, as many as the time left allows.
 
     The others, and those that something stands in the way of, come back as outcomes with something remaining: they
-    have to be reconciled alone. Rollups go to `rollups`, by default beside the logs.
+    have to be reconciled alone. Where a pass over the range failed before (`task.tries`) only a few go together: if S3
+    refuses the same to them, that is the error of the range, and nothing else is tried. Rollups go to `rollups`, by
+    default beside the logs.
 
     Raises a `RollerError` if it would be the same for all; what was done is with the error: `done_before`.
     """
@@ -91,16 +92,20 @@ class _Pass:
         listing = list_range(self._store, self._task)
         if listing.go_on_after is None:
             self._absent = max(0, self._task.groups - len(listing.in_sight))
-        waves = _waves(listing.days, self._pace)
+        days, alone = listing.days, listing.alone
+        if self._task.tries:
+            days, others = _a_few(days, self._task.tries)
+            alone = [*alone, *(day.originals.group for day in others)]
+        waves = _waves(days, self._pace)
         for wave in waves:
             if not self._roll(wave):
                 unfinished = wave[0].originals.group.logs_prefix
                 break
         else:
-            return self._outcome(listing.alone, listing.go_on_after)
+            return self._outcome(alone, listing.go_on_after)
         if self._outcomes:
-            return self._outcome(listing.alone, unfinished)
-        return self._outcome([*(day.originals.group for day in listing.days), *listing.alone], listing.go_on_after)
+            return self._outcome(alone, unfinished)
+        return self._outcome([*(day.originals.group for day in days), *alone], listing.go_on_after)
 
     def _outcome(self, alone: list[DayGroup], start_after: str | None) -> PassOutcome:
         """The outcomes, without day groups that going on from `start_after` comes to again."""
@@ -140,6 +145,12 @@ class _Pass:
             raise OutOfTime(f"the time is nearly over in {self._task}")
 
 
+def _a_few(days: list[SmallDay], tries: int) -> tuple[list[SmallDay], list[SmallDay]]:
+    """A few of the day groups, other ones with every try, and the rest of them."""
+    at = min(FEW * (tries - 1) % max(1, len(days)), max(0, len(days) - FEW))
+    return days[at : at + FEW], days[:at] + days[at + FEW :]
+
+
 def _waves(days: list[SmallDay], pace: Pace) -> Iterator[list[SmallDay]]:
     """The day groups in their order, as many at a time as memory and the time left allow."""
     wave: list[SmallDay] = []
@@ -161,11 +172,6 @@ def _common_refusal(days: list[Day]) -> RollerError | None:
     """The error, where the server refused the same to all of the day groups and nothing was done for any of them."""
     errors = [day.error for day in days]
     codes = {error.code if isinstance(error, StorageError) else "" for error in errors}
-    if (
-        len(days) < _FEW
-        or len(codes) > 1
-        or not all(codes)
-        or any(day.done.rollups or day.done.deleted for day in days)
-    ):
+    if len(days) < FEW or len(codes) > 1 or not all(codes) or any(day.done.rollups or day.done.deleted for day in days):
         return None
     return None if isinstance(errors[0], DayChanged) else errors[0]

@@ -11,11 +11,11 @@ from typing import Final
 
 from s3_log_roller.errors import RollerError
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.scan import no_deadline, scan
+from s3_log_roller.rolling.scan import no_deadline
 from s3_log_roller.rolling.side_by_side import find_spans
 from s3_log_roller.rolling.spans import Span, interleave
-from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task
-from s3_log_roller.store import ReadStore, Store
+from s3_log_roller.rolling.tasks import ScanTask, Task
+from s3_log_roller.store import Store
 from s3_log_roller.uris import Role
 
 logger = logging.getLogger(__name__)
@@ -69,10 +69,3 @@ def _take_turns(sources: Iterator[Iterator[Span]]) -> Iterator[Span]:
         else:
             begun.append(source)
             yield span
-
-
-def tasks_in_range(store: ReadStore, task: RangeTask) -> Iterator[RollTask]:
-    """A roll task for every day group in the range."""
-    whole = ScanTask(task.bucket, task.prefix, task.window, task.role, task.start_after, task.owner, task.end)
-    for sighting in scan(store, whole):
-        yield task.for_group(sighting.group)

@@ -81,6 +81,8 @@ class RangeTask:
     """Keys inside the range, in order, that no day group lies across: its parts can be listed beside each other."""
     groups: int = 0
     """How many day groups the scan found in the range; 0 where nobody counted."""
+    tries: int = 0
+    """How many passes over the range failed before. No message says so; the queue counts its deliveries."""
 
     def parts(self) -> list[RangeTask]:
         """The same request for each of the ranges between the borders."""
@@ -90,7 +92,7 @@ class RangeTask:
     def rest(self, start_after: str) -> RangeTask:
         """The same request for what lies behind that key."""
         borders = tuple(border for border in self.borders if border > start_after)
-        return replace(self, start_after=start_after, borders=borders, groups=0)
+        return replace(self, start_after=start_after, borders=borders, groups=0, tries=0)
 
     def __str__(self) -> str:
         start = f" behind {self.start_after!r}" if self.start_after else ""

@@ -13,7 +13,7 @@ from s3_log_roller.amounts import count
 from s3_log_roller.errors import MalformedTask, RollerError
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, done_before
-from s3_log_roller.rolling.producer import OpenStore, find_tasks, tasks_in_range
+from s3_log_roller.rolling.producer import OpenStore, find_tasks
 from s3_log_roller.rolling.queue import Delivery, TaskQueue
 from s3_log_roller.rolling.runner import Failed, Result, Runner, Unfinished, failure_of
 from s3_log_roller.rolling.scan import no_deadline
@@ -107,9 +107,10 @@ class Worker:
             self._check_window(task)
             if isinstance(task, ScanTask):
                 self._scan(delivery, task)
-            elif isinstance(task, RangeTask) and delivery.receives > 1:
-                self._send_each_alone(delivery, task)
             else:
+                if isinstance(task, RangeTask) and delivery.receives > 1:
+                    # What stood in the way of a pass is met by one day group alone, or is the same for all.
+                    task = replace(task, groups=0, tries=delivery.receives - 1)
                 self._running[self._runner.submit(task)] = delivery, task
         except MalformedTask as error:
             with delivery:
@@ -144,17 +145,6 @@ class Worker:
             except Exception as error:
                 self._fail(f"s3://{task.bucket}/{task.prefix}", failure_of(error))
 
-    def _send_each_alone(self, delivery: Delivery, task: RangeTask) -> None:
-        """A pass over this range came to no end before: whatever stood in its way is met by one day group alone."""
-        with delivery:
-            try:
-                with self._open_store(task.bucket, task.role, task.owner) as store:
-                    self._summary.tasks_sent += self._queue.send(tasks_in_range(store, task))
-                delivery.acknowledge()
-                self._summary.made_good(str(task))
-            except Exception as error:
-                self._fail(str(task), failure_of(error))
-
     def _settle_done(self, timeout_seconds: float | None) -> None:
         done, _ = wait(self._running, timeout_seconds, FIRST_COMPLETED)
         for future in done:
@@ -178,6 +168,7 @@ class Worker:
                 for outcome in result.outcomes:
                     self._account(outcome)
                 self._count_done(result.partly)
+                self._summary.made_good(str(task))
                 self._send_on(_rest_of_pass(task, result), delivery, task, _absence(result.absent))
             case RollOutcome():
                 self._account(result)

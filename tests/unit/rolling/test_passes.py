@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -17,18 +17,19 @@ from tests.support.logs import DAY, TODAY, log_key
 from tests.support.memory_day import Killed, assert_exactly_once, assert_nothing_lost, put_logs, rollups
 from tests.support.memory_store import MemoryStore, no_step
 
-from s3_log_roller.errors import NewerFormat, ObjectArchived, RollerError, StorageError
+from s3_log_roller.errors import DeleteRefused, NewerFormat, ObjectArchived, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling import passes, range_listing
 from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.outcome import PassOutcome
+from s3_log_roller.rolling.outcome import PassOutcome, done_before
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.roll import roll
 from s3_log_roller.rolling.tasks import RangeTask, RollTask
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.store import DeleteFailure, DeleteReport
 
 TASK = RangeTask("bucket", "", Window(TODAY))
 PREFIXES = ("a/", "b/", "b/c-", "z/")
@@ -80,6 +81,8 @@ def of_group(group: DayGroup, bodies: dict[str, bytes]) -> set[str]:
 
 
 BAD = DayGroup("bucket", "b/", DAY)
+GROUPS = [DayGroup("bucket", prefix, DAY + timedelta(number)) for prefix in PREFIXES for number in range(2)]
+"""Those of `many_days`, in the order of their keys."""
 
 
 @pytest.mark.parametrize("delete", [False, True])
@@ -255,6 +258,133 @@ def test_a_refusal_that_meets_all_of_the_first_wave_is_one_error() -> None:
     with pytest.raises(StorageError, match="was refused"):
         run(store)
     assert logs_in(store) == sorted(bodies)
+
+
+def test_deletes_that_are_refused_to_all_are_one_error_of_the_range(caplog: pytest.LogCaptureFixture) -> None:
+    """The role may not delete: no day group is tried alone, what was written is kept and told, and no log is gone."""
+    store, bodies = many_days()
+    store.undeletable.update(bodies)
+    with pytest.raises(DeleteRefused) as refused:
+        run(store)
+    assert str(refused.value) == (
+        f"S3 refuses to delete in s3://bucket: 32 originals of 8 day groups were not deleted (the first is "
+        f"{log_key(1, 'a/')}: AccessDenied: Access Denied); what was packed is safe in verified rollups: allow "
+        "s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
+    )
+    done = sum((one.figures for one in done_before(refused.value)), start=Figures())
+    assert (done.rollups, done.packed, done.deleted) == (8, 32, 0)
+    assert logs_in(store) == sorted(bodies)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    store.undeletable.clear()
+    assert not alone(run(store))
+    assert_exactly_once(store, bodies)
+    assert logs_in(store) == []
+
+
+@pytest.mark.parametrize(
+    ("deletable", "one_error"),
+    [((), True), (("a/2022-07-01-00-00-01",), True), (("a/",), False), (("a/", "b/c"), False)],
+)
+def test_deletes_that_are_refused_to_some_stop_those_alone(deletable: tuple[str, ...], one_error: bool) -> None:
+    """A log or two that could be deleted make no difference; where whole day groups could, the others go alone."""
+    store, bodies = many_days()
+    store.undeletable.update(key for key in bodies if not key.startswith(deletable or ("-",)))
+    refused = {key for key in bodies if key in store.undeletable}
+    if one_error:
+        with pytest.raises(DeleteRefused, match=f"{len(refused)} originals of 8 day groups"):
+            run(store)
+    else:
+        assert alone(run(store)) == {group for group in GROUPS if of_group(group, bodies) & refused}
+    assert set(logs_in(store)) == refused
+
+
+def test_deletes_that_fail_for_different_reasons_stop_each_day_group_alone() -> None:
+    """It isn't the bucket that something is wrong with: reconcile says of each what it is."""
+    store, bodies = many_days()
+    store.undeletable.update(key for key in bodies if not key.startswith("z/"))
+
+    def replace_log(step: str, key: str) -> None:
+        if step == "delete" and key.startswith("z/"):
+            store.put(key, b"replaced")
+
+    store.before = replace_log
+    assert alone(run(store)) == set(GROUPS)
+
+
+def test_a_server_that_stops_deleting_is_one_error_whatever_was_deleted_before() -> None:
+    """It kept asking to wait, and trying each day group alone would take that long once more for each."""
+    store, _ = many_days()
+    delete = store.delete
+
+    def give_up(
+        objects: Iterable[tuple[str, str]], report: DeleteReport | None = None, *, versions: bool = False
+    ) -> DeleteReport:
+        report = report or DeleteReport()
+        pairs = list(objects)
+        delete(pairs[:20], report)
+        report.failures += [DeleteFailure(pairs[20][0], "SlowDown: wait")]
+        report.failures += [DeleteFailure(key, "not asked for: SlowDown: wait") for key, _ in pairs[21:]]
+        report.gave_up = True
+        return report
+
+    store.delete = give_up  # type: ignore[method-assign]
+    with pytest.raises(
+        DeleteRefused, match=r"12 originals of 3 day groups were not deleted .*SlowDown: wait.* run again$"
+    ) as refused:
+        run(store)
+    assert sum(one.figures.deleted for one in done_before(refused.value)) == 20
+    assert len(logs_in(store)) == 12
+
+
+def test_deletes_that_are_refused_to_a_later_wave_end_the_pass_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waves before are done; the range that goes on behind them is refused as a whole."""
+    monkeypatch.setattr(passes, "WAVE_DAYS", 4)
+    store, bodies = many_days()
+    store.undeletable.update(key for key in bodies if key >= "b/c")
+    outcome = run(store)
+    assert not alone(outcome)
+    assert outcome.start_after is not None
+    assert sum(one.figures.packed for one in outcome.partly) == 16
+    with pytest.raises(DeleteRefused, match="16 originals of 4 day groups"):
+        run(store, TASK.rest(outcome.start_after))
+    assert len(logs_in(store)) == 16
+
+
+def test_a_range_that_comes_again_is_tried_on_a_few_day_groups() -> None:
+    """They are done in a pass, all others have to go alone; with every try it is other ones."""
+    tried = []
+    for tries in (1, 2, 3, 4):
+        store, bodies = many_days()
+        outcome = run(store, replace(TASK, tries=tries))
+        done = [one.group for one in outcome.outcomes if not one.remaining]
+        tried.append([GROUPS.index(group) for group in done])
+        assert alone(outcome) == set(GROUPS) - set(done)
+        assert finish(store, outcome) == []
+        assert_exactly_once(store, bodies)
+        assert logs_in(store) == []
+    assert tried == [[0, 1, 2], [3, 4, 5], [5, 6, 7], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("what", ["fetch", "delete"])
+def test_a_range_that_comes_again_and_is_refused_again_fails_as_a_whole(what: str) -> None:
+    """Not as five hundred messages, each with all its receives and a dead letter of its own."""
+    store, bodies = many_days()
+    if what == "delete":
+        store.undeletable.update(bodies)
+    else:
+        refuse(store, "fetch", lambda key: StorageError("no", code="AccessDenied"), "")
+    for tries in range(1, 5):
+        with pytest.raises(RollerError):
+            run(store, replace(TASK, tries=tries))
+    assert logs_in(store) == sorted(bodies)
+
+
+@pytest.mark.parametrize("days", [0, 1, 2])
+def test_a_range_of_a_day_group_or_two_comes_again_and_goes_alone_if_refused(days: int) -> None:
+    """Each is named by its own error then, as there are no five hundred of them."""
+    store, bodies = many_days(("a/",), days=days)
+    store.undeletable.update(bodies)
+    assert len(alone(run(store, replace(TASK, tries=2)))) == days
 
 
 @pytest.mark.parametrize("delete", [False, True])

@@ -6,11 +6,12 @@ from datetime import date
 
 import pytest
 from tests.support.paging import PageByPage
+from tests.support.ranges import groups_in_range
 
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.rolling import spans
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.producer import find_tasks, tasks_in_range
+from s3_log_roller.rolling.producer import find_tasks
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject, Page
@@ -97,7 +98,7 @@ def test_neighbouring_day_groups_become_one_task() -> None:
     assert task == RangeTask("one", "", WINDOW, ROLE, groups=2)
     assert outcomes[0].day_groups == 2
     with buckets.lease("one", ROLE) as store:
-        alone = [str(one.group) for one in tasks_in_range(store, task)]  # type: ignore[arg-type]
+        alone = [str(one) for one in groups_in_range(store, task)]  # type: ignore[arg-type]
     assert alone == ["s3://one/a/2022-06-01", "s3://one/b-2022-06-01"]
 
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.logs import log_key
 from tests.support.memory_store import MemoryStore
+from tests.support.ranges import groups_in_range
 
 from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling import side_by_side
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.producer import tasks_in_range
 from s3_log_roller.rolling.scan import no_deadline, scan
 from s3_log_roller.rolling.side_by_side import RANGES_AT_ONCE, find_spans
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask, decode_task, encode_task
@@ -67,7 +67,7 @@ def groups_of(
             return found, stop.value
         for one in span.tasks():
             if isinstance(one, RangeTask):
-                found += [alone.group for alone in tasks_in_range(store, one)]
+                found += groups_in_range(store, one)
             else:
                 found.append(one.group)
 

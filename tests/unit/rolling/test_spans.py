@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.logs import log_key
 from tests.support.memory_store import MemoryStore
+from tests.support.ranges import groups_in_range
 
 from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
 from s3_log_roller.rolling import spans
-from s3_log_roller.rolling.producer import tasks_in_range
 from s3_log_roller.rolling.range_listing import list_range
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.side_by_side import find_spans
@@ -90,7 +90,7 @@ def test_the_spans_of_a_scan_hold_every_day_group_once_and_whole(
                     continue
                 listing = list_range(store, task)
                 assert listing.go_on_after is None
-                assert {one.group for one in tasks_in_range(store, task)} == {
+                assert set(groups_in_range(store, task)) == {
                     *(listed.originals.group for listed in listing.days),
                     *listing.alone,
                 }

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -370,23 +371,45 @@ def test_a_pass_that_fails_stays_and_is_named_by_its_range() -> None:
     assert queue.events == []
 
 
-def test_a_range_that_comes_again_is_not_passed_over_again() -> None:
-    """Whatever stood in its way: every day group gets a message, and so a dead letter, of its own."""
+@pytest.mark.parametrize("receives", [2, 3])
+def test_a_range_that_comes_again_is_tried_in_small(receives: int) -> None:
+    """The pass hears how often it failed, and is not held to what a scan found long ago; then all is acknowledged."""
     queue = Queue(RANGE)
     receive = queue.receive
 
     def again(wait_seconds: int) -> Message | None:
         message = receive(wait_seconds)
         if message is not None:
-            message.receives = 2
+            message.receives = receives
         return message
 
     queue.receive = again  # type: ignore[method-assign]
-    store = OneBucket(*(f"p/2022-07-0{day}-00-00-00-0000000000000001" for day in (1, 2, 3)))
-    summary = work(queue, lambda task: pytest.fail("no pass"), store)
-    assert queue.sent == [roll_task(day=1), roll_task(day=2)]
+    asked: list[RollTask | RangeTask] = []
+
+    def roll(task: RollTask | RangeTask) -> PassOutcome:
+        asked.append(task)
+        return a_pass(RollOutcome(roll_task(day=1).group), RollOutcome(roll_task(day=2).group, remaining=1))
+
+    summary = work(queue, roll)
+    assert asked == [replace(RANGE, groups=0, tries=receives - 1)]
+    assert queue.sent == [roll_task(day=2)]
     assert queue.events[-1] == "ack m1"
-    assert (summary.tasks_sent, summary.exit_code) == (2, 0)
+    assert (summary.day_groups_done, summary.exit_code) == (1, 0)
+
+
+def test_a_range_that_failed_and_is_done_later_takes_its_failure_back() -> None:
+    """Also where the second receive leaves each of its day groups to a message of its own."""
+    queue = Queue(RANGE, RANGE)
+    errors = [StorageError("refused")]
+
+    def roll(task: RollTask | RangeTask) -> PassOutcome:
+        if errors:
+            raise errors.pop()
+        return a_pass(RollOutcome(roll_task(day=1).group, remaining=1))
+
+    summary = work(queue, roll)
+    assert queue.sent == [roll_task(day=1)]
+    assert summary.failures == {}
 
 
 def test_a_message_with_a_lone_surrogate_is_left_for_the_dead_letter_queue() -> None:

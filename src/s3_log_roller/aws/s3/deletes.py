@@ -211,12 +211,15 @@ class _Deleting:
         self._exhausted = False
         self._source = chain([(key, batch.keys[key]) for key in reasons], self._source)
         wait_s = self._transport.backoff_s(self._fruitless)
+        if slow_down and now < (give_up_at := self._progress_at + PATIENCE_S):
+            wait_s = min(wait_s, give_up_at - now)  # the last attempt is made when patience ends, not long after it
         self._not_before = max(self._not_before, now + wait_s)
         fields = {"bucket": self._calls.bucket, "keys": len(reasons), "keys_in_flight": int(self._limit.value)}
         logger.debug("deletes_put_off", extra=fields | {"status": request.status, "wait_s": round(wait_s, 3)})
 
     def _give_up(self, reasons: dict[str, str]) -> None:
         """The server deletes nothing more: say so of every key that is left."""
+        self._report.gave_up = True
         self._report.failures += [DeleteFailure(key, why) for key, why in reasons.items()]
         why = next(iter(reasons.values()))
         self._report.failures += [DeleteFailure(key, f"not asked for: {why}") for key, _ in self._source]
