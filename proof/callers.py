@@ -9,11 +9,24 @@ from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 import pytest
 
-Callers = dict[str, list[str]]
-"""The tests, the quickest first, by `file:line` of the functions that they call."""
+HANGS = "(it hangs)"
+
+
+class Noted(NamedTuple):
+    """What was learned from a run of some tests on the unchanged package."""
+
+    failing: list[str]
+    callers: dict[str, list[str]]
+    """The tests that pass, the quickest first, by `file:line` of the functions that they call."""
+
+    @classmethod
+    def read(cls, note: Path) -> Noted:
+        """From where `CallNoter` wrote it."""
+        return cls(**json.loads(note.read_text()))
 
 
 class CallNoter:
@@ -24,6 +37,7 @@ class CallNoter:
         self._note = note
         self._seconds: dict[str, float] = {}
         self._functions: dict[str, set[str]] = {}
+        self._failing: list[str] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -51,15 +65,19 @@ class CallNoter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """See pytest."""
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        if report.failed:
+            self._failing.append(report.nodeid)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self) -> None:
         """See pytest."""
         callers = defaultdict(list)
-        for test in sorted(self._functions, key=lambda test: self._seconds.get(test, 0.0)):
+        for test in sorted(
+            self._functions.keys() - self._failing, key=lambda test: (self._seconds.get(test, 0.0), test)
+        ):
             for function in self._functions[test]:
                 callers[function].append(test)
-        self._note.write_text(json.dumps(callers))
+        self._note.write_text(json.dumps(Noted(self._failing, callers)._asdict()))
 
 
 class Only:
@@ -93,4 +111,5 @@ class FirstFailure:
 
     def _take(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if report.failed and not self._note.exists():
-            self._note.write_text(report.nodeid)
+            hangs = f" {HANGS}" if "from pytest-timeout" in str(report.longrepr) else ""
+            self._note.write_text(report.nodeid + hangs)

@@ -22,11 +22,7 @@ def changes(source: str) -> Iterator[Change]:
     """Every single change to a module, but for the figures that stand at its top, which tune and do not decide."""
     tree = ast.parse(source)
     tuning = {id(node) for figure in tree.body if isinstance(figure, ast.AnnAssign) for node in ast.walk(figure)}
-    places = [
-        (number, node)
-        for number, node in enumerate(ast.walk(tree))
-        if hasattr(node, "lineno") and id(node) not in tuning
-    ]
+    places = [(number, node) for number, node in enumerate(ast.walk(tree)) if _line(node) and id(node) not in tuning]
     for number, node in places:
         if _is_beside_the_point(node):
             continue
@@ -35,7 +31,12 @@ def changes(source: str) -> Iterator[Change]:
             target = list(ast.walk(changed))[number]
             text = ast.unparse(node).splitlines()[0]
             if _apply(changed, target, what):
-                yield node.lineno, f"{what}: {text}", ast.fix_missing_locations(changed)
+                yield _line(node), f"{what}: {text}", ast.fix_missing_locations(changed)
+
+
+def _line(node: ast.AST) -> int:
+    place = node.target if isinstance(node, ast.comprehension) else node
+    return getattr(place, "lineno", 0)
 
 
 def _is_beside_the_point(node: ast.AST) -> bool:
@@ -94,6 +95,11 @@ def _apply(tree: ast.Module, node: ast.AST, what: str) -> bool:
     elif what == "other constant":
         assert isinstance(node, ast.Constant)
         node.value = not node.value if isinstance(node.value, bool) else int(node.value) + 1  # type: ignore[arg-type]
+    elif what == "unfiltered":
+        assert isinstance(node, ast.comprehension)
+        if not node.ifs:
+            return False
+        node.ifs = []
     elif what == "not dropped":
         assert isinstance(node, ast.UnaryOp)
         return _replace(tree, node, node.operand)
