@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import faulthandler
 import importlib
 import math
 import multiprocessing
@@ -28,8 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_SECONDS = 300
 TIMEOUT_CPU_SECONDS = 120
 """A mutant that takes so long is noticed: it goes on for ever."""
-TEST_TIMEOUT_SECONDS = 30
-"""For one test, where the slowest take six."""
+TEST_TIMEOUT_SECONDS = 20
+TEST_TIMEOUT_CPU_SECONDS = 10
+"""For one test: the slowest take six seconds on a busy machine."""
 MAX_BYTES = 4 << 30
 QUICK = "not slow and not heavy"
 NOT_GRAFTED = "(not grafted)"
@@ -44,7 +46,7 @@ def failing_test(
     def run() -> int:
         if math.isinf(seconds):
             return _pytest(directory, tests, plugins)
-        _limit()
+        _limit(TIMEOUT_CPU_SECONDS)
         return _pytest(directory, ["-x", *tests], [*plugins, FirstFailure(failed)])
 
     return _verdict(run, failed, seconds)
@@ -90,12 +92,13 @@ class _Loop(FirstFailure):
         alive = living(self._package)
 
         def run() -> int:
-            _limit()
             if not graft(alive[str(self._package / file)], before, after):
                 self._note.write_text(NOT_GRAFTED)
                 return 1
             ordered = [items[test] for test in tests if test in items]
             for item, following in zip(ordered, [*ordered[1:], None], strict=True):
+                _limit(TEST_TIMEOUT_CPU_SECONDS)
+                faulthandler.dump_traceback_later(2 * TEST_TIMEOUT_SECONDS, exit=True)  # where the other is ignored
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
                 if session.testsfailed:
                     return 1
@@ -136,10 +139,12 @@ def _end_with(run: Callable[[], int]) -> NoReturn:
     os._exit(code != 0)
 
 
-def _limit() -> None:
+def _limit(cpu_seconds: int) -> None:
     """A loop that never ends may also grow."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (TIMEOUT_CPU_SECONDS, TIMEOUT_CPU_SECONDS))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = math.ceil(used.ru_utime + used.ru_stime) + cpu_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
 def _pytest(directory: Path, tests: list[str], plugins: list[object]) -> int:

@@ -14,10 +14,10 @@ from tests.support.paging import PageByPage
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
-from s3_log_roller.rolling.runner import InlineRunner, attempt
+from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, keeping
+from s3_log_roller.rolling.runner import InlineRunner, Result, attempt
 from s3_log_roller.rolling.summary import Summary
-from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, WorkTask, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import Worker
 from s3_log_roller.store import ListedObject, Page
@@ -223,7 +223,7 @@ def test_count_ends_after_so_many_tasks() -> None:
     """No message beyond the count is even received."""
     queue = Queue(roll_task(day=1), roll_task(day=2), roll_task("q/"))
     summary = work(queue, done, max_tasks=2)
-    assert summary.day_groups_done == 2
+    assert (summary.day_groups_done, summary.tasks_received) == (2, 2)
     assert len(queue.waiting) == 1
 
 
@@ -322,6 +322,83 @@ def test_interrupting_stops_running_tasks_and_gives_them_back() -> None:
         worker.work()
     assert runner.interrupted
     assert queue.events == ["release m1"]
+
+
+class HasMoreRoom(InlineRunner):
+    """Two at a time: what has run is settled only when the queue has nothing more."""
+
+    capacity = 2
+
+
+class Interrupting(Queue):
+    """Ctrl-C comes when the queue is empty."""
+
+    def receive(self, wait_seconds: int) -> Message | None:
+        message = super().receive(wait_seconds)
+        if message is None:
+            raise KeyboardInterrupt
+        return message
+
+
+def a_failure_with(figures: Figures) -> Exception:
+    error = StorageError("refused")
+    try:
+        with keeping(lambda: [RollOutcome(roll_task().group, figures, remaining=1)]):
+            raise error
+    except StorageError:
+        return error
+
+
+@pytest.mark.parametrize("ended", ["day group", "pass", "failed", "raised"])
+def test_what_ended_just_before_an_interruption_is_counted(ended: str) -> None:
+    """Its message goes back, for it was not acknowledged, but the summary says what is done."""
+    one = RollOutcome(roll_task().group, Figures(packed=2))
+    other = RollOutcome(roll_task(day=2).group, Figures(packed=3), remaining=1)
+
+    def roll(task: WorkTask) -> RollOutcome | PassOutcome:
+        if ended == "failed":
+            raise a_failure_with(Figures(packed=5))
+        return one if ended == "day group" else PassOutcome((one,), partly=(other,))
+
+    class Raising(HasMoreRoom):
+        def submit(self, task: WorkTask) -> Future[Result]:
+            future: Future[Result] = Future()
+            future.set_exception(a_failure_with(Figures(packed=7)))
+            return future
+
+    queue = Interrupting(roll_task())
+    summary = Summary()
+    runner = (Raising if ended == "raised" else HasMoreRoom)(roll)
+    worker = Worker(queue, runner, OneBucket().open, lambda: TODAY, summary)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        worker.work()
+    assert queue.events == ["release m1"]
+    assert queue.waits == [3, 1]
+    assert summary.figures.packed == {"day group": 2, "pass": 5, "failed": 5, "raised": 7}[ended]
+    assert summary.tasks_interrupted == 1
+
+
+@pytest.mark.parametrize(
+    ("max_members", "remaining", "next_max"), [(None, 100, None), (10, 100, 20), (10, 21, 20), (10, 20, None)]
+)
+def test_a_step_that_was_made_small_grows_again(max_members: int | None, remaining: int, next_max: int | None) -> None:
+    """Twice as large each time, until the rest of the day fits."""
+    queue = Queue(replace(roll_task(), max_members=max_members))
+    work(queue, lambda task: RollOutcome(task.group, Figures(packed=10), remaining=remaining))
+    assert queue.sent == [replace(roll_task(), max_members=next_max)]
+
+
+def test_a_day_group_is_told_of_when_something_was_done_or_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    """Not when a pass only leaves it to a task of its own."""
+    left, partly, nothing_new = (roll_task(day=day).group for day in (1, 2, 1))
+    nothing_new = replace(nothing_new, target_prefix="q/")
+    outcomes = (
+        RollOutcome(left, remaining=1), RollOutcome(partly, Figures(packed=2), remaining=1), RollOutcome(nothing_new),
+    )  # fmt: skip
+    with caplog.at_level(logging.INFO, "s3_log_roller"):
+        work(Queue(RANGE), lambda task: PassOutcome(outcomes))
+    told = [(record.message, record.__dict__["target_prefix"], record.__dict__["day"]) for record in caplog.records]
+    assert told == [("rolled", "p/", "2022-07-02"), ("nothing_new", "q/", "2022-07-01")]
 
 
 RANGE = RangeTask("logs", "p/", WINDOW)
