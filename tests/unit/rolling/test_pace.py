@@ -34,11 +34,9 @@ def test_a_step_is_as_large_as_the_rate_measured_last_allows(logs: int, took_s: 
     assert pace.allowance(7) == 7
 
 
-def test_the_time_is_short_once_it_is_less_than_the_reserve() -> None:
-    """Up to then, unfinished work is gone on with."""
-    left_s = RESERVE_S
+@pytest.mark.parametrize(("left_s", "is_short"), [(RESERVE_S, False), (RESERVE_S - 0.1, True)])
+def test_the_time_is_short_once_it_is_less_than_the_reserve(left_s: float, is_short: bool) -> None:
+    """Up to then, unfinished work is gone on with; nothing new is begun."""
     pace = Pace(lambda: left_s, reserve_s=RESERVE_S)
-    assert not pace.is_short
-    left_s -= 0.1
-    assert pace.is_short
+    assert pace.is_short is is_short
     assert pace.allowance(None) == 0

@@ -15,7 +15,7 @@ from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, keeping
-from s3_log_roller.rolling.runner import InlineRunner, Result, attempt
+from s3_log_roller.rolling.runner import InlineRunner, Result, Unfinished, attempt
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, WorkTask, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
@@ -253,12 +253,15 @@ def test_an_interrupted_task_is_given_back() -> None:
     """Ctrl-C leaves the message for other workers at once, and nothing is recorded as failed."""
     queue = Queue(roll_task(), roll_task(day=2))
 
-    def roll(task: RollTask) -> RollOutcome:
+    def roll(task: WorkTask) -> RollOutcome:
         raise KeyboardInterrupt
 
+    summary = Summary()
+    worker = Worker(queue, InlineRunner(roll), OneBucket().open, lambda: TODAY, summary)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        work(queue, roll)
+        worker.work()
     assert queue.events == ["release m1"]
+    assert (summary.tasks_interrupted, summary.failed_count) == (1, 0)
 
 
 class ThreadRunner:
@@ -376,6 +379,43 @@ def test_what_ended_just_before_an_interruption_is_counted(ended: str) -> None:
     assert queue.waits == [3, 1]
     assert summary.figures.packed == {"day group": 2, "pass": 5, "failed": 5, "raised": 7}[ended]
     assert summary.tasks_interrupted == 1
+
+
+def test_what_was_done_before_a_failure_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The failure is told, too, in a sentence, and the message comes again."""
+    queue = Queue(roll_task())
+
+    def roll(task: RollTask) -> RollOutcome:
+        raise a_failure_with(Figures(packed=5))
+
+    with caplog.at_level(logging.INFO, "s3_log_roller"):
+        summary = work(queue, roll)
+    assert (summary.figures.packed, summary.day_groups_done, summary.exit_code) == (5, 0, 3)
+    assert queue.events == []
+    rolled, failed = caplog.records
+    assert (rolled.message, failed.message) == ("rolled", "failed")
+    assert "another step" not in rolled.__dict__["sentence"]
+    assert failed.__dict__["sentence"] == "s3://logs/p/2022-07-01: refused"
+
+
+def test_a_step_that_came_to_no_end_is_followed_by_a_smaller_one(caplog: pytest.LogCaptureFixture) -> None:
+    """It is sent before the message is acknowledged; what was done before counts."""
+    queue = Queue(roll_task())
+    smaller = replace(roll_task(), max_members=5)
+
+    class ShortOfTime(InlineRunner):
+        def submit(self, task: WorkTask) -> Future[Result]:
+            future: Future[Result] = Future()
+            future.set_result(Unfinished(smaller, (RollOutcome(roll_task().group, Figures(deleted=4), remaining=1),)))
+            return future
+
+    with caplog.at_level(logging.WARNING, "s3_log_roller"):
+        summary = work(queue, done, runner=ShortOfTime(done), max_tasks=1)  # type: ignore[arg-type]
+    assert queue.events == ["send RollTask", "ack m1"]
+    assert queue.sent == [smaller]
+    assert (summary.figures.deleted, summary.day_groups_done, summary.exit_code) == (4, 0, 0)
+    (record,) = caplog.records
+    assert (record.message, record.__dict__["next_max_members"]) == ("ran_short", 5)
 
 
 @pytest.mark.parametrize(
