@@ -117,11 +117,6 @@ class DeleteFailure:
     reason: str
     """S3's error code, and behind a colon its message."""
 
-    @property
-    def code(self) -> str:
-        """S3's error code."""
-        return self.reason.partition(":")[0]
-
 
 @dataclass(slots=True)
 class DeleteReport:

@@ -99,7 +99,7 @@ def _common_refusal(
     failures = list(chain.from_iterable(by_rollup))
     groups = {one.originals.group for one, refused in zip(proven, by_rollup, strict=True) if refused}
     nearly_all = len(failures) >= _NEARLY_ALL * sum(len(one.originals) for one in proven)
-    for_one_reason = gave_up or (nearly_all and len({failure.code for failure in failures}) == 1)
+    for_one_reason = gave_up or (nearly_all and len(set(map(_code, failures))) == 1)
     if len(groups) < FEW or not for_one_reason:
         return None
     logger.debug("deletes_refused", extra={"bucket": bucket, "keys": [failure.key for failure in failures]})
@@ -110,8 +110,12 @@ def _common_refusal(
     )
 
 
+def _code(failure: DeleteFailure) -> str:
+    return failure.reason.partition(":")[0]
+
+
 def _remedy(failures: list[DeleteFailure]) -> str:
-    if any(failure.code == "AccessDenied" for failure in failures):
+    if "AccessDenied" in map(_code, failures):
         return "allow s3:DeleteObject (with an ETag it needs s3:GetObject, too), then run again"
     return "run again"
 
