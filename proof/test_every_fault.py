@@ -24,6 +24,7 @@ from tests.support.fault_table import (
 )
 from tests.support.real_day import RealDay, roll_many
 
+from s3_log_roller.aws.s3 import opening
 from s3_log_roller.demo.servers import SeaweedFS
 
 if TYPE_CHECKING:
@@ -32,11 +33,19 @@ if TYPE_CHECKING:
 ALL_FAULTS = FAULTS | SLOW_FAULTS
 FOR_EVER = 1_000_000
 
+
+@pytest.fixture
+def enough_patience(patience: None, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libcurl notices up to five seconds late that nothing comes any more; then there must be time to try again."""
+    if fault in SLOW_FAULTS:
+        monkeypatch.setattr(opening, "DEFAULT_TIMEOUT_S", 20.0)
+
+
 LEAVES_AN_UPLOAD = {"CreateMultipartUpload"}
 """The id of an upload whose creation was not answered is unknown, so nobody can abort it; a lifecycle rule does."""
 
 
-@pytest.mark.usefixtures("patience")
+@pytest.mark.usefixtures("enough_patience")
 @pytest.mark.parametrize("operation", ["HeadBucket", *ONE_PUT, *IN_PARTS])
 @pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_every_fault_at_every_call(
@@ -59,7 +68,7 @@ def test_every_fault_at_every_call(
         figure(f"FAULT {'once' if times == 1 else 'always'} {operation}, {fault}: {outcome}")
 
 
-@pytest.mark.usefixtures("patience")
+@pytest.mark.usefixtures("enough_patience")
 @pytest.mark.parametrize("operation", ONE_PUT)
 @pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_every_fault_at_every_call_of_a_pass(
@@ -77,7 +86,7 @@ def test_every_fault_at_every_call_of_a_pass(
         figure(f"FAULT IN A PASS {'once' if times == 1 else 'always'} {operation}, {fault}: {outcome}")
 
 
-@pytest.mark.usefixtures("patience")
+@pytest.mark.usefixtures("enough_patience")
 @pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_every_fault_at_an_abort(
     seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str, figure: Callable[[str], None]
@@ -99,7 +108,7 @@ def test_every_fault_at_an_abort(
         figure(f"FAULT {how} AbortMultipartUpload, {fault}: the first error, {left_open} uploads left open")
 
 
-@pytest.mark.usefixtures("patience")
+@pytest.mark.usefixtures("enough_patience")
 @pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_every_fault_at_a_scan(
     seaweedfs: SeaweedFS, s3: S3Client, bucket: str, fault: str, figure: Callable[[str], None]
