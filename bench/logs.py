@@ -37,6 +37,8 @@ class LogSet:
     seed: int = 7
     huge_bytes: int = 0
     """Size of one log in the middle of each day; 0: it is like the others."""
+    incompressible: bool = False
+    """That one is of random bytes."""
 
     def prefix_days(self) -> Iterator[tuple[str, date]]:
         """Every (target prefix, day)."""
@@ -71,7 +73,7 @@ def contents(seed: int, count: int, records: int) -> tuple[Content, ...]:
 def generate(logs: LogSet) -> Iterator[tuple[str, Content, int]]:
     """(key, content, LastModified in seconds since the epoch) of every log; day by day in key order."""
     pool = contents(logs.seed, min(len(logs), POOL_LOGS), logs.records)
-    huge = _huge(pool, logs.huge_bytes) if logs.huge_bytes else None
+    huge = _huge(pool, logs) if logs.huge_bytes else None
     rng = Random(logs.seed + 1)
     number = 0
     for prefix, day in logs.prefix_days():
@@ -85,7 +87,11 @@ def generate(logs: LogSet) -> Iterator[tuple[str, Content, int]]:
             number += 1
 
 
-def _huge(pool: tuple[Content, ...], size: int) -> Content:
-    joined = b"".join(content.body for content in pool)
-    body = (joined * (size // len(joined) + 1))[:size]
+def _huge(pool: tuple[Content, ...], logs: LogSet) -> Content:
+    if logs.incompressible:
+        rng = Random(logs.seed + 2)
+        body = b"".join(rng.randbytes(1 << 20) for _ in range(-(-logs.huge_bytes >> 20)))[: logs.huge_bytes]
+    else:
+        joined = b"".join(content.body for content in pool)
+        body = (joined * (logs.huge_bytes // len(joined) + 1))[: logs.huge_bytes]
     return Content(body, hashlib.md5(body, usedforsecurity=False).hexdigest())

@@ -101,18 +101,22 @@ class Server:
             result: dict[str, Any] = json.load(answer)
         return result
 
-    def fill(self, logs: LogSet, *, bucket: str = BUCKET, made_up: bool = False) -> None:
-        """Make the bucket hold just these logs."""
-        self.control(
-            "__make_up" if made_up else "__fill",
-            bucket=bucket,
-            prefix=logs.prefixes,
-            days=logs.days,
-            logs=logs.logs,
-            records=logs.records,
-            seed=logs.seed,
-            huge_bytes=logs.huge_bytes,
-        )
+    def fill(self, *log_sets: LogSet, bucket: str = BUCKET, made_up: bool = False) -> None:
+        """Make the bucket hold just these logs; those that are made up are of one set."""
+        for logs in log_sets:
+            beside = {} if logs is log_sets[0] else {"beside": "1"}
+            self.control(
+                "__make_up" if made_up else "__fill",
+                bucket=bucket,
+                prefix=logs.prefixes,
+                days=logs.days,
+                logs=logs.logs,
+                records=logs.records,
+                seed=logs.seed,
+                huge_bytes=logs.huge_bytes,
+                incompressible=logs.incompressible,
+                **beside,
+            )
 
     def stats(self) -> dict[str, Any]:
         """Requests by operation, CPU time, objects per bucket, since the last reset."""

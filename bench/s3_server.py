@@ -8,6 +8,7 @@ which are not counted:
     GET  /__stats                                   requests by operation, seconds of CPU used
     POST /__reset                                   set those to nought
     POST /__fill?bucket=b&prefix=p&prefix=q&days=2&logs=1000&records=7&seed=7    a bucket with just these logs
+    POST /__fill?…&beside=1                         these logs, too
     POST /__make_up?bucket=b&…                      the same, read-only and computed as it is listed: billions will do
     POST /__put_rollups?bucket=b&prefix=p&count=365    objects under the names of rollups of earlier days
     POST /__options?delay_ms=25&slow_down_above=0   change what the command line said
@@ -132,10 +133,11 @@ class S3Server:
         elif call.bucket in ("__fill", "__make_up"):
             logs = _log_set(fields)
             name = fields["bucket"][0]
-            self.api.buckets.pop(name, None)
+            before = self.api.buckets.pop(name, None)
             if call.bucket == "__fill":
-                filled = self.api.buckets[name] = Bucket()
+                filled = before if "beside" in fields and isinstance(before, Bucket) else Bucket()
                 filled.fill(logs)
+                self.api.buckets[name] = filled
             else:
                 self.api.buckets[name] = MadeUpBucket(logs)
             gc.collect()
@@ -160,7 +162,8 @@ def _cpu_s() -> float:
 def _log_set(fields: dict[str, list[str]]) -> LogSet:
     names = ("days", "logs", "records", "seed", "huge_bytes")
     numbers = {name: int(fields[name][0]) for name in names if name in fields}
-    return LogSet(prefixes=tuple(fields.get("prefix", [""])), **numbers)
+    incompressible = fields.get("incompressible") == ["True"]
+    return LogSet(tuple(fields.get("prefix", [""])), incompressible=incompressible, **numbers)
 
 
 class Connection(asyncio.Protocol):

@@ -131,6 +131,44 @@ def steady_state(effort: Effort) -> list[Row]:
     ]
 
 
+def small_mixed_memory(effort: Effort) -> list[Row]:
+    """Peak memory of runs over small day groups and what is hard beside them."""
+    share = effort.share
+    tiny = LogSet(PREFIXES[: int(100 * share)], days=10, logs=3)
+    mixes = {
+        "huge_day": (
+            f"a day of {effort.logs(200_000):,} logs",
+            [LogSet((PREFIXES[5] + "x/",), logs=effort.logs(200_000))],
+        ),
+        "huge_log": (
+            f"a log of {300 * share:.0f} MB that does not compress",
+            [LogSet((PREFIXES[5] + "x/",), logs=3, huge_bytes=int(300e6 * share), incompressible=True)],
+        ),
+        "large_logs": (
+            f"{200 * share:.0f} days with a log each of 4 MiB that does not compress",
+            [LogSet((PREFIXES[5] + "x/",), int(200 * share), logs=3, huge_bytes=4 << 20, incompressible=True)],
+        ),
+        "many_days": (f"{1_000 * share:,.0f} more", [LogSet((PREFIXES[5] + "x/",), int(1_000 * share), logs=3)]),
+    }
+    rows = []
+    with Server() as server:
+        for name, (what, beside) in mixes.items():
+            server.fill(tiny, *beside)
+            sample = roll(server)
+            rows.append(
+                Row(
+                    f"small_memory_{name}",
+                    f"peak memory, {tiny.days * len(tiny.prefixes):,} days of 3 logs, and among them {what}",
+                    sample.peak_mb,
+                    "MB",
+                    120,
+                    note=f"{sample.wall_s:.0f} s",
+                    samples=[sample.as_json()],
+                )
+            )
+    return rows
+
+
 def _filled_roll(server: Server, logs: LogSet) -> Sample:
     server.fill(logs)
     return roll(server)
@@ -164,4 +202,8 @@ def _run_s5cmd(server: Server, logs: LogSet) -> Run:
     return samples
 
 
-SMALL_DAYS: Final[dict[str, Callable[[Effort], list[Row]]]] = {"small_days": small_days, "steady_state": steady_state}
+SMALL_DAYS: Final[dict[str, Callable[[Effort], list[Row]]]] = {
+    "small_days": small_days,
+    "steady_state": steady_state,
+    "small_mixed_memory": small_mixed_memory,
+}
