@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import date
+from io import BytesIO
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat, ObjectArchived, StorageError
@@ -154,8 +155,7 @@ class Wave:
     def _pack_one(self, day: Day, original: Original, body: bytes, md5: bytes) -> None:
         if day.writer is None:
             day.writer = RollupWriter(day.group, self._options.level)
-        if packed := day.writer.add(original, body, md5):
-            day.parts.append(packed)
+        day.packed.write(day.writer.add(original, body, md5))
         if md5 != original.md5:
             day.md5s[original.suffix] = md5
 
@@ -239,8 +239,8 @@ class Wave:
 
 def _take_rollup(day: Day) -> NewObject:
     """The rollup that was packed in memory, which is let go of."""
-    body = b"".join(day.parts)
-    day.parts.clear()
+    body = day.packed.getvalue()
+    day.packed = BytesIO()
     return NewObject(body, outline(day.loose, day.writer) if day.writer else {})
 
 

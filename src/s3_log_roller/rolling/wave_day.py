@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from io import BytesIO
 
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
@@ -34,8 +35,8 @@ class Day:
     archived: set[str] = field(default_factory=set)
     """Suffixes of loose originals that list like others, and can't be read without a restore."""
     writer: RollupWriter | None = None
-    parts: list[bytes] = field(default_factory=list)
-    """The rollup's bytes as far as they are written."""
+    packed: BytesIO = field(default_factory=BytesIO)
+    """The rollup's bytes as far as they are written. Unlike parts to be joined, it hands them out without a copy."""
     md5s: dict[str, bytes] = field(default_factory=dict)
     """MD5s of the originals whose ETags are not MD5s, by suffix."""
     seen: Figures = field(default_factory=Figures)
@@ -64,13 +65,13 @@ class Day:
             extra = {"day_group": str(self.group), "archived": len(self.archived), "first": min(self.archived)}
             logger.warning("archived_originals_skipped", extra=extra)
         if self.writer is not None:
-            self.parts.extend(self.writer.finish())
+            self.packed.writelines(self.writer.finish())
 
     def stop(self, error: RollerError) -> None:
         """Leave the day group to reconcile. What is packed and not published is dropped."""
         self.error = error
         self.writer = None
-        self.parts.clear()
+        self.packed = BytesIO()
 
     def so_far(self) -> RollOutcome:
         """What was done, where the steps do not come to their end."""

@@ -552,7 +552,7 @@ def test_when_time_runs_out_while_packing_nothing_is_published() -> None:
 
 @pytest.mark.heavy
 def test_one_huge_range_of_incompressible_logs_takes_bounded_memory() -> None:
-    """Forty days of 4 MiB each, that no compression makes smaller: 32 MiB at a time, and what the writer needs."""
+    """Forty days of 4 MiB each, that no compression makes smaller: 24 MiB at a time, and what the writer needs."""
     store = MemoryStore()
     noise = Random(2)
     for number in range(40):
@@ -566,8 +566,8 @@ def test_one_huge_range_of_incompressible_logs_takes_bounded_memory() -> None:
     finally:
         tracemalloc.stop()
     assert not alone(outcome)
-    # The store itself holds the rollups; originals and rollups of a wave, at most, are there twice.
-    assert peak < after + 3 * passes.WAVE_BYTES, (peak, before, after)
+    # The store holds the rollups already, and a wave's originals are not deleted yet.
+    assert peak < after + 2 * passes.WAVE_BYTES, (peak, before, after)
 
 
 def test_an_original_replaced_while_it_is_read_sends_its_day_group_alone() -> None:
