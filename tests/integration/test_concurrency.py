@@ -9,7 +9,9 @@ import asyncio
 import io
 import json
 import re
+import signal
 import tarfile
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +21,17 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import faulty_proxy, memory_day, memory_store
 from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Link
-from tests.support.killing import finish, run, start
+from tests.support.killing import Murder, finish, run, start
 from tests.support.logs import DAY, TODAY, log_key
 from tests.support.memory_store import MemoryStore
 from tests.support.real_day import RealDay, opened, reconcile_day
+from tests.support.waiting import wait_for
 
 from s3_log_roller.demo.servers import Ministack, SeaweedFS
 from s3_log_roller.log_keys import DayGroup, parse_log_key, parse_rollup_key
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.reconcile import reconcile
-from s3_log_roller.rolling.tasks import RollTask, encode_task
+from s3_log_roller.rolling.tasks import RangeTask, RollTask, encode_task
 from s3_log_roller.rolling.window import Window
 
 if TYPE_CHECKING:
@@ -41,17 +44,22 @@ WORKERS = 10
 class NoHeartbeats:
     """A plan for the queue's proxy: attempts to keep a message invisible fail, so tasks outlive their visibility.
 
-    It notes when each message was given to whom, and until when that receiver worked on it.
+    It notes when each message was given to whom, and until when that receiver worked on it. `kind` is of what tasks:
+    `"task":"range"`, or all of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "") -> None:
         self.beats = 0
+        self._kind = kind
         self._received: list[tuple[float, str, str]] = []
         """(when, message, receipt)"""
         self._acknowledged: dict[str, float] = {}
 
     def __call__(self, exchange: Exchange) -> Fault | None:
         if exchange.operation == "ChangeMessageVisibility":
+            receipt = json.loads(exchange.body)["ReceiptHandle"]
+            if all(receipt != watched for _, _, watched in self._received):
+                return None
             self.beats += 1
             return faulty_proxy.answer(500, "InternalFailure")
         if exchange.operation == "DeleteMessage":
@@ -61,7 +69,8 @@ class NoHeartbeats:
     async def _note(self, link: Link) -> None:
         answer = await link.forward()
         for message in json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}").get("Messages", []):
-            self._received.append((time.monotonic(), message["MessageId"], message["ReceiptHandle"]))
+            if self._kind in message["Body"]:
+                self._received.append((time.monotonic(), message["MessageId"], message["ReceiptHandle"]))
         await link.send(answer)
 
     @property
@@ -140,6 +149,75 @@ def test_ten_workers_on_one_queue_with_doubled_messages_and_visibility_too_short
     assert day.open_uploads() == []
     run(environment, "roll", "--prefixes", f"s3://{bucket}/x/", "--delete")
     day.assert_done(deleted=True)
+
+
+def deliver_late_logs(days: RealDay, until: threading.Event) -> None:
+    """Three for every day group while they are rolled up, in the order of their keys."""
+    groups = sorted({(log.target_prefix, log.day) for log in map(parse_log_key, days.bodies) if log})
+    for second in range(86_000, 86_003):
+        for prefix, day in groups:
+            if not until.wait(0.1):
+                days.put(log_key(second, prefix, day), b"late %d" % second)
+
+
+def test_passes_over_the_same_ranges_with_late_logs_and_a_worker_killed(
+    seaweedfs: SeaweedFS,
+    ministack: Ministack,
+    s3: S3Client,
+    sqs: SQSClient,
+    bucket: str,
+    queue_name: str,
+    queue_url: str,
+    environment: dict[str, str],
+) -> None:
+    """Every day group is in two messages at least, which come again while they are worked on; logs come all the while.
+
+    One of the workers is killed behind some of its PUTs. In the end each log is in one rollup that verifies, and none
+    is left.
+    """
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"VisibilityTimeout": "1"})
+    days = RealDay(s3, bucket, "x/")
+    for name in ("a/", "b-", "c/"):
+        part = RealDay(s3, bucket, days.prefix + name)
+        part.bodies = {
+            log_key(60 * number, part.prefix, DAY + timedelta(number % 3)): b"%d" % number for number in range(12)
+        }
+        days.bodies |= part.bodies
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda item: days.put(*item), list(days.bodies.items())))
+    ranges = [RangeTask(bucket, prefix, Window(TODAY)) for prefix in ("x/", "x/a/", "x/b-", "x/c/")]
+    for task in ranges:
+        sqs.send_message(QueueUrl=queue_url, MessageBody=encode_task(task))
+    watch, murder, over = NoHeartbeats('"task":"range"'), Murder(1, "behind the answer", "PutRollup"), threading.Event()
+    with (
+        FaultyProxy(ministack.port, watch) as queue_proxy,
+        FaultyProxy(seaweedfs.port, slowly(0.1)) as storage_proxy,
+        FaultyProxy(storage_proxy.port, murder) as murderous_proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        slow = environment | {"AWS_ENDPOINT_URL_S3": storage_proxy.url, "AWS_ENDPOINT_URL_SQS": queue_proxy.url}
+        work = ("worker", "--queue-name", queue_name)
+        murder.victim = start(slow | {"AWS_ENDPOINT_URL_S3": murderous_proxy.url}, *work, "--delete")
+        wait_for(lambda: murderous_proxy.seen, every=0.02)  # it is ahead of the others, so it does publish something
+        workers = [start(slow, *work, *options) for options in (["--delete"], [], ["--delete"], ["--delete"])]
+        late = pool.submit(deliver_late_logs, days, over)
+        try:
+            code, errors = finish(murder.victim)
+            assert code == -signal.SIGKILL, errors
+            ended = [finish(worker) for worker in workers]
+        finally:
+            over.set()
+        late.result()
+    for code, errors in ended:
+        assert code in (0, 3), errors
+        assert "Traceback" not in errors
+    assert watch.overlapping >= 2, "few ranges were given out again while they were rolled: this test shows nothing"
+    assert any(body.startswith(b"late") for _, body in days.members()), "no late log was rolled up meanwhile"
+    days.assert_nothing_lost()
+    days.assert_nothing_twice()
+    run(environment, "roll", "--prefixes", f"s3://{bucket}/x/", "--delete")
+    days.assert_done(deleted=True)
+    run(environment, "verify", f"s3://{bucket}/x/")
 
 
 def test_producer_worker_and_roll_at_once_on_the_same_prefix(
