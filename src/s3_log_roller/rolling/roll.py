@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from s3_log_roller.memory import give_back_large_blocks
+from s3_log_roller.memory import give_back
 from s3_log_roller.rolling.manifest import NO_MANIFEST, Manifest
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
@@ -31,7 +31,7 @@ def roll(
 
     `rollups` is the place that `options.destination` means for the task's bucket.
     """
-    give_back_large_blocks()
+    give_back()
     manifest.sync()
     if (rollups is None) != (options.destination is None):
         raise ValueError("the place for rollups is not the one that was asked for")
