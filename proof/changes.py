@@ -30,8 +30,16 @@ def changes(source: str) -> Iterator[Change]:
             changed = copy.deepcopy(tree)
             target = list(ast.walk(changed))[number]
             text = ast.unparse(node).splitlines()[0]
-            if _apply(changed, target, what):
-                yield _line(node), f"{what}: {text}", ast.fix_missing_locations(changed)
+            if _apply(changed, target, what) and _is_program(ast.fix_missing_locations(changed)):
+                yield _line(node), f"{what}: {text}", changed
+
+
+def _is_program(module: ast.Module) -> bool:
+    try:
+        compile(module, "", "exec")
+    except SyntaxError:  # as where a `nonlocal` lost its variable
+        return False
+    return True
 
 
 def _line(node: ast.AST) -> int:

@@ -36,12 +36,14 @@ def graft(functions: Functions, before: ast.Module, after: ast.Module) -> bool:
     if list(_on_import(old)) != list(_on_import(new)):
         return False
     then, now = dict(_functions(old)), dict(_functions(new))
-    different = [place for place in now if then.get(place) != now[place]]
-    if not different or any(len({each.__code__ for each in functions.get(place, [])}) != 1 for place in different):
+    alive = {place: functions.get(place, []) for place in now if then.get(place) != now[place]}
+    missing = any(not found and "<locals>" not in name for (name, _), found in alive.items())
+    unclear = any(len({function.__code__ for function in found}) > 1 for found in alive.values())
+    if not any(alive.values()) or missing or unclear:
         return False
     try:
-        for place in different:
-            for function in functions[place]:
+        for place, found in alive.items():
+            for function in found:
                 function.__code__ = now[place].replace(co_filename=function.__code__.co_filename)
     except ValueError:  # it has more or fewer variables from outside
         return False
@@ -49,12 +51,11 @@ def graft(functions: Functions, before: ast.Module, after: ast.Module) -> bool:
 
 
 def _functions(code: CodeType) -> Iterator[tuple[Place, CodeType]]:
-    """The functions of a module and its classes, but for those inside of functions."""
+    """The functions of a module: those inside of others, too, for they may have been made already."""
     for inner in _inside(code):
         if inner.co_flags & inspect.CO_OPTIMIZED:
             yield (inner.co_qualname, inner.co_firstlineno), inner
-        else:
-            yield from _functions(inner)
+        yield from _functions(inner)
 
 
 def _on_import(code: CodeType) -> Iterator[tuple[object, ...]]:

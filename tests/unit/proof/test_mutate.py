@@ -59,6 +59,13 @@ class A:
         return [x + 1 for x in (1, 2)]
     def g(self):
         return 1
+
+def bound(most):
+    def parse(text):
+        return int(text) < most
+    return parse
+
+below_2 = bound(2)
 """
 
 
@@ -71,6 +78,9 @@ def test_a_change_is_put_into_the_functions_that_are_alive() -> None:
     assert graft(functions, before, ast.parse(CLASS.replace("x + 1", "x - 1")))
     instance = namespace["A"]()
     assert (instance.f(), instance.g(), instance.size) == ([0, 1], 1, 1)
+    assert graft(functions, before, ast.parse(CLASS.replace("<", "<=")))
+    assert namespace["below_2"]("2"), "which was made on import"
+    assert namespace["bound"](3)("3")
     assert not graft(functions, before, ast.parse(CLASS.replace("size = 1", "size = 2")))
     assert not graft(functions, before, before)
     assert (instance.f(), instance.g(), instance.size) == ([0, 1], 1, 1)
