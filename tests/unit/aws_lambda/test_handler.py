@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,9 @@ import pytest
 from tests.support.logs import DAY, TODAY, log_key
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.aws.buckets import Connection
+from s3_log_roller.aws_lambda import handler, producing, working
+from s3_log_roller.aws_lambda.batch import add_log_fields
 from s3_log_roller.aws_lambda.handler import Function
 from s3_log_roller.aws_lambda.manifest import LoggedManifest
 from s3_log_roller.aws_lambda.payload import parse_payload
@@ -33,6 +37,8 @@ from s3_log_roller.rolling import spans
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, Task, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.manifest import parse_line
+from s3_log_roller.store import ListedObject
+from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import Role
 
 WINDOW = Window(TODAY)
@@ -138,10 +144,10 @@ class Machine:
         self.opened: list[tuple[str, Role | None]] = []
         self.owners: list[str | None] = []
         self._stores = {store.bucket: store for store in stores}
-        self._function = Function(settings, self.queue, self._open, lambda: TODAY, self.clock)
+        self._function = Function(settings, self.queue, self.open, lambda: TODAY, self.clock)
 
     @contextmanager
-    def _open(self, bucket: str, role: Role | None, owner: str | None) -> Iterator[MemoryStore]:
+    def open(self, bucket: str, role: Role | None, owner: str | None) -> Iterator[MemoryStore]:
         self.opened.append((bucket, role))
         self.owners.append(owner)
         if bucket not in self._stores:
@@ -188,13 +194,17 @@ class TestEvents:
             (None, "a NoneType"),
         ],
     )
-    def test_anything_else_is_an_error_that_tells_its_shape_only(self, event: Any, said: str) -> None:
-        """No malformed event starts a run, and none of its contents gets into a log."""
+    def test_anything_else_is_an_error_that_tells_its_shape_only(
+        self, event: Any, said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """No malformed event starts a run, and none of its contents gets into a log. An alarm can hear of it."""
         machine = Machine()
         with pytest.raises(UsageError, match=said) as error:
             machine.invoke(event)
         assert "secret" not in str(error.value)
         assert machine.opened == []
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        assert (metrics["Failures"], "secret" in str(metrics)) == (1, False)
 
     def test_a_payload_sends_a_task_for_neighbouring_day_groups(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Producer mode scans the prefixes with the payload's role and answers with figures."""
@@ -387,6 +397,29 @@ class TestManifest:
         assert len(entries) == 2
         assert {"members", "bytes", "content_digest", "etag", "time"} < json.loads(written[0]).keys()
 
+    def test_a_rollup_that_is_proven_again_is_an_event_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With the same line: whoever collects them has every rollup on whose account something was deleted."""
+        store = MemoryStore("logs")
+        fill(store, "a/", DAY, 3)
+        lines = []
+        for delete in (False, True):
+            caplog.clear()
+            machine = Machine(store, settings=replace(SETTINGS, delete=delete))
+            machine.queue.send([RollTask(DayGroup("logs", "a/", DAY), WINDOW)])
+            with caplog.at_level(logging.INFO, "s3_log_roller"):
+                machine.work_off()
+            written = [JsonFormatter().format(record) for record in caplog.records if record.message == "rollup_proven"]
+            lines += [parse_line(line) for line in written]
+        first, second = lines
+        assert first is not None
+        assert second is not None
+        assert (first.key, first.sha256) == (second.key, second.sha256)
+        assert not list(filter(parse_log_key, store.objects))
+
+    def test_an_old_rollup_is_not_read_again_for_an_event(self) -> None:
+        """Nobody knows which events there were; without `ROLLUP_DELETE` each run would read all rollups."""
+        assert LoggedManifest().lacks("logs", ListedObject("rollup", "e", 1, 0, False)) is False
+
     def test_nothing_is_hashed_where_nobody_gets_the_events(self, caplog: pytest.LogCaptureFixture) -> None:
         """With the log level WARNING."""
         store = MemoryStore("logs")
@@ -494,7 +527,7 @@ class TestPayload:
             ({"since": "2022-07-20"}, "no day to roll up: the first asked for is 2022-07-20"),
             ({"s3_role": "admin"}, "admin"),
             ({"external_id": "x1"}, "s3_role"),
-            ({"delete": True}, "delete"),
+            ({"delete": True}, "delete; it may have .*max_age_days, min_age_days, prefixes"),
             ({"schedule": "a b"}, "schedule"),
             ({"schedule": 1}, "schedule"),
             ({"expected_bucket_owner": "me"}, "'me' is not the id of an AWS account"),
@@ -507,10 +540,10 @@ class TestPayload:
             parse_payload({"prefixes": ["s3://b-1/"]} | wrong, SETTINGS, TODAY)
 
 
-@pytest.mark.heavy
 class TestTimeLimit:
     """Work that needs many times the time limit gets done in steps, each of which ends in time."""
 
+    @pytest.mark.heavy
     @pytest.mark.parametrize("delete", [False, True])
     @pytest.mark.parametrize("batch", [1, 5])
     def test_a_backlog_of_many_times_the_limit_is_worked_off(self, delete: bool, batch: int) -> None:
@@ -567,6 +600,49 @@ class TestTimeLimit:
             store.before = lambda step, key: None
         machine.work_off()
         assert all(len(members(store)) == 1 for store in stores)
+
+    def test_a_step_in_which_nothing_was_packed_is_followed_by_fifty_logs(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """As good a guess as any, and the day counts as one that is not rolled up."""
+
+        def out_of_time(*_: object, **__: object) -> None:
+            raise OutOfTime("no time left to start")
+
+        monkeypatch.setattr(working, "roll", out_of_time)
+        machine = Machine(MemoryStore("logs"))
+        machine.queue.send([RollTask(DayGroup("logs", "a/", DAY), WINDOW)])
+        assert machine.invoke(machine.queue.event(1)) == {"batchItemFailures": []}
+        assert machine.queue.tasks == [RollTask(DayGroup("logs", "a/", DAY), WINDOW, max_members=50)]
+        (metrics,) = metrics_in(capsys.readouterr().out)
+        assert metrics["OldestUnrolledDayAge"] == (TODAY - DAY).days
+
+    @pytest.mark.parametrize("batch", [1, 2])
+    def test_the_age_of_days_that_had_something_to_roll_up_is_told(
+        self, batch: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The oldest of them; none once all is in rollups."""
+        store = MemoryStore("logs")
+        fill(store, "a/", date(2022, 7, 2), 1)
+        fill(store, "a/", date(2022, 7, 1), 1)
+        machine = Machine(store)
+        for told in (9, None):
+            machine.queue.send([RangeTask("logs", "a/", WINDOW)] if batch == 1 else [
+                RollTask(DayGroup("logs", "a/", date(2022, 7, day)), WINDOW) for day in (2, 1)
+            ])  # fmt: skip
+            machine.queue.settle(machine.invoke(machine.queue.event(batch)))
+            (metrics,) = metrics_in(capsys.readouterr().out)
+            assert metrics.get("OldestUnrolledDayAge") == told
+
+    def test_all_prefixes_are_scanned_while_there_is_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many at once."""
+        monkeypatch.setattr(producing, "SCANS_AT_ONCE", 1)
+        stores = [MemoryStore(f"logs-{number:03}") for number in range(3)]
+        for store in stores:
+            fill(store, "", date(2022, 7, 1), 1)
+        machine = Machine(*stores)
+        answer = machine.invoke({"prefixes": [f"s3://{store.bucket}/" for store in stores]})
+        assert (answer["prefixes_scanned"], [type(task) for task in machine.queue.tasks]) == (3, [RollTask] * 3)
 
     def test_a_step_that_runs_short_is_sent_again_smaller(self) -> None:
         """The rollup begun is dropped, the task comes back with half of what was packed, and then grows again."""
@@ -648,6 +724,86 @@ class TestTimeLimit:
         task = RollTask(DayGroup("logs", "a/", date(2022, 7, 1)), WINDOW, None, 1)
         with pytest.raises(OutOfTime, match="timeout or memory"):
             smaller_step(task, 0, OutOfTime("no"))
+
+
+class Flushed(io.StringIO):
+    """Standard output, and what of it was flushed."""
+
+    flushed = ""
+
+    def flush(self) -> None:
+        self.flushed = self.getvalue()
+
+
+def test_metrics_are_written_before_lambda_freezes_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in a buffer then may never come out."""
+    output = Flushed()
+    monkeypatch.setattr(sys, "stdout", output)
+    Machine(MemoryStore("logs")).invoke({"prefixes": ["s3://logs/"]})
+    (metrics,) = metrics_in(output.flushed)
+    assert time.time() - 100 < metrics["_aws"]["Timestamp"] / 1000 < time.time() + 1
+
+
+def test_every_event_of_the_log_names_its_request_and_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    """An invocation that has no messages does not name those of the one before."""
+    store = MemoryStore("logs")
+    fill(store, "a/", DAY, 1)
+    fill(store, "b/", DAY, 1)
+    machine = Machine(store)
+    machine.queue.send([RollTask(DayGroup("logs", prefix, DAY), WINDOW) for prefix in ("a/", "b/")])
+    caplog.handler.addFilter(add_log_fields)
+    try:
+        with caplog.at_level(logging.INFO, "s3_log_roller"):
+            machine.invoke(machine.queue.event(2))
+            machine.invoke({"prefixes": ["s3://logs/none/"]})
+    finally:
+        caplog.handler.removeFilter(add_log_fields)
+    fields = [(one.message, one.__dict__["request_id"], one.__dict__.get("message_id")) for one in caplog.records]
+    assert [one for one in fields if one[0] in {"rolled", "produced"}] == [
+        ("rolled", "request-1", "m1"), ("rolled", "request-1", "m2"), ("produced", "request-2", None),
+    ]  # fmt: skip
+
+
+def test_the_way_in_is_set_up_once_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings reach the connection, the queue, the log and how rollups are stored."""
+    environment = {
+        "ROLLUP_QUEUE_NAME": "tasks", "ROLLUP_MAX_IN_FLIGHT": "7", "ROLLUP_ALLOW_CROSS_REGION": "true",
+        "ROLLUP_EXPECTED_BUCKET_OWNER": "111111111111", "ROLLUP_LOG_LEVEL": "WARNING",
+        "ROLLUP_STORAGE_CLASS": "GLACIER_IR",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made: list[tuple[object, ...]] = []
+
+    class Sessions:
+        def get(self) -> str:
+            return "session"
+
+    class Buckets:
+        def __init__(self, connection: Connection, sessions: object, stored_as: StoredAs) -> None:
+            made.append((connection, stored_as.storage_class))
+            self.lease = Machine().open
+
+    def queue(session: str, name: str) -> Queue:
+        made.append((session, name))
+        return Queue()
+
+    log_handler = logging.NullHandler()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [log_handler])
+    monkeypatch.setattr(handler, "configure_logging", lambda *how: made.append(how))
+    monkeypatch.setattr(handler, "Sessions", Sessions)
+    monkeypatch.setattr(handler, "Buckets", Buckets)
+    monkeypatch.setattr(handler, "SqsQueue", queue)
+    handler._function.cache_clear()
+    try:
+        for _ in range(2):
+            answer = handler.lambda_handler({"Records": [record("{}", "bad")]}, Context(Clock()))
+            assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    finally:
+        handler._function.cache_clear()
+    connection = Connection(allow_cross_region=True, max_in_flight=7, expected_bucket_owner="111111111111")
+    assert made == [("json", logging.WARNING), ("session", "tasks"), (connection, "GLACIER_IR")]
+    assert log_handler.filters == [add_log_fields]
 
 
 def test_the_handler_is_imported_quickly() -> None:

@@ -7,6 +7,7 @@ import pytest
 from s3_log_roller.aws_lambda.settings import Settings
 from s3_log_roller.errors import UsageError
 from s3_log_roller.rolling.options import RollOptions
+from s3_log_roller.rollup.compression import MAX_LEVEL
 from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import Role
 
@@ -28,7 +29,7 @@ def test_every_variable_is_read() -> None:
     environment = {
         "ROLLUP_QUEUE_NAME": " q ",
         "ROLLUP_DELETE": "TRUE",
-        "ROLLUP_ALLOWED_ROLES": f"{ROLE}, arn:aws:sts::123456789012:role/other",
+        "ROLLUP_ALLOWED_ROLES": f"{ROLE}, arn:aws:sts::123456789012:role/other,",
         "ROLLUP_MIN_AGE_DAYS": "3",
         "ROLLUP_MAX_AGE_DAYS": "14",
         "ROLLUP_EXPECTED_BUCKET_OWNER": "111111111111",
@@ -51,6 +52,29 @@ def test_every_variable_is_read() -> None:
     assert settings == Settings("q", True, roles, 3, 14, "111111111111", 6, 64, True, "DEBUG", *stored, True)
     assert settings.roll_options() == RollOptions(True, 6, StoredAs(*stored), True)
     settings.check_role(Role(ROLE, "any external id"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", True), ("true", True), ("Yes", True), ("on", True),
+        ("0", False), ("false", False), ("No", False), ("OFF", False),
+    ],
+)  # fmt: skip
+def test_a_switch_is_on_or_off_in_many_words(text: str, value: bool) -> None:
+    """`ROLLUP_DELETE=false` above all deletes nothing."""
+    assert Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", "ROLLUP_DELETE": text}).delete is value
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("level", 1, MAX_LEVEL), ("min_age_days", 1, 36_500)])
+def test_the_bounds_of_a_number_are_allowed(name: str, least: int, most: int) -> None:
+    """And nothing beyond them."""
+    variable = f"ROLLUP_{name.upper()}"
+    for number in (least, most):
+        assert getattr(Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", variable: str(number)}), name) == number
+    for number in (least - 1, most + 1):
+        with pytest.raises(UsageError, match=f"{variable}.*from {least} to {most:,}"):
+            Settings.from_environment({"ROLLUP_QUEUE_NAME": "q", variable: str(number)})
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
