@@ -22,7 +22,7 @@ from s3_log_roller.rolling.wave import Wave
 from s3_log_roller.rolling.wave_day import Day, NotForAPass
 from s3_log_roller.store import RollupStore, Store
 
-WAVE_LOGS: Final = 10_000
+WAVE_LOGS: Final = 12_000
 WAVE_BYTES: Final = 24 << 20
 WAVE_DAYS: Final = 500
 """What is brought to its end state together, at most: the rollups of a wave are in memory at once."""

@@ -12,15 +12,15 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask, WorkTask
 
-SPAN_LOGS: Final = 5_000
+SPAN_LOGS: Final = 10_000
 """A span ends with the day group in which this many logs were seen. Of a large day a scan sees a page."""
 SPAN_GROUPS: Final = 500
 MAX_GROUPS: Final = 2 * SPAN_GROUPS
 """Day groups that lie inside each other have no key between them; if there are more than this, they go one by one."""
 SPAN_KEYS: Final = 30_000
 """Keys of any kind, so that rollups and today's logs do not make a span long to list."""
-PART_KEYS: Final = 5_000
-"""About so many keys lie between the borders at which a span's listing is divided: each may cost a LIST more."""
+PART_KEYS: Final = 990
+"""At most so many keys lie between two borders, unless one day group has more: a page shows them, and a key behind."""
 _MAX_BORDERS_CHARS: Final = 6_000
 """How long all borders in a message may be together."""
 FIRST_MIX: Final = 10
@@ -41,19 +41,36 @@ class Span:
     in_order: bool = True
     """Whether all keys came in key order: else no range of keys is known to hold these day groups."""
     borders: list[str] = field(default_factory=list)
-    _keys_at_border: int = 0
+    _part_from: int = 0
+    """How many keys came before the part that the last day group is in."""
     _borders_chars: int = 0
+    _divisible_at: Sighting | None = None
+    """The last day group that the part could be divided before."""
 
     def add(self, sighting: Sighting) -> None:
-        """Take in the next day group, and divide the span before it where a page's worth of keys lies behind."""
-        far = sighting.keys - max(self._keys_at_border, self.first.keys) >= PART_KEYS
-        if far and not sighting.nested and self.groups:
-            self._keys_at_border = sighting.keys
-            self._borders_chars += len(json.dumps(sighting.behind))
-            if self._borders_chars <= _MAX_BORDERS_CHARS:
-                self.borders.append(sighting.behind)
+        """Take in the next day group, and divide the span where more keys than a page shows have come since."""
+        if not self.groups:
+            self._part_from = sighting.keys
+        elif not sighting.nested:
+            for place in (self._divisible_at, sighting):
+                self._divide(place, sighting.keys)
+            self._divisible_at = sighting if sighting.keys > self._part_from else None
         self.groups.append(sighting.group)
         self.in_order = self.in_order and sighting.in_order
+
+    def end_before(self, following: Sighting) -> None:
+        """End where that day group begins."""
+        self._divide(self._divisible_at, following.keys)
+        self.end = following.behind
+
+    def _divide(self, place: Sighting | None, keys: int) -> None:
+        """Let another part begin at that place, if there are too many keys in the last one by now."""
+        if place is None or keys - self._part_from <= PART_KEYS:
+            return
+        self._part_from = place.keys
+        self._borders_chars += len(json.dumps(place.behind))
+        if self._borders_chars <= _MAX_BORDERS_CHARS:
+            self.borders.append(place.behind)
 
     def is_full(self, following: Sighting) -> bool:
         """Whether that day group is better left to another span."""
@@ -83,7 +100,7 @@ class SpanCutter:
         """The next day group; yields the span that ends before it."""
         span = self._span or Span(self._scan, self._scan.start_after, sighting)
         if (not sighting.nested and span.is_full(sighting)) or len(span.groups) > MAX_GROUPS:
-            span.end = sighting.behind
+            span.end_before(sighting)
             yield span
             span = Span(self._scan, span.end, sighting)
         span.add(sighting)

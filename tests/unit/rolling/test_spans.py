@@ -172,7 +172,7 @@ def test_a_long_span_is_listed_in_parts_beside_each_other(monkeypatch: pytest.Mo
     (span,) = cut(store)
     (task,) = span.tasks()
     assert isinstance(task, RangeTask)
-    assert len(task.borders) == 19
+    assert len(task.borders) == 18  # where the last part ends, no scan has seen how much is in it
     assert decode_task(encode_task(task)) == task
     rounds = 0
     next_pages = store.next_pages

@@ -40,7 +40,7 @@ from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MAX_IN_FLIGHT: Final = 256
+DEFAULT_MAX_IN_FLIGHT: Final = 300
 _ATTEMPT_SHARE: Final = 0.4
 """An attempt waits for this share of that time: there are two, and some time between them."""
 DEFAULT_MAX_ATTEMPTS: Final = 8

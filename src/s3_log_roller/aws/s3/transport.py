@@ -22,7 +22,7 @@ from s3_log_roller.aws.s3.signing import Signer
 from s3_log_roller.aws.s3.wire import Wire
 from s3_log_roller.store import MAX_IN_FLIGHT
 
-FIRST_IN_FLIGHT: Final = 32
+FIRST_IN_FLIGHT: Final = 64
 MIN_IN_FLIGHT: Final = 4
 
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
