@@ -18,7 +18,7 @@ from s3_log_roller.log_output import configure_logging, printable
 
 logger = logging.getLogger(__name__)
 
-_GC_THRESHOLD: Final = 100_000
+_GC_THRESHOLD: Final = 300_000
 """New objects between two searches for reference cycles. What is loaded at the start stays loaded: searching through it
 again and again took a third of the CPU time of the start."""
 

@@ -12,7 +12,7 @@ import pycurl
 from s3_log_roller.aws.s3.redirects import moved_to
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import EMPTY_SHA256, Signer
-from s3_log_roller.aws.s3.wire import Wire, new_handle, prepare
+from s3_log_roller.aws.s3.wire import Handle, Wire, new_handle, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,13 @@ class Handles:
         self._signer = signer
         self._scheme = wire.origin.partition("://")[0]
         self._host = wire.origin.partition("://")[2]
-        self._idle: tuple[list[Any], list[Any]] = ([], [])
+        self._busy: dict[Any, Handle] = {}
+        """By libcurl's own objects."""
+        self._idle: tuple[list[Handle], list[Handle]] = ([], [])
         """Handles that wait for a GET whose answer's headers are not wanted, and for one whose headers are."""
 
     def take(self, request: Request) -> Any:
-        """A handle that is ready to make the request."""
+        """A handle of libcurl that is ready to make the request."""
         is_get = request.method == "GET"
         idle = self._idle[request.wants_headers]
         if is_get and idle:
@@ -43,10 +45,12 @@ class Handles:
         query = f"?{request.query}" if request.query else ""
         handle.setopt(pycurl.URL, f"{self._scheme}://{self._host}{request.path}{query}")
         handle.setopt(pycurl.HTTPHEADER, lines)
-        return handle
+        self._busy[handle.curl] = handle
+        return handle.curl
 
-    def give_back(self, handle: Any, request: Request) -> None:
+    def give_back(self, curl: Any, request: Request) -> None:
         """Take the answer out of a handle and into its request."""
+        handle = self._busy.pop(curl)
         request.status = handle.getinfo(pycurl.RESPONSE_CODE)
         chunks = handle.chunks
         request.answer = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -57,7 +61,12 @@ class Handles:
         if request.method == "GET":
             self._idle[request.wants_headers].append(handle)
         else:
-            handle.close()
+            curl.close()
+
+    def drop(self, curl: Any) -> None:
+        """Close a handle whose answer nobody wants."""
+        del self._busy[curl]
+        curl.close()
 
     def move(self, answer: bytes) -> bool:
         """Whether S3 says that another of its own names answers for the bucket; all requests go there from then on."""
@@ -71,5 +80,5 @@ class Handles:
     def close(self) -> None:
         """Close those that are idle."""
         for handle in itertools.chain(*self._idle):
-            handle.close()
+            handle.curl.close()
         self._idle = ([], [])

@@ -45,13 +45,18 @@ def parse_page(body: bytes, *, tells_restores: bool = True) -> Page:
     if not as_expected or not (encoded or "&" not in text):
         entries = _parse_entries(body)
     archive_classes = _ARCHIVE_CLASSES if tells_restores or "<RestoreStatus>" in text else ()
+    make = tuple.__new__  # the class's own `__new__` is a Python function
     objects = [
-        ListedObject(
-            unquote_plus(key) if encoded and ("%" in key or "+" in key) else key,
-            etag,
-            int(size),
-            parse_time(time),
-            storage_class in archive_classes,
+        make(
+            ListedObject,
+            (
+                unquote_plus(key) if encoded and ("%" in key or "+" in key) else key,
+                etag,
+                int(size),
+                parse_time(time),
+                storage_class in archive_classes,
+                "",
+            ),
         )
         for key, time, etag, size, storage_class in entries
     ]

@@ -139,7 +139,7 @@ class Transport:
             if other is request:
                 self._multi.remove_handle(handle)
                 del self._in_flight[handle]
-                handle.close()
+                self._handles.drop(handle)
                 return
 
     def disconnect(self) -> None:
@@ -151,7 +151,7 @@ class Transport:
         """Drop everything under way and close all connections."""
         for handle in self._in_flight:
             self._multi.remove_handle(handle)
-            handle.close()
+            self._handles.drop(handle)
         self._in_flight.clear()
         self._handles.close()
         self._multi.close()
@@ -192,7 +192,7 @@ class Transport:
                 self._multi.remove_handle(handle)
                 request = self._in_flight.pop(handle)
                 request.took_s = handle.getinfo(pycurl.TOTAL_TIME)
-                handle.close()
+                self._handles.drop(handle)
                 self._fail(request, f"{message or 'the transfer failed'} (curl error {code})", code)
             finished += len(succeeded) + len(failed)
             if not queued:

@@ -38,13 +38,25 @@ class Wire:
     user_agent: str = "s3-log-roller"
 
 
-def new_handle(wire: Wire, *, with_headers: bool) -> Any:
-    """A libcurl handle for GETs. Answers come as its list `chunks`, their header lines as its list `header_lines`."""
-    handle = pycurl.Curl()
+class Handle:
+    """A libcurl handle, with what is asked of it for every request at hand: libcurl's own object is slow to find it."""
+
+    __slots__ = ("chunks", "curl", "getinfo", "header_lines", "setopt")
+
+    def __init__(self) -> None:
+        self.curl: Any = pycurl.Curl()
+        self.setopt = self.curl.setopt
+        self.getinfo = self.curl.getinfo
+        self.chunks: list[bytes] = []
+        """The answer, as it comes."""
+        self.header_lines: list[bytes] = []
+
+
+def new_handle(wire: Wire, *, with_headers: bool) -> Handle:
+    """A handle for GETs. Header lines of answers come only `with_headers`."""
+    handle = Handle()
     handle.setopt(_DNS_SHUFFLE_ADDRESSES, 1)
     handle.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)  # each new connection looks the name up, and so is shuffled anew
-    handle.chunks = []
-    handle.header_lines = []
     if with_headers:
         handle.setopt(pycurl.HEADERFUNCTION, handle.header_lines.append)
     for option, value in (
@@ -71,7 +83,7 @@ def new_handle(wire: Wire, *, with_headers: bool) -> Any:
     return handle
 
 
-def prepare(handle: Any, request: Request, lines: list[str]) -> None:
+def prepare(handle: Handle, request: Request, lines: list[str]) -> None:
     """Make a handle ready for what is not a GET; may add to the header lines. It is good for that request only."""
     if request.method == "HEAD":
         handle.setopt(pycurl.NOBODY, 1)

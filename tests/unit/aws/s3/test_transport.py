@@ -80,6 +80,10 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+STORM = 32
+"""Requests that are refused at once; fewer than may be in flight, so that none of them waits for a retry."""
+
+
 def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **changes: Any) -> Transport:
     signer = Signer(origin.partition("//")[2], "us-west-2", lambda: Credentials("a", "s", None))
     return Transport(Wire(origin, max_attempts=max_attempts, **changes), signer, max_in_flight, jitter=lambda: 0.05)
@@ -99,18 +103,18 @@ def get_all(transport: Transport, count: int) -> list[Request]:
 def test_what_is_in_flight_grows_up_to_the_cap_and_no_further(server: Server) -> None:
     """It starts low, grows with success, and never exceeds `--max-in-flight`."""
     server.delay_s = 0.2
-    requests = get_all(transport(server.origin, max_in_flight=48), 200)
+    requests = get_all(transport(server.origin, max_in_flight=96), 300)
     assert all(request.answer == b"ok" for request in requests)
-    assert FIRST_IN_FLIGHT < server.most_in_flight <= 48
+    assert FIRST_IN_FLIGHT < server.most_in_flight <= 96
 
 
 @pytest.mark.heavy
 def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(server: Server) -> None:
     """A storm of 503s costs one halving per round, not one per request; all requests succeed in the end."""
     driver = transport(server.origin, max_attempts=10)
-    server.script.extend([503] * FIRST_IN_FLIGHT)
+    server.script.extend([503] * STORM)
     server.delay_s = 0.02
-    first = [Request("s3:GetObject", "GET", "/k") for _ in range(FIRST_IN_FLIGHT)]
+    first = [Request("s3:GetObject", "GET", "/k") for _ in range(STORM)]
     for request in first:
         driver.submit(request)
     while server.script:
@@ -118,7 +122,7 @@ def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(serve
     while driver._limit.value == FIRST_IN_FLIGHT:
         driver.step()
     assert driver._limit.value == FIRST_IN_FLIGHT / 2
-    requests = get_all(driver, 300)
+    requests = get_all(driver, 600)
     assert all(request.status == 200 for request in (*first, *requests))
     assert driver._limit.value > FIRST_IN_FLIGHT / 2
 
