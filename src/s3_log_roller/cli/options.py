@@ -114,7 +114,7 @@ def add_connection_arguments(parser: ArgumentParser) -> None:
         "--max-in-flight",
         type=at_least(1, MAX_IN_FLIGHT),
         metavar="N",
-        help=f"most S3 requests at a time, all processes together (default 256 per process; up to {MAX_IN_FLIGHT})",
+        help=f"most S3 requests at a time, all processes together (default {MAX_IN_FLIGHT} per process, and no more)",
     )
     group.add_argument(
         "--timeout",

@@ -36,11 +36,11 @@ from s3_log_roller.errors import (
     WrongRegion,
     reason,
 )
+from s3_log_roller.store import MAX_IN_FLIGHT
 from s3_log_roller.stored_as import BUCKET_DEFAULTS, StoredAs
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MAX_IN_FLIGHT: Final = 300
 _ATTEMPT_SHARE: Final = 0.4
 """An attempt waits for this share of that time: there are two, and some time between them."""
 DEFAULT_MAX_ATTEMPTS: Final = 8
@@ -116,7 +116,7 @@ def open_bucket(
     region = bucket_region or client.meta.region_name
     always = ((OWNER_HEADER, expected_bucket_owner),) if expected_bucket_owner else ()
     signer = Signer(host, region, credentials, always=always)
-    transport = Transport(wire, signer, max_in_flight or DEFAULT_MAX_IN_FLIGHT)
+    transport = Transport(wire, signer, max_in_flight or MAX_IN_FLIGHT)
     logger.debug("opened", extra={"bucket": bucket, "host": host, "region": region, "proxy": bool(wire.proxy)})
     base_path = parts.path.rstrip("/") + "/"
     return S3Bucket(
