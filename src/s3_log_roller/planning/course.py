@@ -17,12 +17,12 @@ from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day, Inventory, Run
 from s3_log_roller.planning.requests import Requests, batches_of, pages_of, read_back, requests_alone, sum_requests
 from s3_log_roller.rolling.leftovers import is_young
 from s3_log_roller.rolling.outcome import ScanOutcome
-from s3_log_roller.rolling.passes import WAVE_BYTES, WAVE_DAYS, WAVE_LOGS
+from s3_log_roller.rolling.passes import WAVE_DAYS, WAVE_LOGS
 from s3_log_roller.rolling.range_listing import MAX_DAY_BYTES, MAX_DAY_LOGS
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.spans import Span, SpanCutter
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask
-from s3_log_roller.rolling.wave import MAX_ROLLUPS
+from s3_log_roller.rolling.wave import MAX_ROLLUPS, PACKED_BYTES
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.stored import READ_BYTES
 
@@ -208,15 +208,15 @@ def _is_small(day: Day) -> bool:
 
 def _waves(days: Sequence[PlannedDay]) -> Iterator[list[PlannedDay]]:
     wave: list[PlannedDay] = []
-    logs = n_bytes = 0
+    logs = packed_bytes = 0
     for day in days:
-        too_many = logs + day.found.logs > WAVE_LOGS or n_bytes + day.found.bytes > WAVE_BYTES
+        too_many = logs + day.found.logs > WAVE_LOGS or packed_bytes + day.found.bytes > PACKED_BYTES
         if wave and (too_many or len(wave) == WAVE_DAYS):
             yield wave
-            wave, logs, n_bytes = [], 0, 0
+            wave, logs, packed_bytes = [], 0, 0
         wave.append(day)
         logs += day.found.logs
-        n_bytes += day.found.bytes
+        packed_bytes += day.rollup_bytes
     if wave:
         yield wave
 

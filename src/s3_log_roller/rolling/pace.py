@@ -52,13 +52,19 @@ class Pace:
         """Whether the time is so short that unfinished work must be dropped."""
         return self._time_left_s() < self._reserve_s
 
+    def stopwatch(self) -> Callable[[int], None]:
+        """Begin to measure. Call what this returns with how many logs went from fetching to deleting since."""
+        began = self._monotonic() if self._monotonic is not None else 0.0
+
+        def stop(logs: int) -> None:
+            if self._monotonic is not None and logs >= _MIN_MEASURED_LOGS:
+                self._logs_per_s = logs / max(1e-3, self._monotonic() - began)
+
+        return stop
+
     @contextmanager
     def measuring(self, logs: int) -> Iterator[None]:
         """Measure a step of so many logs, from fetching to deleting."""
-        if self._monotonic is None:
-            yield
-            return
-        started = self._monotonic()
+        stop = self.stopwatch()
         yield
-        if logs >= _MIN_MEASURED_LOGS:
-            self._logs_per_s = logs / max(1e-3, self._monotonic() - started)
+        stop(logs)

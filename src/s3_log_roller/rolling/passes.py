@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import date
+from itertools import accumulate
 from typing import Final
 
 from s3_log_roller.errors import DayChanged, OutOfTime, RollerError, StorageError
@@ -23,9 +23,8 @@ from s3_log_roller.rolling.wave_day import Day, NotForAPass
 from s3_log_roller.store import RollupStore, Store
 
 WAVE_LOGS: Final = 12_000
-WAVE_BYTES: Final = 24 << 20
 WAVE_DAYS: Final = 500
-"""What is brought to its end state together, at most: the rollups of a wave are in memory at once."""
+"""What is brought to its end state together, at most, if its rollups fit into memory (`wave.PACKED_BYTES`)."""
 
 logger = logging.getLogger(__name__)
 
@@ -96,15 +95,13 @@ class _Pass:
         if self._task.tries:
             days, others = _a_few(days, self._task.tries)
             alone = [*alone, *(day.originals.group for day in others)]
-        waves = _waves(days, self._pace)
-        for wave in waves:
-            if not self._roll(wave):
-                unfinished = wave[0].originals.group.logs_prefix
-                break
-        else:
+        rolled = 0
+        while rolled < len(days) and (count := self._roll(_next_wave(days[rolled:], self._pace))):
+            rolled += count
+        if rolled == len(days):
             return self._outcome(alone, listing.go_on_after)
-        if self._outcomes:
-            return self._outcome(alone, unfinished)
+        if rolled:
+            return self._outcome(alone, days[rolled].originals.group.logs_prefix)
         return self._outcome([*(day.originals.group for day in days), *alone], listing.go_on_after)
 
     def _outcome(self, alone: list[DayGroup], start_after: str | None) -> PassOutcome:
@@ -114,22 +111,26 @@ class _Pass:
         partly = tuple(day.so_far() for day in self._under_way)
         return PassOutcome(tuple(self._outcomes), start_after, partly, self._absent)
 
-    def _roll(self, listed: list[SmallDay]) -> bool:
-        """Roll a wave; False if there was no time for it, or something in the way after others were done."""
+    def _roll(self, listed: list[SmallDay]) -> int:
+        """Roll a wave of these day groups; how many of them, beginning with the first, came to an end.
+
+        None if there was no time for it, or something in the way after others were done.
+        """
         if self._pace.allowance(None) < sum(len(day.originals) for day in listed):
-            return False
+            return 0
+        measure = self._pace.stopwatch()
         wave = Wave(self._store, self._places, listed, self._options, self._manifest, self._today, self._tick)
         self._under_way = wave.days
         try:
-            with self._pace.measuring(sum(len(day.originals) for day in listed)):
-                wave.roll()
+            wave.roll()
         except OutOfTime:
-            return False
+            return 0
         except RollerError as error:
             if not self._outcomes:
                 raise
             logger.warning("pass_ended_early", extra={"range": str(self._task), "why": str(error)})
-            return False
+            return 0
+        measure(sum(len(day.originals) for day in wave.days))
         if not self._outcomes and (refusal := _common_refusal(wave.days)) is not None:
             raise refusal
         for day in wave.days:
@@ -137,7 +138,7 @@ class _Pass:
                 logger.debug("goes_alone", extra={"day_group": str(day.group), "why": str(day.error)})
             self._outcomes.append(day.outcome())
         self._under_way = []
-        return True
+        return len(wave.days)
 
     def _tick(self, logs: int, n_bytes: int) -> None:
         self._on_progress(logs, n_bytes)
@@ -151,21 +152,11 @@ def _a_few(days: list[SmallDay], tries: int) -> tuple[list[SmallDay], list[Small
     return days[at : at + FEW], days[:at] + days[at + FEW :]
 
 
-def _waves(days: list[SmallDay], pace: Pace) -> Iterator[list[SmallDay]]:
-    """The day groups in their order, as many at a time as memory and the time left allow."""
-    wave: list[SmallDay] = []
-    logs = n_bytes = 0
-    for day in days:
-        more_logs, more_bytes = len(day.originals), day.originals.total_bytes
-        most_logs = min(WAVE_LOGS, pace.allowance(None))
-        if wave and (logs + more_logs > most_logs or n_bytes + more_bytes > WAVE_BYTES or len(wave) == WAVE_DAYS):
-            yield wave
-            wave, logs, n_bytes = [], 0, 0
-        wave.append(day)
-        logs += more_logs
-        n_bytes += more_bytes
-    if wave:
-        yield wave
+def _next_wave(days: list[SmallDay], pace: Pace) -> list[SmallDay]:
+    """The first of the day groups, as many at a time as the time left allows, and at least one."""
+    most_logs = min(WAVE_LOGS, pace.allowance(None))
+    logs = accumulate(len(day.originals) for day in days[:WAVE_DAYS])
+    return days[: max(1, sum(count <= most_logs for count in logs))]
 
 
 def _common_refusal(days: list[Day]) -> RollerError | None:

@@ -9,7 +9,7 @@ group stops that one alone; it is left to reconcile, which looks again at everyt
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import date
 from io import BytesIO
@@ -33,6 +33,9 @@ from s3_log_roller.store import ByteRange, ListedObject, NewObject, RollupStore,
 
 MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
+PACKED_BYTES: Final = 24 << 20
+"""Of rollups in memory, at most. A day group that might come out larger than what is left of it, which takes logs that
+do not compress, is put off."""
 
 
 _OF_ONE_DAY: Final = (StorageError, DamagedRollup, NewerFormat)
@@ -40,7 +43,7 @@ _OF_ONE_DAY: Final = (StorageError, DamagedRollup, NewerFormat)
 
 
 class Wave:
-    """Some small day groups of one bucket, as many as fit into memory together."""
+    """Some small day groups of one bucket. The first of them, as many as fit into memory together, are rolled."""
 
     def __init__(
         self,
@@ -64,9 +67,14 @@ class Wave:
         self._manifest = manifest
         self._today = today
         self._tick = tick
+        self._held_bytes = 0
+        """Of the rollups in memory, with the originals that they are yet to take in at full size."""
 
     def roll(self) -> None:
-        """Do all steps. Raises what would stop all day groups, and what `tick` raises before anything is published."""
+        """Do all steps; `days` are those that were rolled then, and not those that were put off.
+
+        Raises what would stop all day groups, and what `tick` raises before anything is published.
+        """
         self._list_rollups()
         self._find_leftovers()
         self._pack()
@@ -134,11 +142,12 @@ class Wave:
         """Fetch the loose originals of all day groups in one stream, and write each day group's rollup in memory."""
         ticks = Ticks(self._tick)
         asked: deque[tuple[Day, Original]] = deque()
-        with closing(self._store.fetch_each(_ranges(self._going(), asked))) as bodies:
+        with closing(self._store.fetch_each(self._ranges(asked))) as bodies:
             for answer in bodies:
                 day, original = asked.popleft()
                 if day.stopped:
                     continue
+                self._held_bytes -= original.size
                 if isinstance(answer, ObjectArchived):
                     day.archived.add(original.suffix)
                 elif isinstance(answer, StorageError):
@@ -149,13 +158,26 @@ class Wave:
                     ticks.count(original.size)
                 day.taken += 1
                 if day.taken == len(day.loose):
-                    day.end_packing()
+                    self._held_bytes += day.end_packing()
         ticks.flush()
+
+    def _ranges(self, asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
+        for day in self._going():
+            if self._held_bytes and self._held_bytes + day.loose.total_bytes > PACKED_BYTES:
+                del self.days[self.days.index(day) :]
+                return
+            self._held_bytes += day.loose.total_bytes
+            prefix = day.group.target_prefix
+            for original in day.loose:
+                if day.stopped:
+                    break
+                asked.append((day, original))
+                yield ByteRange(prefix + original.suffix, original.etag, 0, original.size, whole=True)
 
     def _pack_one(self, day: Day, original: Original, body: bytes, md5: bytes) -> None:
         if day.writer is None:
             day.writer = RollupWriter(day.group, self._options.level)
-        day.packed.write(day.writer.add(original, body, md5))
+        self._held_bytes += day.packed.write(day.writer.add(original, body, md5))
         if md5 != original.md5:
             day.md5s[original.suffix] = md5
 
@@ -249,13 +271,3 @@ def _read_index(day: Day, file: PackedFile, answer: tuple[bytes, bytes] | Storag
         raise answer
     with blaming(file.store, file.listed):
         return read_index(file.with_tail(answer[0]), day.group)
-
-
-def _ranges(days: Iterable[Day], asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
-    for day in days:
-        prefix = day.group.target_prefix
-        for original in day.loose:
-            if day.stopped:
-                break
-            asked.append((day, original))
-            yield ByteRange(prefix + original.suffix, original.etag, 0, original.size, whole=True)

@@ -57,8 +57,12 @@ class Day:
         """Whether it is left to reconcile."""
         return self.error is not None
 
-    def end_packing(self) -> None:
-        """All loose originals were taken: end the rollup, if any of them could be read, and leave out the others."""
+    def end_packing(self) -> int:
+        """All loose originals were taken: end the rollup, if any of them could be read, and leave out the others.
+
+        Returns how many bytes of the rollup came to those that were written before.
+        """
+        before = self.packed.tell()
         if self.archived:
             self.loose = self.loose.select(bytearray(one.suffix not in self.archived for one in self.loose))
             self.seen += Figures(archived=len(self.archived))
@@ -66,6 +70,7 @@ class Day:
             logger.warning("archived_originals_skipped", extra=extra)
         if self.writer is not None:
             self.packed.writelines(self.writer.finish())
+        return self.packed.tell() - before
 
     def stop(self, error: RollerError) -> None:
         """Leave the day group to reconcile. What is packed and not published is dropped."""
