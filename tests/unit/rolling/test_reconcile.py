@@ -29,10 +29,12 @@ from tests.support.memory_store import MemoryStore, MemoryUpload, no_step
 
 from s3_log_roller.errors import DamagedRollup, DeleteRefused, ObjectArchived, OutOfTime, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.rolling import reconcile as reconcile_module
+from s3_log_roller.rolling.day_listing import list_originals
 from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
-from s3_log_roller.rolling.reconcile import reconcile
+from s3_log_roller.rolling.reconcile import MAX_LOOKS, reconcile
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ByteRange, Metadata, no_metadata
 
@@ -231,10 +233,9 @@ def test_archived_originals_are_skipped_and_counted() -> None:
     assert_nothing_lost(store, bodies)
 
 
-@pytest.mark.heavy
 def test_however_many_are_archived_and_not_listed_so_each_is_asked_for_once(caplog: pytest.LogCaptureFixture) -> None:
     """Intelligent-Tiering tells only when asked for the object: all are found in one go, and told of in one line."""
-    store, bodies = a_day(400)
+    store, bodies = a_day(3 + 2 * MAX_LOOKS)
     cold = sorted(bodies)[3:]
     asked: Counter[str] = Counter()
 
@@ -251,6 +252,28 @@ def test_however_many_are_archived_and_not_listed_so_each_is_asked_for_once(capl
     assert {asked[key] for key in cold} == {1}
     assert sum(asked[key] for key in sorted(bodies)[:3]) <= 6
     assert [record.message for record in caplog.records].count("archived_originals_skipped") == 1
+
+
+def test_what_is_archived_is_asked_for_in_vain_twenty_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where leaving it out did not help."""
+    store, bodies = a_day()
+    store.before = refusing(store, min(bodies))
+    monkeypatch.setattr(
+        reconcile_module, "list_originals", lambda *at, unreadable, **how: list_originals(*at, unreadable=set(), **how)
+    )
+    with pytest.raises(StorageError, match=f"changed {MAX_LOOKS} times"):
+        run(store, delete=True)
+    assert set(store.objects) == set(bodies)
+
+
+def refusing(store: MemoryStore, cold: str) -> Callable[[str, str], None]:
+    """To be called before each step: that original is archived, which its listing does not tell."""
+
+    def refuse(step: str, key: str) -> None:
+        if step == "fetch" and key == cold:
+            raise ObjectArchived("archived", key=key)
+
+    return refuse
 
 
 def test_a_rollup_that_appears_while_publishing_is_tried_again_is_seen() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.support.logs import DAY, TODAY, log_key
@@ -12,11 +13,13 @@ from tests.support.memory_store import MemoryStore, no_step
 
 from s3_log_roller.errors import DamagedRollup, StorageError
 from s3_log_roller.log_keys import parse_log_key
-from s3_log_roller.rolling.leftovers import PROVEN_AGAIN_DAYS
+from s3_log_roller.rolling import reconcile
+from s3_log_roller.rolling.leftovers import PROVEN_AGAIN_DAYS, Leftovers
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
 from s3_log_roller.rolling.passes import roll_range
 from s3_log_roller.rolling.tasks import RangeTask
+from s3_log_roller.rollup.verify import Verified
 
 
 def publish(store: MemoryStore, *, days_ago: int, damaged: bool = False) -> str:
@@ -52,6 +55,28 @@ def test_a_young_rollup_is_proven_and_an_old_one_is_not_called_proven() -> None:
     old = run(store).figures
     assert (young.leftovers, young.leftovers_proven) == (len(bodies), len(bodies))
     assert (old.leftovers, old.leftovers_proven) == (len(bodies), 0)
+
+
+def test_a_rollup_is_proven_once_however_many_windows_its_day_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a giant day takes under a deadline must not grow with its windows."""
+    store, _ = a_day(8, page_size=2)
+    run(store)
+    publish(store, days_ago=0)
+    proofs: list[str] = []
+    prove = Leftovers.prove
+
+    def note(leftovers: Leftovers, *how: Any) -> Verified:
+        proofs.append(leftovers.rollup.key)
+        return prove(leftovers, *how)
+
+    class FourAtATime(Pace):
+        def allowance(self, max_members: int | None) -> int:
+            return 4
+
+    monkeypatch.setattr(reconcile, "MIN_WINDOW_KEYS", 2)
+    monkeypatch.setattr(Leftovers, "prove", note)
+    run(store, pace=FourAtATime())
+    assert proofs == rollups_in(store)
 
 
 def test_a_rollup_that_was_published_and_not_read_back_is_proven_by_the_next_run() -> None:
