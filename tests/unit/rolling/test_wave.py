@@ -189,7 +189,7 @@ def test_every_log_is_counted_as_it_is_packed(store: MemoryStore, bodies: dict[s
     assert counted == {"logs": len(bodies), "n_bytes": sum(map(len, bodies.values()))}
 
 
-@pytest.mark.parametrize(("bound", "most"), [("WAVE_LOGS", 8), ("WAVE_DAYS", 2), ("WAVE_BYTES", 300), ("pace", 8)])
+@pytest.mark.parametrize(("bound", "most"), [("WAVE_LOGS", 8), ("WAVE_DAYS", 2), ("pace", 8)])
 def test_a_wave_holds_so_much_and_no_day_comes_in_two(
     store: MemoryStore, bodies: dict[str, bytes], bound: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
