@@ -1,4 +1,4 @@
-"""Two workers on the same day group, again and again, while late logs come: how often is a log packed twice?"""
+"""Two workers on the same day groups, again and again, while late logs come: how often is a log packed twice?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashlib import md5
 import boto3
 import pytest
 from tests.support.logs import log_key
-from tests.support.real_day import reconcile_day
+from tests.support.real_day import reconcile_day, roll_many
 
 from s3_log_roller.aws.s3 import open_bucket, uploads
 from s3_log_roller.demo.servers import REGION
@@ -28,14 +28,28 @@ DELAY_MS = 25.0
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("late_logs", "part_bytes"), [(0, None), (1, None), (3, None), (0, 4096), (1, 4096)])
+@pytest.mark.parametrize(
+    ("places", "late_logs", "part_bytes"),
+    [
+        *(
+            ([""], late_logs, part_bytes)
+            for late_logs, part_bytes in [(0, None), (1, None), (3, None), (0, 4096), (1, 4096)]
+        ),
+        *((["a/", "b-", "c/", "d/e-", "f/"], late_logs, None) for late_logs in (0, 1, 3, 10)),
+    ],
+)
 def test_the_known_race_is_rare_and_loses_nothing(
-    late_logs: int, part_bytes: int | None, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None]
+    places: list[str],
+    late_logs: int,
+    part_bytes: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Callable[[str], None],
 ) -> None:
     """Two deleting workers start within 100 ms of each other, and so many late logs come in their first half second.
 
     Without late logs nothing is ever packed twice. With them both may publish; what is in both is counted, not lost.
-    `part_bytes`: rollups go up in parts of that size, and no upload stays open.
+    `part_bytes`: rollups go up in parts of that size, and no upload stays open. `places`: the target prefixes that the
+    logs are spread over; where there are several, the workers roll them in passes.
     """
     from bench import s3_api
     from bench.buckets import Bucket
@@ -45,6 +59,7 @@ def test_the_known_race_is_rare_and_loses_nothing(
         monkeypatch.setattr(uploads, "PART_BYTES", part_bytes)
         monkeypatch.setattr(s3_api, "MIN_PART_BYTES", 1)
     rng = random.Random(late_logs)
+    roll = reconcile_day if len(places) == 1 else roll_many
     races = doubled = 0
     with serving(ServerOptions(delay_ms=DELAY_MS)) as server:
         session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION)
@@ -52,8 +67,9 @@ def test_the_known_race_is_rare_and_loses_nothing(
         stores = [open_bucket(session, "bucket", endpoint_url=server.url) for _ in range(2)]
         for number in range(ROUNDS):
             prefix = f"{number}/"
-            bodies = {log_key(second, prefix): rng.randbytes(300) for second in range(LOGS)}
-            late = {log_key(50_000 + second, prefix): rng.randbytes(300) for second in range(late_logs)}
+            spread = [prefix + place for place in places]
+            bodies = {log_key(second, spread[second % len(spread)]): rng.randbytes(300) for second in range(LOGS)}
+            late = {log_key(50_000 + second, rng.choice(spread)): rng.randbytes(300) for second in range(late_logs)}
             for key, body in bodies.items():
                 bucket.put(key, body, 0)
             moments = sorted(rng.uniform(0, 0.5) for _ in late)
@@ -62,7 +78,7 @@ def test_the_known_race_is_rare_and_loses_nothing(
             def work(store: object, wait_s: float, prefix: str = prefix, errors: list[Exception] = errors) -> None:
                 time.sleep(wait_s)
                 try:
-                    reconcile_day(store, "bucket", prefix, delete=True)  # type: ignore[arg-type]
+                    roll(store, "bucket", prefix, delete=True)  # type: ignore[arg-type]
                 except Exception as error:
                     errors.append(error)
 
@@ -77,7 +93,7 @@ def test_the_known_race_is_rare_and_loses_nothing(
                 thread.join()
             assert errors == []
             assert bucket.uploads == {}
-            reconcile_day(stores[0], "bucket", prefix, delete=True)
+            roll(stores[0], "bucket", prefix, delete=True)
             held: Counter[tuple[str, bytes]] = Counter()
             for key, stored in list(bucket.entries(prefix, "")):
                 assert parse_log_key(key) is None
@@ -86,7 +102,7 @@ def test_the_known_race_is_rare_and_loses_nothing(
                     for member in tar:
                         file = tar.extractfile(member)
                         assert file is not None
-                        held[prefix + member.name, md5(file.read()).digest()] += 1
+                        held[key[: key.rindex("/") + 1] + member.name, md5(file.read()).digest()] += 1
             assert set(held) == {(key, md5(body).digest()) for key, body in (bodies | late).items()}
             twice = sum(times > 1 for times in held.values())
             races += twice > 0
@@ -95,7 +111,9 @@ def test_the_known_race_is_rare_and_loses_nothing(
             store.close()
         while server.connections:
             time.sleep(0.001)
-    how = "one PUT" if part_bytes is None else "in parts"
+    how = (
+        f"passes over {len(places)} day groups" if len(places) > 1 else "one PUT" if part_bytes is None else "in parts"
+    )
     requests = {name: server.api.requests[name] for name in ("CreateMultipartUpload", "AbortMultipartUpload")}
     if part_bytes is not None:
         assert requests["CreateMultipartUpload"] > ROUNDS, "the two never had the same day in parts at once"
