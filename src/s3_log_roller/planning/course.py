@@ -22,7 +22,8 @@ from s3_log_roller.rolling.range_listing import MAX_DAY_BYTES, MAX_DAY_LOGS
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.spans import Span, SpanCutter
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask
-from s3_log_roller.rolling.wave import MAX_ROLLUPS, PACKED_BYTES
+from s3_log_roller.rolling.wave import MAX_ROLLUPS
+from s3_log_roller.rolling.wave_packing import PACKED_BYTES
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.stored import READ_BYTES
 

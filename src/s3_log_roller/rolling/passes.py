@@ -24,7 +24,7 @@ from s3_log_roller.store import RollupStore, Store
 
 WAVE_LOGS: Final = 12_000
 WAVE_DAYS: Final = 500
-"""What is brought to its end state together, at most, if its rollups fit into memory (`wave.PACKED_BYTES`)."""
+"""What is brought to its end state together, at most, if its rollups fit into memory (`wave_packing.PACKED_BYTES`)."""
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ group stops that one alone; it is left to reconcile, which looks again at everyt
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from datetime import date
 from io import BytesIO
@@ -22,20 +21,16 @@ from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.leftovers import find_leftovers, is_young
 from s3_log_roller.rolling.manifest import Manifest
 from s3_log_roller.rolling.options import RollOptions
-from s3_log_roller.rolling.packing import Tick, Ticks, name, outline
+from s3_log_roller.rolling.packing import Tick, name, outline
 from s3_log_roller.rolling.range_listing import SmallDay
 from s3_log_roller.rolling.wave_day import Day, NotForAPass
-from s3_log_roller.rollup.originals import Original
+from s3_log_roller.rolling.wave_packing import pack_days
 from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, blaming, read_index
 from s3_log_roller.rollup.verify import Verified, verify, verify_index
-from s3_log_roller.rollup.writer import RollupWriter
-from s3_log_roller.store import ByteRange, ListedObject, NewObject, RollupStore, Store
+from s3_log_roller.store import ListedObject, NewObject, RollupStore, Store
 
 MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
-PACKED_BYTES: Final = 24 << 20
-"""Of rollups in memory, at most. A day group that might come out larger than what is left of it, which takes logs that
-do not compress, is put off."""
 
 
 _OF_ONE_DAY: Final = (StorageError, DamagedRollup, NewerFormat)
@@ -67,8 +62,6 @@ class Wave:
         self._manifest = manifest
         self._today = today
         self._tick = tick
-        self._held_bytes = 0
-        """Of the rollups in memory, with the originals that they are yet to take in at full size."""
 
     def roll(self) -> None:
         """Do all steps; `days` are those that were rolled then, and not those that were put off.
@@ -77,7 +70,9 @@ class Wave:
         """
         self._list_rollups()
         self._find_leftovers()
-        self._pack()
+        put_off = pack_days(self._store, self._going(), self._options.level, self._tick)
+        if put_off is not None:
+            del self.days[self.days.index(put_off) :]
         published = self._publish()
         self._read_back(published)
         self._manifest.sync()
@@ -137,49 +132,6 @@ class Wave:
                 raise unlike
             day.seen += Figures(leftovers_proven=len(verified.originals))
             day.proven.append(verified)
-
-    def _pack(self) -> None:
-        """Fetch the loose originals of all day groups in one stream, and write each day group's rollup in memory."""
-        ticks = Ticks(self._tick)
-        asked: deque[tuple[Day, Original]] = deque()
-        with closing(self._store.fetch_each(self._ranges(asked))) as bodies:
-            for answer in bodies:
-                day, original = asked.popleft()
-                if day.stopped:
-                    continue
-                self._held_bytes -= original.size
-                if isinstance(answer, ObjectArchived):
-                    day.archived.add(original.suffix)
-                elif isinstance(answer, StorageError):
-                    day.stop(answer)
-                    continue
-                else:
-                    self._pack_one(day, original, *answer)
-                    ticks.count(original.size)
-                day.taken += 1
-                if day.taken == len(day.loose):
-                    self._held_bytes += day.end_packing()
-        ticks.flush()
-
-    def _ranges(self, asked: deque[tuple[Day, Original]]) -> Iterator[ByteRange]:
-        for day in self._going():
-            if self._held_bytes and self._held_bytes + day.loose.total_bytes > PACKED_BYTES:
-                del self.days[self.days.index(day) :]
-                return
-            self._held_bytes += day.loose.total_bytes
-            prefix = day.group.target_prefix
-            for original in day.loose:
-                if day.stopped:
-                    break
-                asked.append((day, original))
-                yield ByteRange(prefix + original.suffix, original.etag, 0, original.size, whole=True)
-
-    def _pack_one(self, day: Day, original: Original, body: bytes, md5: bytes) -> None:
-        if day.writer is None:
-            day.writer = RollupWriter(day.group, self._options.level)
-        self._held_bytes += day.packed.write(day.writer.add(original, body, md5))
-        if md5 != original.md5:
-            day.md5s[original.suffix] = md5
 
     def _publish(self) -> list[tuple[Day, PackedFile]]:
         """Write the rollups under their names; those that were written."""

@@ -10,7 +10,7 @@ from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
-from s3_log_roller.rollup.originals import Originals
+from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.stored import PackedFile
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.rollup.writer import RollupWriter
@@ -56,6 +56,14 @@ class Day:
     def stopped(self) -> bool:
         """Whether it is left to reconcile."""
         return self.error is not None
+
+    def pack(self, original: Original, body: bytes, md5: bytes, level: int) -> int:
+        """Add an original to the rollup; how many bytes of it came to those that were written before."""
+        if self.writer is None:
+            self.writer = RollupWriter(self.group, level)
+        if md5 != original.md5:
+            self.md5s[original.suffix] = md5
+        return self.packed.write(self.writer.add(original, body, md5))
 
     def end_packing(self) -> int:
         """All loose originals were taken: end the rollup, if any of them could be read, and leave out the others.

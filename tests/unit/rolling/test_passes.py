@@ -19,7 +19,7 @@ from tests.support.memory_store import MemoryStore, no_step
 
 from s3_log_roller.errors import DeleteRefused, NewerFormat, ObjectArchived, RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
-from s3_log_roller.rolling import passes, range_listing, wave
+from s3_log_roller.rolling import passes, range_listing, wave_packing
 from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
@@ -520,7 +520,7 @@ def test_a_wave_ends_where_its_rollups_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, compresses: bool, at_a_time: int
 ) -> None:
     """What counts is what the rollups take, so logs that compress, as logs do, share a wave however large they are."""
-    monkeypatch.setattr(wave, "PACKED_BYTES", 10_000)
+    monkeypatch.setattr(wave_packing, "PACKED_BYTES", 10_000)
     store = MemoryStore()
     noise = Random(4)
     bodies = {log_key(1, f"{number}/"): bytes(3_000) if compresses else noise.randbytes(3_000) for number in range(8)}
@@ -586,7 +586,7 @@ def test_one_huge_range_of_incompressible_logs_takes_bounded_memory() -> None:
         tracemalloc.stop()
     assert not alone(outcome)
     # The store holds the rollups already, and a wave's originals are not deleted yet.
-    assert peak < after + 2 * wave.PACKED_BYTES, (peak, before, after)
+    assert peak < after + 2 * wave_packing.PACKED_BYTES, (peak, before, after)
 
 
 def test_an_original_replaced_while_it_is_read_sends_its_day_group_alone() -> None:
