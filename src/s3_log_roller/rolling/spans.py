@@ -19,8 +19,9 @@ MAX_GROUPS: Final = 2 * SPAN_GROUPS
 """Day groups that lie inside each other have no key between them; if there are more than this, they go one by one."""
 SPAN_KEYS: Final = 30_000
 """Keys of any kind, so that rollups and today's logs do not make a span long to list."""
-PART_KEYS: Final = 990
-"""At most so many keys lie between two borders, unless one day group has more: a page shows them, and a key behind."""
+PAGE_KEYS: Final = 1_000
+_WELL_FILLED: Final = 0.8
+"""A border lies where the pages of the part before it are filled with keys of it, so that it costs few LISTs more."""
 _MAX_BORDERS_CHARS: Final = 6_000
 """How long all borders in a message may be together."""
 FIRST_MIX: Final = 10
@@ -43,34 +44,37 @@ class Span:
     borders: list[str] = field(default_factory=list)
     _part_from: int = 0
     """How many keys came before the part that the last day group is in."""
+    _last: Sighting | None = None
+    """The last day group that the part can be divided before."""
     _borders_chars: int = 0
-    _divisible_at: Sighting | None = None
-    """The last day group that the part could be divided before."""
 
     def add(self, sighting: Sighting) -> None:
-        """Take in the next day group, and divide the span where more keys than a page shows have come since."""
+        """Take in the next day group, and divide the span before the one before it where that is worth while."""
         if not self.groups:
             self._part_from = sighting.keys
         elif not sighting.nested:
-            for place in (self._divisible_at, sighting):
-                self._divide(place, sighting.keys)
-            self._divisible_at = sighting if sighting.keys > self._part_from else None
+            self._divide(sighting.keys)
+            self._last = sighting
         self.groups.append(sighting.group)
         self.in_order = self.in_order and sighting.in_order
 
     def end_before(self, following: Sighting) -> None:
         """End where that day group begins."""
-        self._divide(self._divisible_at, following.keys)
+        self._divide(following.keys)
         self.end = following.behind
 
-    def _divide(self, place: Sighting | None, keys: int) -> None:
-        """Let another part begin at that place, if there are too many keys in the last one by now."""
-        if place is None or keys - self._part_from <= PART_KEYS:
+    def _divide(self, keys: int) -> None:
+        """Divide the span before its last day group, if that one takes a page more, and those before it fill theirs."""
+        if self._last is None:
             return
-        self._part_from = place.keys
-        self._borders_chars += len(json.dumps(place.behind))
+        keys_before = self._last.keys - self._part_from
+        pages = _pages_of(keys_before)
+        if pages == _pages_of(keys - self._part_from) or keys_before < _WELL_FILLED * pages * PAGE_KEYS:
+            return
+        self._part_from = self._last.keys
+        self._borders_chars += len(json.dumps(self._last.behind))
         if self._borders_chars <= _MAX_BORDERS_CHARS:
-            self.borders.append(place.behind)
+            self.borders.append(self._last.behind)
 
     def is_full(self, following: Sighting) -> bool:
         """Whether that day group is better left to another span."""
@@ -87,6 +91,11 @@ class Span:
         if self.in_order and 1 < len(self.groups) <= MAX_GROUPS:
             return [whole]
         return [whole.for_group(group) for group in self.groups]
+
+
+def _pages_of(keys: int) -> int:
+    """Pages of a listing that show so many keys and one behind them, which tells that there are no more."""
+    return keys // PAGE_KEYS + 1
 
 
 class SpanCutter:

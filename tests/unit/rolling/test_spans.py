@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from s3_log_roller.rolling.side_by_side import find_spans
 from s3_log_roller.rolling.spans import Span, SpanCutter, interleave
 from s3_log_roller.rolling.tasks import RangeTask, RollTask, ScanTask, decode_task, encode_task
 from s3_log_roller.rolling.window import Window
+from s3_log_roller.store import Page, Pager
 
 CUTOFF = date(2022, 8, 1)
 SCAN = ScanTask("bucket", "", Window(CUTOFF))
@@ -71,7 +73,7 @@ def test_the_spans_of_a_scan_hold_every_day_group_once_and_whole(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spans, "SPAN_GROUPS", 5)
         patch.setattr(spans, "SPAN_LOGS", 40)
-        patch.setattr(spans, "PART_KEYS", 7)
+        patch.setattr(spans, "PAGE_KEYS", 7)
         store = MemoryStore(page_size=page_size)
         logs: dict[DayGroup, int] = {}
         for (prefix, day_number), count in days.items():
@@ -162,7 +164,7 @@ def test_late_logs_of_a_ranges_last_day_still_belong_to_it(small_spans: None) ->
 
 def test_a_long_span_is_listed_in_parts_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scan saw where day groups begin: ten pages take one round of requests, and show all of them."""
-    monkeypatch.setattr(spans, "PART_KEYS", 10)
+    monkeypatch.setattr(spans, "PAGE_KEYS", 11)
     store = MemoryStore(page_size=20)
     for number in range(20):
         for second in range(5):
@@ -189,9 +191,36 @@ def test_a_long_span_is_listed_in_parts_beside_each_other(monkeypatch: pytest.Mo
     assert rounds <= 2
 
 
+@pytest.mark.parametrize(("logs_a_day", "most_rounds"), [(1, 2), (5, 2), (25, 4), (33, 4), (50, 4), (60, 8), (90, 9)])
+def test_dividing_a_span_costs_few_pages(monkeypatch: pytest.MonkeyPatch, logs_a_day: int, most_rounds: int) -> None:
+    """Its parts fill their pages: a quarter more of them than one listing has, and mostly a few rounds.
+
+    A day that a page ends in is larger than the scan knows, so parts of such days are longer than they should be.
+    """
+    monkeypatch.setattr(spans, "PAGE_KEYS", 100)
+    store = MemoryStore(page_size=100)
+    for day in range(min(1_000 // logs_a_day, 500)):
+        for number in range(logs_a_day):
+            store.put(log_key(number, f"{day:03}/", FIRST), b"x")
+    (span,) = cut(store)
+    (task,) = span.tasks()
+    assert isinstance(task, RangeTask)
+    rounds: list[int] = []
+    next_pages = store.next_pages
+
+    def count(pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        rounds.append(len(pagers))
+        return next_pages(pagers)
+
+    store.next_pages = count  # type: ignore[method-assign]
+    assert len(list_range(store, task).days) == len(span.groups)
+    assert sum(rounds) <= 1.25 * (len(store.objects) // 100 + 1) + 1
+    assert len(rounds) <= most_rounds
+
+
 def test_the_borders_of_a_span_do_not_outgrow_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys of 900 characters: some borders are left out, and the message stays far below its limit."""
-    monkeypatch.setattr(spans, "PART_KEYS", 1)
+    monkeypatch.setattr(spans, "PAGE_KEYS", 2)
     store = MemoryStore()
     for number in range(50):
         store.put(log_key(1, f"{'é' * 400}{number:02}/", FIRST), b"x")
