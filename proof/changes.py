@@ -49,6 +49,8 @@ def _line(node: ast.AST) -> int:
 
 def _is_beside_the_point(node: ast.AST) -> bool:
     """Docstrings, type hints, imports and what only goes to the log."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return True
     if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.FormattedValue | ast.AnnAssign):
         return True
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):

@@ -84,14 +84,20 @@ def test_the_search_for_tasks_does_not_wait_for_each_answer(
 
 
 @pytest.mark.parametrize(("ours", "attempts"), [(True, 1), (False, 6)])
-def test_messages_that_are_never_taken_are_an_error(sqs: tuple[SqsQueue, Stubber], ours: bool, attempts: int) -> None:
-    """Our fault: at once; the server's: after some attempts. Never silence."""
+def test_messages_that_are_never_taken_are_an_error(
+    sqs: tuple[SqsQueue, Stubber], ours: bool, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our fault: at once; the server's: after some attempts, ever longer apart. Never silence."""
     queue, stub = sqs
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    monkeypatch.setattr("random.uniform", lambda least, most: most if least == 0 else -1)
     for _ in range(attempts):
         stub.add_response("send_message_batch", {"Successful": [], "Failed": [fault(0, ours=ours)]})
     with pytest.raises(QueueError, match=r"sqs:SendMessage on queue rollups: 1 of 1 .*InternalError: try again"):
         queue.send([task(0)])
     stub.assert_no_pending_responses()
+    assert waits == ([] if ours else [0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,7 @@ def test_a_queue_without_a_region_says_what_to_set(monkeypatch: pytest.MonkeyPat
     with pytest.raises(QueueError, match="no region; give --region"):
         SqsQueue(session, "rollups")
     assert SqsQueue(session, URL).region == "us-west-2"
+    assert SqsQueue(session, "https://eu-central-1.queue.amazonaws.com/1/rollups").region == "eu-central-1"
 
 
 class Waits:
@@ -172,6 +179,7 @@ def test_an_acknowledged_message_is_deleted_and_no_longer_kept(sqs: tuple[SqsQue
     stub.add_response("delete_message", {}, {"QueueUrl": URL, "ReceiptHandle": "receipt"})
     delivery = SqsDelivery(queue, "body", "m1", "receipt", 30)
     assert delivery._heartbeat.is_alive()
+    assert delivery._heartbeat.daemon, "or a process that was told to end would not"
     delivery.acknowledge()
     stub.assert_no_pending_responses()
     assert not delivery._heartbeat.is_alive()
@@ -182,8 +190,10 @@ def test_a_released_message_is_visible_at_once(sqs: tuple[SqsQueue, Stubber]) ->
     queue, stub = sqs
     expected = {"QueueUrl": URL, "ReceiptHandle": "receipt", "VisibilityTimeout": 0}
     stub.add_response("change_message_visibility", {}, expected)
-    SqsDelivery(queue, "body", "m1", "receipt", 30).release()
+    delivery = SqsDelivery(queue, "body", "m1", "receipt", 30)
+    delivery.release()
     stub.assert_no_pending_responses()
+    assert not delivery._heartbeat.is_alive(), "it would take the message back"
 
 
 def test_the_backlog_counts_what_waits_and_what_workers_hold(sqs: tuple[SqsQueue, Stubber]) -> None:
@@ -205,7 +215,9 @@ def test_a_message_is_received_for_as_long_as_the_queue_says(sqs: tuple[SqsQueue
     """The heartbeat follows from the same time, so what S3 or SQS do meanwhile does not matter."""
     queue, stub = sqs
     stub.add_response("get_queue_attributes", {"Attributes": {"VisibilityTimeout": "77"}})
-    message = {"Body": "body", "MessageId": "m1", "ReceiptHandle": "receipt", "Attributes": {}}
+    message = {
+        "Body": "body", "MessageId": "m1", "ReceiptHandle": "receipt", "Attributes": {"ApproximateReceiveCount": "4"},
+    }  # fmt: skip
     with Stubber(queue._polling) as polling:
         polling.add_response(
             "receive_message",
@@ -219,3 +231,53 @@ def test_a_message_is_received_for_as_long_as_the_queue_says(sqs: tuple[SqsQueue
     assert delivery is not None
     with delivery:
         assert delivery._visibility_seconds == 77
+        assert (delivery.body, delivery.message_id, delivery.receives) == ("body", "m1", 4)
+        assert delivery._heartbeat.is_alive()
+    assert not delivery._heartbeat.is_alive(), "whatever becomes of the message"
+
+
+def test_a_queue_is_asked_once_how_long_and_for_three_seconds_at_least(sqs: tuple[SqsQueue, Stubber]) -> None:
+    """No message is no delivery; SQS holds a call back for twenty seconds at most."""
+    queue, stub = sqs
+    stub.add_response("get_queue_attributes", {"Attributes": {"VisibilityTimeout": "0"}})
+    with Stubber(queue._polling) as polling:
+        for _ in range(2):
+            expected = {
+                "QueueUrl": URL, "MaxNumberOfMessages": 1, "WaitTimeSeconds": 20, "VisibilityTimeout": 3,
+                "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            }  # fmt: skip
+            polling.add_response("receive_message", {}, expected)
+            assert queue.receive(21) is None
+        polling.assert_no_pending_responses()
+    stub.assert_no_pending_responses()
+
+
+def test_a_queue_is_found_by_its_name() -> None:
+    """In the session's region, by one call."""
+    asked: list[str] = []
+
+    def get_queue_url(*, QueueName: str) -> dict[str, str]:
+        asked.append(QueueName)
+        return {"QueueUrl": URL}
+
+    client = SimpleNamespace(get_queue_url=get_queue_url)
+    session = SimpleNamespace(region_name="eu-west-1", client=lambda service, region_name, config: client)
+    queue = SqsQueue(session, "rollups")  # type: ignore[arg-type]
+    assert (queue.name, queue.region, queue._url, asked) == ("rollups", "eu-west-1", URL, ["rollups"])
+
+
+def test_a_heartbeat_that_fails_is_told_of_and_goes_on(
+    sqs: tuple[SqsQueue, Stubber], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At worst another worker runs the same task."""
+    queue, _ = sqs
+
+    def fail(receipt: str, seconds: int) -> None:
+        raise QueueError("no answer")
+
+    monkeypatch.setattr(queue, "change_visibility", fail)
+    monkeypatch.setattr("s3_log_roller.aws.sqs.threading", SimpleNamespace(Event=Waits, Thread=threading.Thread))
+    SqsDelivery(queue, "body", "m1", "receipt", 30)._heartbeat.join(10)
+    assert [record.message for record in caplog.records] == ["heartbeat_failed"] * Waits.beats
+    assert {record.__dict__["message_id"] for record in caplog.records} == {"m1"}
+    assert "could not be kept back: no answer" in caplog.records[0].__dict__["sentence"]
