@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from bench.s3_api import Call
@@ -220,3 +221,18 @@ def test_an_answer_that_is_no_answer_is_asked_for_again() -> None:
             assert (report.deleted, report.failures) == (2, [])
             assert len(intruder.calls) == 2
             assert len(stored) == 0
+
+
+def test_an_interruption_waits_for_the_answers_to_what_was_asked() -> None:
+    """Nobody can call those deletes back: they are counted, and nothing more is asked for."""
+    with a_bucket() as (client, stored, intruder):
+        objects = fill(stored, 2_500)
+
+        def interrupted() -> Iterator[tuple[str, str]]:
+            yield from objects[:2_300]
+            raise KeyboardInterrupt
+
+        report = DeleteReport()
+        with pytest.raises(KeyboardInterrupt):
+            client.delete(interrupted(), report)
+        assert report.deleted == 2_500 - len(stored) == 1000 * len(intruder.calls) > 0

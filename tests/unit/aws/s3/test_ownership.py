@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from bench.s3_api import Call
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.support.answers import a_bucket, with_body
 
 from s3_log_roller.aws.s3.ownership import (
@@ -125,3 +129,59 @@ def test_an_expected_owner_needs_no_request() -> None:
         ask = AskAws(boto3.Session(), client._calls, "us-west-2", OURS)
         assert [ask.belongs_to(OURS, "key"), ask.belongs_to(THEIRS, "key")] == [True, False]
         assert intruder.calls == []
+
+
+class Asked:
+    """Stands in for a session: clients that answer so, or fail so."""
+
+    def __init__(self, answer: dict[str, object] | Exception) -> None:
+        self.answer = answer
+        self.clients: list[tuple[str, str, int]] = []
+
+    def client(self, service: str, *, region_name: str, config: Config) -> Asked:
+        retries = config.retries  # type: ignore[attr-defined]
+        self.clients.append((service, region_name, retries["total_max_attempts"]))
+        return self
+
+    def get_caller_identity(self) -> dict[str, object]:
+        return self.get_bucket_ownership_controls(Bucket="bucket")
+
+    def get_bucket_ownership_controls(self, *, Bucket: str) -> dict[str, object]:
+        assert Bucket == "bucket"
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, "Get")
+
+
+@pytest.mark.parametrize(
+    ("answer", "account"),
+    [({"Account": "1"}, "1"), (refusal("AccessDenied"), ""), (EndpointConnectionError(endpoint_url="x"), "")],
+)
+def test_the_account_is_asked_for_once_and_may_stay_unknown(answer: Any, account: str) -> None:
+    """Networks without a way to STS are common: a rollup does not wait for it."""
+    session = Asked(answer)
+    calls = SimpleNamespace(bucket="bucket")
+    assert AskAws(session, calls, "eu-west-1", None).account() == account  # type: ignore[arg-type]
+    assert session.clients == [("sts", "eu-west-1", 1)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "setting"),
+    [
+        ({"OwnershipControls": {"Rules": [{"ObjectOwnership": ENFORCED}]}}, ENFORCED),
+        ({"OwnershipControls": {"Rules": []}}, OBJECT_WRITER),
+        (refusal("OwnershipControlsNotFoundError"), OBJECT_WRITER),
+        (refusal("AccessDenied"), UNKNOWN),
+        (EndpointConnectionError(endpoint_url="x"), UNKNOWN),
+    ],
+)
+def test_a_bucket_without_a_setting_is_one_with_acls(answer: Any, setting: str) -> None:
+    """What is not told is unknown, and not taken for the good case."""
+    session = Asked(answer)
+    calls = SimpleNamespace(bucket="bucket")
+    assert AskAws(session, calls, "eu-west-1", None).setting() == setting  # type: ignore[arg-type]
+    assert session.clients == [("s3", "eu-west-1", 1)]
