@@ -114,7 +114,7 @@ class _Pass:
     def _roll(self, listed: list[SmallDay]) -> int:
         """Roll a wave of these day groups; how many of them, beginning with the first, came to an end.
 
-        None if there was no time for it, or something in the way after others were done.
+        0 if there was no time for it, or something in the way after others were done.
         """
         if self._pace.allowance(None) < sum(len(day.originals) for day in listed):
             return 0
