@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -23,6 +24,10 @@ _GC_THRESHOLD: Final = 300_000
 again and again took a third of the CPU time of the start."""
 
 
+_DESCRIPTORS: Final = 1_024
+"""Open files and connections; `select` sees no more of them."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
@@ -30,6 +35,7 @@ class Terminated(KeyboardInterrupt):
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     gc.set_threshold(_GC_THRESHOLD)
+    allow_descriptors()
     if sys.stderr is None:  # closed: what would be told there is told to nobody, and the work goes on
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     configure_logging()
@@ -55,6 +61,19 @@ def main(argv: list[str] | None = None) -> int:
         return _complain("this is a bug in the roller: please report it with the lines above", 1)
     finally:
         gc.freeze()  # the interpreter would look through everything once more before it ends
+
+
+def allow_descriptors() -> None:
+    """Let the process have `_DESCRIPTORS` open, where the system grants more than it gives unasked (macOS: 256)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run_command(argv: list[str]) -> int:

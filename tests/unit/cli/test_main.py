@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -390,3 +391,17 @@ def test_signals_end_the_program_cleanly(tmp_path: Path, number: signal.Signals,
     assert process.returncode == code
     assert errors.endswith(": what is done stays done; run again to go on\n")
     assert errors.count("\n") == 1
+
+
+def test_the_program_takes_the_descriptors_that_the_system_grants() -> None:
+    """macOS gives 256 unasked, fewer than there are requests in flight."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        cli.allow_descriptors()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(1024, hard) if hard > 0 else 1024, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        cli.allow_descriptors()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= soft
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
