@@ -110,7 +110,7 @@ class Queue:
 
     def event(self, batch: int) -> dict[str, Any]:
         self._given, self.waiting = self.waiting[:batch], self.waiting[batch:]
-        return {"Records": [record(body, name) for name, body, _ in self._given]}
+        return {"Records": [record(body, name, receives + 1) for name, body, receives in self._given]}
 
     def settle(self, answer: dict[str, Any]) -> None:
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
@@ -121,9 +121,10 @@ class Queue:
                 self.waiting.append((name, body, receives + 1))
 
 
-def record(body: str | Task, message_id: str) -> dict[str, Any]:
+def record(body: str | Task, message_id: str, receives: int = 1) -> dict[str, Any]:
     text = body if isinstance(body, str) else encode_task(body)
-    return {"eventSource": "aws:sqs", "messageId": message_id, "body": text}
+    attributes = {"ApproximateReceiveCount": str(receives)}
+    return {"eventSource": "aws:sqs", "messageId": message_id, "body": text, "attributes": attributes}
 
 
 def fill(store: MemoryStore, prefix: str, day: date, logs: int) -> dict[str, bytes]:
@@ -335,6 +336,28 @@ class TestEvents:
         task = decode_task(bad)
         assert isinstance(task, RollTask)
         assert task.group == DayGroup("logs", "a/", date(2022, 7, 3))
+
+    @pytest.mark.parametrize("batch", [1, 10])
+    def test_a_role_that_may_not_delete_makes_one_dead_letter(self, batch: int) -> None:
+        """It is the range of all days, and what to send again once the role may; no day has a message of its own."""
+        store = MemoryStore("logs")
+        made: dict[str, bytes] = {}
+        for number in range(9):
+            made |= fill(store, "a/", date(2022, 7, 1) + timedelta(days=number), 3)
+        store.undeletable.update(made)
+        machine = Machine(store, settings=Settings("q", delete=True))
+        assert machine.invoke({"prefixes": ["s3://logs/"]})["tasks_sent"] == 1
+        machine.work_off(batch)
+        (dead,) = machine.queue.dead
+        assert isinstance(decode_task(dead), RangeTask)
+        assert machine.invocations == 1 + 3
+        assert members(store) == sorted(filter(parse_log_key, store.objects)) == sorted(made)
+        store.undeletable.clear()
+        machine.queue.put(dead)
+        machine.work_off(batch)
+        assert members(store) == sorted(made)
+        assert not list(filter(parse_log_key, store.objects))
+        assert machine.queue.dead == [dead]
 
     def test_it_deletes_only_when_set_to(self) -> None:
         """What decides is the function's setting, not the task."""
