@@ -79,3 +79,16 @@ def test_times_are_told_to_the_second() -> None:
     """They become the times of the files in a rollup."""
     assert parse_time("2022-07-01T05:15:43.000Z") == 1_656_652_543
     assert parse_time("2024-02-29T23:59:01Z") - parse_time("2024-02-29T00:00:00Z") == 86_341
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize(("text", "key"), [("a+b", "a b"), ("a%2Bb", "a+b"), ("a%20b", "a b"), ("ab", "ab")])
+def test_keys_are_decoded_where_the_answer_says_that_they_are_encoded(encoded: bool, text: str, key: str) -> None:
+    """S3 writes a blank as a plus sign; without that word every sign stands for itself."""
+    entry = (
+        f"<Contents><Key>{text}</Key><LastModified>2022-07-01T00:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag>"
+        "<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>"
+    )
+    said = "<EncodingType>url</EncodingType>" if encoded else ""
+    body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{said}{entry}</ListBucketResult>"
+    assert [one.key for one in parse_page(body.encode()).objects] == [key if encoded else text]
