@@ -59,8 +59,9 @@ class Collected:
         context = multiprocessing.get_context("fork")  # with pytest and the libraries imported already
         self._asked, asked = context.Pipe()
         loop = _Loop(package, files, asked)
-        self._child = context.Process(target=_collect, args=(package.parent, tests, loop))
+        self._child = context.Process(target=_collect, args=(package.parent, tests, loop, self._asked))
         self._child.start()
+        asked.close()
 
     def failing_test(self, file: str, before: ast.Module, after: ast.Module, tests: list[str]) -> str | None:
         """The first of these tests that fails on the changed file; `NOT_GRAFTED` where it was not run on it."""
@@ -112,7 +113,8 @@ class _Loop(FirstFailure):
         return True
 
 
-def _collect(directory: Path, tests: list[str], loop: _Loop) -> None:
+def _collect(directory: Path, tests: list[str], loop: _Loop, asking: Connection) -> None:
+    asking.close()  # it is the parent's: so the child hears when that is gone
     _pytest(directory, tests, [loop])
 
 
