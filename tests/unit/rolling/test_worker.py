@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from tests.support.paging import PageByPage
 
 from s3_log_roller.errors import QueueError, StorageError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling import worker as worker_module
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome, keeping
 from s3_log_roller.rolling.runner import InlineRunner, Result, Unfinished, attempt
@@ -289,6 +291,26 @@ def test_no_more_messages_are_held_than_are_worked_on() -> None:
     summary = work(queue, roll, runner=ThreadRunner(2, roll))
     assert summary.day_groups_done == 9
     assert most_held <= 2
+
+
+def test_more_is_taken_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that comes later is not kept waiting for the end of those before it."""
+    monkeypatch.setattr(worker_module, "BUSY_POLL_SECONDS", 0.01)
+    later = threading.Event()
+
+    class Late(Queue):
+        def receive(self, wait_seconds: int) -> Message | None:
+            if len(self.waits) == 2:
+                self.waiting.append(encode_task(roll_task(day=2)))
+            return super().receive(wait_seconds)
+
+    def roll(task: RollTask) -> RollOutcome:
+        if task == roll_task(day=1):
+            assert later.wait(5)
+        later.set()
+        return done(task)
+
+    assert work(Late(roll_task(day=1)), roll, runner=ThreadRunner(2, roll)).exit_code == 0
 
 
 def test_a_failing_queue_ends_the_work_after_what_runs_is_done() -> None:
