@@ -258,7 +258,7 @@ def huge(effort: Effort) -> list[Row]:
             sample.peak_mb,
             "MB",
             160,
-            note=f"{sample.wall_s:.0f} s; the log is fetched in pieces of 4 MiB, packed and uploaded as they come",
+            note=f"{sample.wall_s:.0f} s; the log is fetched in pieces of 2 MiB, packed and uploaded as they come",
             samples=_as_json([sample]),
         )
     ]

@@ -145,8 +145,8 @@ def small_mixed_memory(effort: Effort) -> list[Row]:
             [LogSet((PREFIXES[5] + "x/",), logs=3, huge_bytes=int(300e6 * share), incompressible=True)],
         ),
         "large_logs": (
-            f"{200 * share:.0f} days with a log each of 4 MiB that does not compress",
-            [LogSet((PREFIXES[5] + "x/",), int(200 * share), logs=3, huge_bytes=4 << 20, incompressible=True)],
+            f"{400 * share:.0f} days with a log each of 2 MiB that does not compress",
+            [LogSet((PREFIXES[5] + "x/",), int(400 * share), logs=3, huge_bytes=2 << 20, incompressible=True)],
         ),
         "many_days": (f"{1_000 * share:,.0f} more", [LogSet((PREFIXES[5] + "x/",), int(1_000 * share), logs=3)]),
     }

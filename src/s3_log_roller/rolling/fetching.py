@@ -11,7 +11,7 @@ from s3_log_roller.errors import ObjectArchived, StorageError
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.store import ByteRange, Store, whole_or_split
 
-PIECE_BYTES: Final = 4 << 20
+PIECE_BYTES: Final = 2 << 20
 """Originals above this are fetched in pieces, so that one huge log takes no more memory than many small ones."""
 
 

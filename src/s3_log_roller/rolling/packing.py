@@ -13,6 +13,7 @@ from typing import Final
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.fetching import PIECE_BYTES, fetch_originals
+from s3_log_roller.rollup.footer import BLOCK_BYTES
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.outline import Outline
 from s3_log_roller.rollup.stored import PackedFile
@@ -145,7 +146,8 @@ class _Packing:
         for _ in range(0, original.size, PIECE_BYTES):
             body, _ = next(bodies)
             content.update(body)
-            upload.write(writer.write(body))
+            for at in range(0, len(body), BLOCK_BYTES):  # not 2 MiB several times over
+                upload.write(writer.write(memoryview(body)[at : at + BLOCK_BYTES]))
         digest = content.digest()
         key = self._target_prefix + original.suffix
         if original.md5 is not None and digest != original.md5 and self._store.etag_is_md5(key):

@@ -88,7 +88,7 @@ class RollupWriter:
         self._missing_bytes = original.size
         return out + self._fill(header)
 
-    def write(self, chunk: bytes) -> bytes:
+    def write(self, chunk: bytes | memoryview) -> bytes:
         """Add the next piece of the body. Raises ValueError when it is longer than the original's size."""
         if self._current is None or len(chunk) > self._missing_bytes:
             raise ValueError(f"{self._last_suffix}: more bytes came than its size")
@@ -145,7 +145,7 @@ class RollupWriter:
         self.members += 1
         self.original_bytes += original.size
 
-    def _fill(self, data: bytes) -> bytes:
+    def _fill(self, data: bytes | memoryview) -> bytes:
         out = []
         rest = memoryview(data)
         while rest:

@@ -571,11 +571,11 @@ def test_when_time_runs_out_while_packing_nothing_is_published() -> None:
 
 @pytest.mark.heavy
 def test_one_huge_range_of_incompressible_logs_takes_bounded_memory() -> None:
-    """Forty days of 4 MiB each, that no compression makes smaller: 24 MiB at a time, and what the writer needs."""
+    """Forty days of 2 MiB each, that no compression makes smaller: 24 MiB at a time, and what the writer needs."""
     store = MemoryStore()
     noise = Random(2)
     for number in range(40):
-        store.put(log_key(1, f"{number:02}/"), noise.randbytes(4 << 20))
+        store.put(log_key(1, f"{number:02}/"), noise.randbytes(PIECE_BYTES))
     tracemalloc.start()
     try:
         before = sum(len(stored.body) for stored in store.objects.values())

@@ -53,7 +53,7 @@ class S3Upload:
         while len(data) >= self._missing_bytes:
             self._pieces.append(data[: self._missing_bytes])
             data = data[self._missing_bytes :]
-            self._send_part(self._take_pieces())
+            self._send_part()
         self._pieces.append(data)
         self._missing_bytes -= len(data)
 
@@ -63,7 +63,7 @@ class S3Upload:
             request = self._put(self._take_pieces(), last_look)
         else:
             if self._missing_bytes < self._part_bytes:
-                self._send_part(self._take_pieces())
+                self._send_part()
             for part in self._parts:
                 self._calls.wait(part)
             request = self._complete(last_look)
@@ -110,19 +110,20 @@ class S3Upload:
         self._calls.transport.run_watched(request, last_look)
         return self._calls.wait(request)
 
-    def _send_part(self, body: bytes) -> None:
+    def _send_part(self) -> None:
         if not self._upload_id:
             create = self._request("s3:PutObject", "POST", "uploads=", (*self._headers(), *self._checksums.of_upload()))
             create.check = lambda done: None if _upload_id(done) else "S3 gave no upload id"
             self._upload_id = _upload_id(self._calls.run(create))
+        if len(self._parts) >= PARTS_IN_FLIGHT:
+            earlier = self._calls.wait(self._parts[-PARTS_IN_FLIGHT])
+            earlier.body = b""  # before the next one is joined: for a moment that is there twice
+        body = self._take_pieces()
         query = f"partNumber={len(self._parts) + 1}&uploadId={quote_query(self._upload_id)}"
         headers = (("content-md5", content_md5(body)), *self._checksums.of_part(body))
         part = self._request("s3:PutObject", "PUT", query, headers, body)
         self._parts.append(part)
         self._calls.transport.submit(part)
-        if len(self._parts) > PARTS_IN_FLIGHT:
-            earlier = self._calls.wait(self._parts[-1 - PARTS_IN_FLIGHT])
-            earlier.body = b""
 
     def _complete(self, last_look: Callable[[], object]) -> Request:
         etags = [bare_etag(part.header("etag") or "") for part in self._parts]
