@@ -92,3 +92,18 @@ def test_keys_are_decoded_where_the_answer_says_that_they_are_encoded(encoded: b
     said = "<EncodingType>url</EncodingType>" if encoded else ""
     body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{said}{entry}</ListBucketResult>"
     assert [one.key for one in parse_page(body.encode()).objects] == [key if encoded else text]
+
+
+@pytest.mark.parametrize(("code", "requests"), [(b"RequestTimeout", 2), (b"InvalidRequest", 1)])
+def test_a_bad_request_is_sent_again_if_it_came_too_slowly(code: bytes, requests: int) -> None:
+    """S3 calls that a bad request, too (400): what it says in words counts."""
+    refusal = with_body(b"<Error><Code>%b</Code></Error>" % code, b"400 Bad Request")
+    with a_bucket() as (client, stored, intruder):
+        fill(stored, 2)
+        intruder.change = first_only(lambda call: True, lambda call, answer: refusal)
+        if requests == 1:
+            with pytest.raises(StorageError, match="InvalidRequest"):
+                client.list_page("")
+        else:
+            assert len(client.list_page("").objects) == 2
+        assert client.requests_sent == requests
