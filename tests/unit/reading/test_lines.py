@@ -1,0 +1,105 @@
+"""Lines of logs that come in pieces, and what a search says it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.support.logs import DAY, PREFIX, log_key
+from tests.support.memory_day import put_logs, roll
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading import parallel
+from s3_log_roller.reading.doubles import LogPart, Origin
+from s3_log_roller.reading.groups import Group
+from s3_log_roller.reading.lines import Findings, LineReader, Query
+from s3_log_roller.reading.listing import list_rollups
+from s3_log_roller.reading.operations import Search
+from s3_log_roller.reading.parallel import batches
+from s3_log_roller.reading.patterns import Pattern, Syntax
+from s3_log_roller.reading.selection import Selection
+from s3_log_roller.reading.shares import Share
+from s3_log_roller.reading.tarball import Member
+from s3_log_roller.store import ListedObject
+
+ORIGIN = Origin("", "f", True, True)
+
+
+def parts_of(*pieces: bytes, last: bool = True) -> list[LogPart]:
+    member = Member("m", sum(map(len, pieces)), 0)
+    return [(ORIGIN, member, piece, last and number == len(pieces)) for number, piece in enumerate(pieces, 1)]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"a hit\nb\n",),
+        (b"a h", b"it\nb\n"),
+        (b"a", b" ", b"h", b"it", b"\nb\n"),
+        (b"b\na h", b"it"),
+        (b"b\n", b"a hit"),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_line_that_begins_in_one_piece_and_ends_in_a_later_one_is_one_line(
+    pieces: tuple[bytes, ...], last: bool
+) -> None:
+    """Also at the end of a log that was cut off, and where another one follows."""
+    found: list[bytes] = []
+    reader = LineReader(Query(Pattern.parse("a hit", Syntax.EXTENDED)), found.append)
+    reader.run(iter([*parts_of(*pieces, last=last), *parts_of(b"a hit\n")]))
+    assert b"".join(found).split() == [b"a", b"hit"] * 2
+    assert reader.findings.matched == 2
+    assert reader.findings.logs == 1 + last
+
+
+def share(size: int) -> Share:
+    return Share("bucket", "", None, Selection(), loose=(ListedObject(log_key(1), "e", size, 0, False),))
+
+
+def test_shares_go_out_in_batches_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many bytes together, at least one share, in their order."""
+    monkeypatch.setattr(parallel, "SHARE_BYTES", 10)
+    sizes = [3, 7, 1, 20, 4, 5, 2]
+    found = [[one.packed_bytes for one in batch] for batch in batches(map(share, sizes))]
+    assert found == [[3, 7], [1], [20], [4, 5], [2]]
+    assert list(batches([])) == []
+
+
+def test_each_batch_tells_what_was_found_in_it_alone() -> None:
+    """Whoever adds them up counts nothing twice."""
+    store = MemoryStore()
+    put_logs(store, range(1, 5))
+
+    @contextmanager
+    def stores() -> Iterator[object]:
+        yield lambda bucket: store
+
+    emitted: list[object] = []
+    search = Search(stores, Query(Pattern.parse("record", Syntax.EXTENDED), show="count"))  # type: ignore[arg-type]
+    performer = search.start(lambda bucket: store, emitted.append)
+    for number in (1, 2):
+        listed = next(one for one in store.list_page(PREFIX).objects if one.key == log_key(number))
+        performer.run((Share("bucket", "", DayGroup("bucket", PREFIX, DAY), Selection(), loose=(listed,)),))
+    logs = [one.logs for one in emitted if isinstance(one, Findings)]
+    assert logs == [1, 1]
+
+
+def test_an_empty_rollup_is_told_of_and_one_that_cannot_be_read_is_not_called_empty() -> None:
+    """Each has its line all the same."""
+    store = MemoryStore()
+    put_logs(store, range(1, 5))
+    good = roll(store)
+    empty = good.replace("rollup-2022-07-01", "rollup-2022-07-02")
+    gone = good.replace("rollup-2022-07-01", "rollup-2022-07-03")
+    store.put(empty, b"")
+    store.put(gone, b"x")
+    rollups = [one for one in store.list_page(PREFIX).objects if "rollup" in one.key]
+    del store.objects[gone]
+    told: list[str] = []
+    group = Group("bucket", "", None, Selection(), rollups=rollups)
+    listed = list(list_rollups(lambda bucket: store, [group], told.append))
+    assert [one.members for one in listed] == [4, None, None]
+    assert [f"s3://bucket/{empty} is damaged: it is empty" in message for message in told] == [True, False]
