@@ -93,19 +93,17 @@ def test_a_rollup_that_holds_less_than_was_packed_stops_its_day_group(
     assert sum(one.figures.packed for one in outcome.outcomes) == 8
 
 
-@pytest.mark.parametrize("older", [False, True])
-def test_a_planted_rollup_of_other_bytes_stops_its_day_group(
-    store: MemoryStore, bodies: dict[str, bytes], older: bool
-) -> None:
-    """Its index has the right names and sizes; an older rollup of the day, which is not read, may come first."""
+def test_a_planted_rollup_of_other_bytes_stops_its_day_group(store: MemoryStore, bodies: dict[str, bytes]) -> None:
+    """Its index has the right names and sizes. An older rollup of the day, which is not read, comes before it."""
     run(store, delete=False)
     (first,) = (key for key in rollups(store) if key.startswith("b/"))
-    published(store, first, days_ago=PROVEN_AGAIN_DAYS + 1)
-    (late,) = put_logs(store, [0 if older else 70_000], "b/")
+    (late,) = put_logs(store, [70_000], "b/")
     run(store, delete=False)
-    (second,) = (key for key in rollups(store) if key.startswith("b/") and key != first)
-    published(store, second, days_ago=0)
-    store.objects[late] = store.objects[late]._replace(etag=store.objects[late].etag[:8] + "0" * 24)
+    old, young = sorted(key for key in rollups(store) if key.startswith("b/"))
+    published(store, old, days_ago=PROVEN_AGAIN_DAYS + 1)
+    published(store, young, days_ago=0)
+    victim = log_key(1, "b/") if young == first else late
+    store.objects[victim] = store.objects[victim]._replace(etag=store.objects[victim].etag[:8] + "0" * 24)
     assert alone(run(store, delete=False)) == {B}
 
 
