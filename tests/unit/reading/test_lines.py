@@ -11,7 +11,7 @@ from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading import parallel
+from s3_log_roller.reading import contents, parallel
 from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.groups import Group
 from s3_log_roller.reading.lines import Findings, LineReader, Query
@@ -66,6 +66,18 @@ def test_shares_go_out_in_batches_and_none_is_left_out(monkeypatch: pytest.Monke
     found = [[one.packed_bytes for one in batch] for batch in batches(map(share, sizes))]
     assert found == [[3, 7], [1], [20], [4, 5], [2]]
     assert list(batches([])) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 8, 9])
+def test_a_loose_log_has_one_last_part(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its size is beside that of a piece."""
+    monkeypatch.setattr(contents, "READ_BYTES", 4)
+    store = MemoryStore()
+    store.put("log", b"x" * size)
+    (listed,) = store.list_page("").objects
+    parts = [(len(body), last) for _, body, last in contents.fetch_logs(store, (listed,))]
+    assert sum(length for length, _ in parts) == size
+    assert [last for _, last in parts] == [False] * (len(parts) - 1) + [True]
 
 
 def test_each_batch_tells_what_was_found_in_it_alone() -> None:

@@ -15,11 +15,11 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 
-from s3_log_roller.aws.s3 import open_bucket
+from s3_log_roller.aws.s3 import open_bucket, opening
 from s3_log_roller.aws.s3.opening import DEFAULT_MAX_ATTEMPTS
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.transport import Transport
-from s3_log_roller.errors import CredentialsError, WrongRegion
+from s3_log_roller.errors import CredentialsError, Unreachable, WrongRegion
 
 
 @pytest.fixture(autouse=True)
@@ -268,3 +268,14 @@ def test_credentials_that_cannot_be_refreshed_are_named_as_the_reason(monkeypatc
     clock.now += timedelta(hours=1)
     with pytest.raises(CredentialsError, match=r"cannot be refreshed: .*logged out"):
         store.etag_is_md5("k")
+
+
+def test_a_server_that_sends_every_request_elsewhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 follows it until Python gives up; a network that wants a login does so."""
+
+    def astray(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(opening, "_locate", astray)
+    with pytest.raises(Unreachable, match="s3://logs cannot be reached: the server sends every request elsewhere"):
+        open_bucket(session(), "logs")
