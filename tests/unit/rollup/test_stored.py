@@ -17,7 +17,7 @@ from tests.support.paths import GOLDEN
 from s3_log_roller.errors import DamagedRollup, NewerFormat
 from s3_log_roller.local_files import LocalFiles
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rollup import Block, NoIndex, read_footer
+from s3_log_roller.rollup import Block, NoIndex, draft, read_footer
 from s3_log_roller.rollup.compression import crc32
 from s3_log_roller.rollup.directory import encode_directory
 from s3_log_roller.rollup.footer import LostIndex
@@ -157,3 +157,12 @@ def test_a_range_of_names_includes_both_ends_and_nothing_comes_twice(name: str) 
         for last in range(first, len(names)):
             between = index.members_between(names[first], names[last])
             assert [member.suffix for member in between] == names[first : last + 1]
+
+
+def test_of_a_file_from_before_1_0_a_list_of_members_so_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever plants one costs no more memory than the newer format allows."""
+    data = (GOLDEN / "rollup-0.1-2022-07-01.tgz").read_bytes()
+    assert len(read_index(open_packed(*stored(data))).footer.sections) == 2
+    monkeypatch.setattr(draft, "MAX_INDEX_BYTES", 10)
+    with pytest.raises(DamagedRollup, match="more than is read of a file from before"):
+        read_index(open_packed(*stored(data)))
