@@ -6,7 +6,6 @@ import ast
 import faulthandler
 import importlib
 import math
-import multiprocessing
 import os
 import resource
 import shutil
@@ -14,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,11 +55,11 @@ class Collected:
     """Tests that are collected once, in a child; a child of it runs some of them on a changed file. To be closed."""
 
     def __init__(self, package: Path, tests: list[str], files: list[str]) -> None:
-        context = multiprocessing.get_context("fork")  # with pytest and the libraries imported already
-        self._asked, asked = context.Pipe()
+        self._asked, asked = Pipe()
         loop = _Loop(package, files, asked)
-        self._child = context.Process(target=_collect, args=(package.parent, tests, loop, self._asked))
-        self._child.start()
+        self._child = os.fork()  # with pytest and the libraries imported; multiprocessing would count it as its own
+        if self._child == 0:
+            _end_with(lambda: _collect(package.parent, tests, loop, self._asked))
         asked.close()
 
     def failing_test(self, file: str, before: ast.Module, after: ast.Module, tests: list[str]) -> str | None:
@@ -72,7 +71,7 @@ class Collected:
     def close(self) -> None:
         """End the child."""
         self._asked.send(None)
-        self._child.join()
+        os.waitpid(self._child, 0)
 
 
 class _Loop(FirstFailure):
@@ -113,9 +112,9 @@ class _Loop(FirstFailure):
         return True
 
 
-def _collect(directory: Path, tests: list[str], loop: _Loop, asking: Connection) -> None:
+def _collect(directory: Path, tests: list[str], loop: _Loop, asking: Connection) -> int:
     asking.close()  # it is the parent's: so the child hears when that is gone
-    _pytest(directory, tests, [loop])
+    return _pytest(directory, tests, [loop])
 
 
 def _verdict(run: Callable[[], int], failed: Path, seconds: float) -> str | None:
