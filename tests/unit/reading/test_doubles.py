@@ -43,3 +43,15 @@ def test_large_logs_come_out_twice_and_that_is_told() -> None:
     parts = [(Origin("bucket", file, True, True), large, b"12", True) for file in ("a", "b")]
     assert once(parts, failed=told.append) == [b"12", b"12"]
     assert "it came twice" in told[0]
+
+
+def test_a_file_that_differs_in_many_logs_is_told_of_once() -> None:
+    """One line for each file, however many of its logs differ."""
+    told: list[str] = []
+    parts = [
+        (Origin("bucket", file, True, True), Member(name, 1, 0), file.encode(), True)
+        for file in ("a", "b", "c")
+        for name in ("m", "n")
+    ]
+    assert once(parts, failed=told.append) == [b"a", b"a", b"b", b"b", b"c", b"c"]
+    assert [message.partition(":m ")[0] for message in told] == ["s3://bucket/b", "s3://bucket/c"]

@@ -64,3 +64,18 @@ def test_processes_leave_time_to_find_all_there_is(work: list[Shares], watched: 
     assert (extent.found_shares, extent.all_found) == (ROLLUPS, True)
     assert extent.done_bytes == extent.found_bytes
     assert (found_at_first[0] == ROLLUPS) == watched
+
+
+def test_little_to_prove_is_proven_in_this_process(work: list[Shares]) -> None:
+    """Whatever number of processes is allowed."""
+    opened: list[str] = []
+    files = LocalFiles()
+
+    def stores(bucket: str) -> LocalFiles:
+        opened.append(bucket)
+        return files
+
+    proofs: list[Proof] = []
+    run_all(Prove(open_stores), iter(work[:2]), PROCESSES, proofs.append, stores=stores)
+    assert [proof.verdict for proof in proofs] == ["ok"] * 2
+    assert opened

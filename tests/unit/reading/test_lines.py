@@ -9,20 +9,21 @@ import pytest
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
+from tests.support.tarballs import a_tarball
 
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading import contents, parallel
 from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.groups import Group
 from s3_log_roller.reading.lines import Findings, LineReader, Query
-from s3_log_roller.reading.listing import list_rollups
+from s3_log_roller.reading.listing import list_members, list_rollups, read_checksums
 from s3_log_roller.reading.operations import Search
 from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.patterns import Pattern, Syntax
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member
-from s3_log_roller.store import ListedObject
+from s3_log_roller.store import CHECKSUM, ListedObject
 
 ORIGIN = Origin("", "f", True, True)
 
@@ -115,3 +116,28 @@ def test_an_empty_rollup_is_told_of_and_one_that_cannot_be_read_is_not_called_em
     listed = list(list_rollups(lambda bucket: store, [group], told.append))
     assert [one.members for one in listed] == [4, None, None]
     assert [f"s3://bucket/{empty} is damaged: it is empty" in message for message in told] == [True, False]
+
+
+def test_the_wanted_members_of_a_tarball_without_an_index_are_listed_once() -> None:
+    """Also one that is read in several pieces; no others."""
+    store = MemoryStore()
+    wanted, other = (log_key(number)[len(PREFIX) :] for number in (5, 4))
+    store.put("all.tgz", a_tarball([(other, b"x"), (wanted, bytes(3 << 20))]))
+    selection = Selection.parse("2022-07-01T00:00:05", None, None)
+    group = Group("bucket", "", None, selection, rollups=store.list_page("").objects)
+    members = [member.name for _, member in list_members(lambda bucket: store, [group], pytest.fail)]
+    assert members == [wanted]
+
+
+def test_the_checksums_that_the_server_keeps_are_told_by_rollup() -> None:
+    """Those alone, not what else is kept with it; one that cannot be had does not hide the others."""
+    store = MemoryStore()
+    store.put("a.tgz", b"a", metadata={f"{CHECKSUM}sha256": "abc=", "members": "1"})
+    store.put("b.tgz", b"b")
+    store.put("c.tgz", b"c", metadata={f"{CHECKSUM}crc64nvme": "def="})
+    group = Group("bucket", "", None, Selection(), rollups=store.list_page("").objects)
+    del store.objects["b.tgz"]
+    told: list[str] = []
+    found = read_checksums(lambda bucket: store, [group], told.append)
+    assert found == {"s3://bucket/a.tgz": {"sha256": "abc="}, "s3://bucket/c.tgz": {"crc64nvme": "def="}}
+    assert told == ["b.tgz is gone"]

@@ -21,6 +21,7 @@ from tests.support.memory_day import (
     roll,
 )
 from tests.support.memory_store import MemoryStore
+from tests.support.packing import decode_index, pack_day
 from tests.support.tarballs import a_tarball
 
 from s3_log_roller.errors import RollerError, StorageError, UsageError
@@ -530,6 +531,24 @@ def test_a_damaged_block_costs_its_own_members_only(large: tuple[CountingStore, 
     assert (found[0], found[-1]) == (names[0], names[-1])
     (failure,) = reading.failures
     assert f"s3://bucket/{key} is damaged" in failure
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_a_damaged_block_of_several_is_told_and_the_members_of_the_others_come(damaged: int) -> None:
+    """The rollup is named once; what is in the blocks before and behind is all there."""
+    store = MemoryStore()
+    bodies = {log_key(number): bytes([number]) * 600_000 for number in range(3)}  # two do not fit in a block
+    key, rollup = pack_day(bodies)
+    blocks = decode_index(rollup)[1].blocks
+    assert len(blocks) == 3
+    data = bytearray(rollup)
+    data[blocks[damaged].offset + blocks[damaged].length // 2] ^= 1
+    store.put(key, bytes(data))
+    reading = Reading(store)
+    del bodies[log_key(damaged)]
+    assert reading.logs == expected(bodies)
+    (failure,) = reading.failures
+    assert failure.startswith(f"s3://bucket/{key} is damaged: ")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 5_000, -1, -200])
