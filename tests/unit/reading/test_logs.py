@@ -28,6 +28,7 @@ from s3_log_roller.errors import RollerError, StorageError, UsageError
 from s3_log_roller.local_files import LOCAL, LocalFiles
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.reading import doubles
+from s3_log_roller.reading import shares as cutting
 from s3_log_roller.reading.groups import Group, find_groups
 from s3_log_roller.reading.lines import LineReader, Query
 from s3_log_roller.reading.listing import list_members
@@ -531,6 +532,22 @@ def test_a_damaged_block_costs_its_own_members_only(large: tuple[CountingStore, 
     assert (found[0], found[-1]) == (names[0], names[-1])
     (failure,) = reading.failures
     assert f"s3://bucket/{key} is damaged" in failure
+
+
+def test_a_rollup_of_several_blocks_is_cut_between_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No member is in two shares or in none, whatever its unique string is."""
+    monkeypatch.setattr(cutting, "SHARE_BYTES", 1)
+    store = MemoryStore()
+    uniques = ["0" * 16, "0" * 15 + "1", "80" * 8, "F" + "0" * 15, "F" * 16]
+    keys = [f"{PREFIX}{DAY}-00-00-00-{unique}" for unique in uniques]
+    bodies = {key: key.encode() * 12_000 for key in keys}  # two do not fit in a block
+    key, rollup = pack_day(bodies)
+    store.put(key, rollup)
+    groups = list(find_groups(lambda bucket: store, [S3Uri("bucket", "")], Selection(), pytest.fail))
+    found = list(find_shares(lambda bucket: store, groups, pytest.fail, split=True))
+    reader = Reader(lambda bucket: store, pytest.fail)
+    read = [[member.name for _, member, _, last in reader.read([share]) if last] for share in found]
+    assert read == [[key[len(PREFIX) :]] for key in keys]
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])

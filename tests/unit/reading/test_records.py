@@ -223,3 +223,9 @@ def test_line_ends_of_other_systems_are_not_part_of_a_field() -> None:
 def test_keys_are_decoded_as_often_as_s3_encoded_them(operation: str, key: str | None, decoded: str | None) -> None:
     """Twice for requests, once where S3 acts by itself; a percent sign of the key's own survives."""
     assert decode_key(operation, key) == decoded
+
+
+def test_a_user_agent_without_its_second_quote_is_not_a_record() -> None:
+    """Its only quote does not begin and end it at once."""
+    assert parse_record(a_line().replace('"curl/8.0"', '""')) is not None
+    assert parse_record(a_line().replace('"curl/8.0"', '"')) is None
