@@ -155,3 +155,24 @@ def test_a_gigabyte_bomb_streams_in_bounded_memory() -> None:
     assert size == 256 * MIB
     assert tracemalloc.get_traced_memory()[1] < 24 * MIB
     tracemalloc.stop()
+
+
+def pax_tar(headers: dict[str, str], *, size: int, body: bytes) -> bytes:
+    """A tar of one member, whose own header says that size, with a pax header in front."""
+    info = tarfile.TarInfo("log")
+    info.size, info.pax_headers = size, headers
+    return info.tobuf(tarfile.PAX_FORMAT) + body.ljust(512, b"\0") + bytes(1024)
+
+
+def test_a_size_in_a_pax_header_counts_and_no_other_number_does() -> None:
+    """Of huge files the size stands there alone; other records may be numbers, too."""
+    tar = pax_tar({"comment": "7", "size": "3"}, size=0, body=b"abc")
+    assert list(contents(iter([tar])).values()) == [b"abc"]
+    tar = pax_tar({"comment": "7"}, size=3, body=b"abc")
+    assert list(contents(iter([tar])).values()) == [b"abc"]
+
+
+def test_a_sparse_file_in_a_pax_header_is_refused() -> None:
+    """What is stored of it is not its content."""
+    with pytest.raises(DamagedRollup, match="sparse file"):
+        contents(iter([pax_tar({"GNU.sparse.major": "1"}, size=3, body=b"abc")]))
