@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from s3_log_roller.log_keys import DayGroup, LogKey, after_day, looks_like_log, parse_log_key
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.store import Page, Pager, ReadStore, list_pages
 from s3_log_roller.uris import S3Uri, describe_empty
+
+UNSEEN_LOGS: Final = 2_000
+"""A day that fills a whole page counts as so many logs more than are on it: the scan skips them unseen."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class Sighting(NamedTuple):
     behind: str
     """A key that sorts behind everything of the day groups before and before everything of this one."""
     logs: int
-    """Logs of the window that the scan has seen before, of all day groups."""
+    """Logs of the window before, of all day groups: those that were seen, and what is supposed of large days."""
     keys: int
     """Keys of any kind that it has seen before."""
     nested: bool
@@ -95,9 +98,17 @@ class RangeScan:
                 sightings.append(sighting)
         if not self.in_order:
             self._tally.warn_of_disorder()
+        if page.truncated and self._is_of_one_day(page):
+            self._logs_of_window += UNSEEN_LOGS
         self.pager.skip_to(after_day(self._last_key))
         self._last_key = self.pager.start_after
         return sightings
+
+    def _is_of_one_day(self, page: Page) -> bool:
+        if not (page.objects and self._open_groups):
+            return False
+        prefix = self._open_groups[0].logs_prefix
+        return page.objects[0].key.startswith(prefix) and page.objects[-1].key.startswith(prefix)
 
     def _take_key(self, key: str) -> Sighting | None:
         self.in_order = self.in_order and key.encode() > self._last_key.encode()

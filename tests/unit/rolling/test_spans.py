@@ -14,7 +14,7 @@ from tests.support.ranges import groups_in_range
 
 from s3_log_roller.errors import StorageError
 from s3_log_roller.log_keys import DayGroup, parse_log_key
-from s3_log_roller.rolling import spans
+from s3_log_roller.rolling import scan, spans
 from s3_log_roller.rolling.range_listing import list_range
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.side_by_side import find_spans
@@ -189,6 +189,22 @@ def test_a_long_span_is_listed_in_parts_beside_each_other(monkeypatch: pytest.Mo
     assert [day.originals.group.target_prefix for day in listing.days] == [f"{number:02}/" for number in range(20)]
     assert all(len(day.originals) == 5 and day.rollups == [] for day in listing.days)
     assert rounds <= 2
+
+
+def test_days_that_fill_a_page_count_as_more_than_was_seen_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few of them share a span, and many of days that a page shows whole, whatever lies behind them on the page."""
+    monkeypatch.setattr(scan, "UNSEEN_LOGS", 40)
+    monkeypatch.setattr(spans, "SPAN_LOGS", 100)
+    large, small = MemoryStore(page_size=10), MemoryStore(page_size=10)
+    for day in range(8):
+        for number in range(30):
+            large.put(log_key(number, "a/", FIRST + timedelta(day)), b"x")
+        for number in range(3):
+            small.put(log_key(number, f"{day}/", FIRST), b"x")
+        for number in range(15):
+            small.put(f"{day}/rollup-2022-06-{number + 1:02}-00000000.tgz", b"r")
+    assert [len(span.groups) for span in cut(large)] == [2, 2, 2, 2]
+    assert [len(span.groups) for span in cut(small)] == [8]
 
 
 @pytest.mark.parametrize(("logs_a_day", "most_rounds"), [(1, 2), (5, 2), (25, 4), (33, 4), (50, 4), (60, 8), (90, 9)])
