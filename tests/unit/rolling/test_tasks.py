@@ -134,3 +134,17 @@ def test_a_message_with_a_lone_surrogate_is_malformed() -> None:
     task = encode_task(RollTask(DayGroup("bucket", "p-", date(2022, 7, 1)), Window(date(2022, 8, 1))))
     with pytest.raises(MalformedTask, match="lone surrogate"):
         decode_task(task.replace("p-", "p\\ud800-"))
+
+
+def test_the_rest_of_a_range_is_a_task_wherever_it_begins() -> None:
+    """Also at a border, which lies behind it then no more."""
+    task = RangeTask("bucket", "p", Window(date(2022, 8, 1)), end="p9", borders=("p2", "p4"))
+    for start_after, borders in (("p1", ("p2", "p4")), ("p2", ("p4",)), ("p3", ("p4",)), ("p4", ())):
+        rest = task.rest(start_after)
+        assert (rest.start_after, rest.end, rest.borders) == (start_after, "p9", borders)
+        assert decode_task(encode_task(rest)) == rest
+
+
+def test_a_task_for_a_day_group_is_for_its_bucket() -> None:
+    """Whose credentials are then taken."""
+    assert RollTask(DayGroup("logs", "p/", date(2022, 7, 1)), Window(date(2022, 8, 1))).bucket == "logs"
