@@ -157,3 +157,11 @@ def test_wherever_it_is_divided_every_day_group_is_found_once(
     assert whole <= set(found) <= expected
     assert len(found) == len(set(found))
     assert not outcome.rest
+
+
+def test_folders_deep_inside_each_other_are_scanned_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none has a neighbour, looking for one ends, and the scan goes on."""
+    monkeypatch.setattr(side_by_side, "LONG_PAGES", 1)
+    store = MemoryStore(page_size=2)
+    fill(store, ["1/2/3/4/5/6/7/8/9/10/"], days=5)
+    assert len(groups_of(store)[0]) == 5
