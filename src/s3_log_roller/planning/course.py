@@ -19,7 +19,7 @@ from s3_log_roller.rolling.leftovers import is_young
 from s3_log_roller.rolling.outcome import ScanOutcome
 from s3_log_roller.rolling.passes import WAVE_DAYS, WAVE_LOGS
 from s3_log_roller.rolling.range_listing import MAX_DAY_BYTES, MAX_DAY_LOGS
-from s3_log_roller.rolling.scan import UNSEEN_LOGS, Sighting
+from s3_log_roller.rolling.scan import UNSEEN_PAGES, Sighting
 from s3_log_roller.rolling.spans import Span, SpanCutter
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask
 from s3_log_roller.rolling.wave import MAX_ROLLUPS
@@ -145,7 +145,7 @@ def sightings(runs: Sequence[Run], window: Window) -> Generator[Sighting, None, 
                 at, offset = at + 1, 0
         if at == len(runs):
             return ScanOutcome(len(seen), lists)
-        logs += UNSEEN_LOGS if is_of_one_day else 0
+        logs += UNSEEN_PAGES * KEYS_A_PAGE if is_of_one_day else 0
         if offset and runs[at].group is not None:
             at, offset = at + 1, 0
 

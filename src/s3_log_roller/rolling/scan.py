@@ -18,8 +18,8 @@ from s3_log_roller.rolling.tasks import ScanTask
 from s3_log_roller.store import Page, Pager, ReadStore, list_pages
 from s3_log_roller.uris import S3Uri, describe_empty
 
-UNSEEN_LOGS: Final = 2_000
-"""A day that fills a whole page counts as so many logs more than are on it: the scan skips them unseen."""
+UNSEEN_PAGES: Final = 2
+"""A day that fills a whole page counts as so many pages of logs more: the scan skips them unseen."""
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class RangeScan:
         if not self.in_order:
             self._tally.warn_of_disorder()
         if page.truncated and self._is_of_one_day(page):
-            self._logs_of_window += UNSEEN_LOGS
+            self._logs_of_window += UNSEEN_PAGES * len(page.objects)
         self.pager.skip_to(after_day(self._last_key))
         self._last_key = self.pager.start_after
         return sightings

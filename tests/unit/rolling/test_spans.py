@@ -193,7 +193,7 @@ def test_a_long_span_is_listed_in_parts_beside_each_other(monkeypatch: pytest.Mo
 
 def test_days_that_fill_a_page_count_as_more_than_was_seen_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few of them share a span, and many of days that a page shows whole, whatever lies behind them on the page."""
-    monkeypatch.setattr(scan, "UNSEEN_LOGS", 40)
+    monkeypatch.setattr(scan, "UNSEEN_PAGES", 4)
     monkeypatch.setattr(spans, "SPAN_LOGS", 100)
     large, small = MemoryStore(page_size=10), MemoryStore(page_size=10)
     for day in range(8):
