@@ -105,11 +105,11 @@ def s3_as(seaweedfs: SeaweedFS) -> Callable[[str], S3Client]:
 
 @pytest.fixture(scope="session")
 def buckets(s3: S3Client) -> Iterator[Iterator[str]]:
-    """Endlessly many empty buckets. The first write to one takes 0.2 s, so some are kept ready ahead."""
+    """Endlessly many empty buckets. The first object with a body takes 0.2 s, so some are kept ready ahead."""
 
     def make(name: str) -> str:
         s3.create_bucket(Bucket=name)
-        s3.put_object(Bucket=name, Key="x")
+        s3.put_object(Bucket=name, Key="x", Body=b"x")
         s3.delete_object(Bucket=name, Key="x")
         return name
 
