@@ -35,17 +35,22 @@ def rows_exactly(lines: Iterable[bytes]) -> list[dict[str, object]]:
 
 
 def answer_of(
-    sql: str, lines: Iterable[str | bytes], parameters: dict[str, str] | None = None, *, all_columns: bool = False
+    sql: str,
+    lines: Iterable[str | bytes],
+    parameters: dict[str, str] | None = None,
+    *,
+    all_columns: bool = False,
+    lines_a_batch: int = 3,
 ) -> list[dict[str, object]]:
-    """The answer to a question about those lines, a batch for every three of them."""
+    """The answer to a question about those lines, a batch for so many of them."""
     question = understand(sql, parameters or {})
     parser = ColumnParser() if all_columns else ColumnParser(question.columns)
     rows: list[dict[str, object]] = []
     texts = [line.encode() if isinstance(line, str) else line for line in lines]
 
     def read(take: Take) -> None:
-        for at in range(0, len(texts), 3):
-            part = texts[at : at + 3]
+        for at in range(0, len(texts), lines_a_batch):
+            part = texts[at : at + lines_a_batch]
             block = b"".join(line + b"\n" for line in part)
             take(parser.parse(block, [Lines(len(part), "log", date(2019, 2, 6))])[0])
 
