@@ -34,13 +34,13 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 
 demo: .venv/.demo-installed
 	@$(BIN)/s3-log-roller demo
 
-# So many tests at a time; each of them has servers of its own.
+# So many tests at a time; each of them has servers of its own. Who has nothing left takes over from the others.
 AT_A_TIME ?= 3
 test: check
-	$(BIN)/pytest -n $(AT_A_TIME)
+	$(BIN)/pytest -n $(AT_A_TIME) --dist worksteal
 
 quick: check
-	$(BIN)/pytest -n 2 -m "not slow and not heavy" tests/unit
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not heavy" tests/unit
 
 test-all: check
 	$(BIN)/pytest -m "" -rs
