@@ -14,14 +14,17 @@ OTHER_OPERATOR = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr, ast.Mod: ast.Add,
 }  # fmt: skip
+GUARDS = {"frozen", "slots", "kw_only", "strict", "usedforsecurity"}
+"""Arguments that only guard against programming errors; the last is a word for FIPS builds of OpenSSL."""
 Change = tuple[int, str, ast.Module]
 """Line, what was done, the module so changed."""
 
 
 def changes(source: str) -> Iterator[Change]:
-    """Every single change to a module, but for the figures that stand at its top, which tune and do not decide."""
+    """Every single change to a module, but for `GUARDS` and the figures at its top, which tune and do not decide."""
     tree = ast.parse(source)
     tuning = {id(node) for figure in tree.body if isinstance(figure, ast.AnnAssign) for node in ast.walk(figure)}
+    tuning |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg in GUARDS}
     places = [(number, node) for number, node in enumerate(ast.walk(tree)) if _line(node) and id(node) not in tuning]
     for number, node in places:
         if _is_beside_the_point(node):

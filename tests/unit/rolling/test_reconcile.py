@@ -251,7 +251,8 @@ def test_however_many_are_archived_and_not_listed_so_each_is_asked_for_once(capl
     assert {key for key in store.objects if parse_log_key(key)} == set(cold)
     assert {asked[key] for key in cold} == {1}
     assert sum(asked[key] for key in sorted(bodies)[:3]) <= 6
-    assert [record.message for record in caplog.records].count("archived_originals_skipped") == 1
+    (told,) = [vars(record) for record in caplog.records if record.message == "archived_originals_skipped"]
+    assert (told["archived"], told["first"]) == (len(cold), min(cold))
 
 
 def test_what_is_archived_is_asked_for_in_vain_twenty_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import date
+
+import pytest
 
 from s3_log_roller.amounts import size
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.log_output import fields_of
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome, ScanOutcome
-from s3_log_roller.rolling.sentences import describe
+from s3_log_roller.rolling.sentences import describe, log_outcome
 from s3_log_roller.rolling.summary import Summary, render_text, to_json
 
 GROUP = DayGroup("logs", "web/", date(2022, 7, 1))
@@ -193,3 +197,35 @@ def test_an_outcome_is_a_sentence_for_people() -> None:
         "s3://logs/web/2022-07-01: nothing new; 9 originals were in rollups already, not read back by this run; "
         "1 archived original skipped"
     )
+    left = Figures(leftovers=1, leftovers_proven=1, uncertain=2)
+    assert describe(RollOutcome(GROUP, left, remaining=3)) == (
+        "s3://logs/web/2022-07-01: nothing new; 1 original was in rollups already, proven by this run; "
+        "2 originals left alone: archived rollups may hold them; the rest follows in another step"
+    )
+
+
+def test_an_outcome_is_fields_for_programs(caplog: pytest.LogCaptureFixture) -> None:
+    """The event has the day group and what was packed; other figures only where there are any."""
+    figures = Figures(rollups=1, packed=2, bytes_in=30, bytes_out=20, leftovers=4, deleted=5, uncertain=6)
+    with caplog.at_level(logging.INFO):
+        log_outcome(RollOutcome(GROUP, figures, ("web/a.tgz", "web/b.tgz"), remaining=7))
+        log_outcome(RollOutcome(GROUP, Figures(archived=1)))
+    rolled, skipped = caplog.records
+    group = {"bucket": "logs", "target_prefix": "web/", "day": "2022-07-01"}
+    assert (rolled.message, rolled.levelno, fields_of(rolled)) == (
+        "rolled",
+        logging.INFO,
+        {
+            **group, "members": 2, "bytes_in": 30, "bytes_out": 20, "leftovers": 4, "deleted": 5, "uncertain": 6,
+            "remaining": 7, "rollups": "web/a.tgz web/b.tgz",
+            "sentence": describe(RollOutcome(GROUP, figures, ("web/a.tgz", "web/b.tgz"), remaining=7)),
+        },
+    )  # fmt: skip
+    assert (skipped.message, skipped.levelno, fields_of(skipped)) == (
+        "nothing_new",
+        logging.WARNING,
+        {
+            **group, "members": 0, "bytes_in": 0, "bytes_out": 0, "archived": 1,
+            "sentence": "s3://logs/web/2022-07-01: nothing new; 1 archived original skipped",
+        },
+    )  # fmt: skip
