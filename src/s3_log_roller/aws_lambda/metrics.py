@@ -50,7 +50,7 @@ def figures_of(summary: Summary, oldest_age_days: int | None) -> dict[str, int]:
         "BytesIn": summary.figures.bytes_in,
         "BytesOut": summary.figures.bytes_out,
         "Deleted": summary.figures.deleted,
-        "ArchivedSkipped": sum(summary.archived.values()),
+        "ArchivedSkipped": summary.archived_skipped,
         "Failures": summary.failed_count,
         "ScanFailures": summary.prefixes_failed,
     }

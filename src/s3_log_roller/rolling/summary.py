@@ -43,6 +43,9 @@ class Summary:
     marker_buckets: set[str] = field(default_factory=set)
     """Buckets where versions of deleted originals stay."""
     archived: dict[str, int] = field(default_factory=dict)
+    """By day group, how many originals were skipped because they are in an archive tier."""
+    archived_unnamed: int = 0
+    """How many were skipped in day groups that `archived` has no room for."""
     uncertain: dict[str, int] = field(default_factory=dict)
     """By day group, how many originals were left because an archived rollup may hold them."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -69,8 +72,8 @@ class Summary:
         self.figures += outcome.figures
         if outcome.figures.delete_markers or outcome.figures.other_versions:
             self.marker_buckets.add(outcome.group.bucket)
-        if outcome.figures.archived and len(self.archived) < MAX_NAMED:
-            self.archived[name] = outcome.figures.archived
+        if outcome.figures.archived:
+            self._skipped(name, outcome)
         if outcome.figures.uncertain and len(self.uncertain) < MAX_NAMED:
             self.uncertain[name] = outcome.figures.uncertain
         if kept := outcome.figures.versions_kept:
@@ -78,6 +81,18 @@ class Summary:
         if not outcome.remaining:
             self.day_groups_done += 1
             self.failures.pop(name, None)
+
+    def _skipped(self, name: str, outcome: RollOutcome) -> None:
+        """Each step of a day group counts its archived originals anew, so only the last one's count."""
+        if name in self.archived or len(self.archived) < MAX_NAMED:
+            self.archived[name] = outcome.figures.archived
+        elif not outcome.remaining:
+            self.archived_unnamed += outcome.figures.archived
+
+    @property
+    def archived_skipped(self) -> int:
+        """How many originals were skipped because they are in an archive tier."""
+        return sum(self.archived.values()) + self.archived_unnamed
 
     def failed(self, what: str, why: str) -> None:
         """Something failed, for now: a day group that is done later takes its failure back."""
@@ -146,7 +161,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "versions_deleted": figures.versions_deleted,
         "versions_kept": figures.versions_kept,
         "other_versions": figures.other_versions,
-        "archived_skipped": sum(summary.archived.values()),
+        "archived_skipped": summary.archived_skipped,
         "archived": summary.archived,
         "failed": summary.failed_count,
         "failures": [{"what": what, "why": why} for what, why in summary.failures.items()],
@@ -231,17 +246,15 @@ def _nothing_to_do(summary: Summary) -> str:
 def _warnings(summary: Summary) -> list[str]:
     lines = []
     if summary.archived:
-        where = ", ".join(f"{printable(name)} ({number:,})" for name, number in summary.archived.items())
+        numbered = [f"{name} ({number:,})" for name, number in summary.archived.items()]
         lines.append(
-            f"Warning: {count(sum(summary.archived.values()), 'archived original')} skipped and left alone: {where}. "
-            "Restore them (aws s3api restore-object) and run again to roll them up."
+            f"Warning: {count(summary.archived_skipped, 'archived original')} skipped and left alone: "
+            f"{_some_of(numbered)}. Restore them (aws s3api restore-object) and run again to roll them up."
         )
     if summary.uncertain:
-        names = [printable(name) for name in summary.uncertain]
-        more = f" and {len(names) - _NAMED_DAYS:,} more days" if len(names) > _NAMED_DAYS else ""
         lines.append(
             f"Warning: {count(summary.figures.uncertain, 'original')} left alone, because rollups in an archive tier "
-            f"may hold them already: {', '.join(names[:_NAMED_DAYS])}{more}. Restore those rollups (aws s3api "
+            f"may hold them already: {_some_of(list(summary.uncertain))}. Restore those rollups (aws s3api "
             "restore-object) and run again to compare them."
         )
     where = ", ".join(f"s3://{bucket}" for bucket in sorted(summary.marker_buckets))
@@ -256,6 +269,14 @@ def _warnings(summary: Summary) -> list[str]:
             "versioned): the bytes stay billed until a lifecycle rule expires noncurrent versions."
         )
     return lines
+
+
+def _some_of(days: list[str]) -> str:
+    named = ", ".join(printable(day) for day in days[:_NAMED_DAYS])
+    more = len(days) - _NAMED_DAYS
+    if more <= 0:
+        return named
+    return f"{named} and {'at least ' if len(days) == MAX_NAMED else ''}{count(more, 'more day', 'more days')}"
 
 
 def _failure_lines(summary: Summary) -> list[str]:

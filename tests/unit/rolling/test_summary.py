@@ -132,6 +132,38 @@ def test_memory_stays_bounded_however_much_fails() -> None:
     assert render_text(summary).endswith("  and 1,500 more, named in the log\n")
 
 
+def archived_day(number: int, archived: int = 2, *, remaining: int = 0) -> RollOutcome:
+    group = DayGroup("logs", f"{number}/", date(2022, 7, 1))
+    return RollOutcome(group, Figures(archived=archived, uncertain=3), remaining=remaining)
+
+
+def test_what_was_left_alone_is_counted_however_many_days_it_is_of() -> None:
+    """Only names are forgotten where there are too many; a day that takes several steps counts once."""
+    summary = Summary(tasks_received=2_400)
+    for number in range(1_200):
+        summary.rolled(archived_day(number, remaining=1))
+        summary.rolled(archived_day(number))
+    assert (len(summary.archived), len(summary.uncertain)) == (1000, 1000)
+    assert to_json(summary)["archived_skipped"] == 2_400
+    assert render_text(summary).startswith(
+        "1,200 day groups done.\n"
+        "Warning: 2,400 archived originals skipped and left alone: s3://logs/0/2022-07-01 (2), "
+        "s3://logs/1/2022-07-01 (2), s3://logs/2/2022-07-01 (2), s3://logs/3/2022-07-01 (2), "
+        "s3://logs/4/2022-07-01 (2) and at least 995 more days. Restore them (aws s3api restore-object) and run again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "ends"), [(5, "4/2022-07-01 (2). Restore"), (6, "4/2022-07-01 (2) and 1 more day. R")]
+)
+def test_five_days_are_named_and_the_others_counted(days: int, ends: str) -> None:
+    """A line with a thousand names would hide all others."""
+    summary = Summary()
+    for number in range(days):
+        summary.rolled(archived_day(number))
+    assert ends in render_text(summary)
+
+
 def test_json_holds_every_figure() -> None:
     """Names that programs may rely on."""
     summary = Summary(deleting=True, tasks_received=1)
@@ -229,3 +261,66 @@ def test_an_outcome_is_fields_for_programs(caplog: pytest.LogCaptureFixture) -> 
             "sentence": "s3://logs/web/2022-07-01: nothing new; 1 archived original skipped",
         },
     )  # fmt: skip
+
+
+def test_what_was_excluded_is_counted_apart() -> None:
+    """It is not among the day groups found."""
+    summary = Summary()
+    summary.scanned(ScanOutcome(3, 7, excluded={"web/": 1_000, "old/": 200}))
+    summary.scanned(ScanOutcome(1, 1, excluded={"web/": 34}))
+    assert render_text(summary).startswith("2 prefixes scanned with 8 requests: 4 day groups found, 1,234 excluded.\n")
+    assert to_json(summary)["day_groups_excluded"] == 1_234
+
+
+def test_prefixes_that_failed_are_counted() -> None:
+    """Apart from those that were scanned."""
+    summary = Summary()
+    summary.scanned(ScanOutcome(0, 1))
+    summary.scan_failed("s3://a/", ValueError("no"))
+    summary.scan_failed("s3://b/", ValueError("no"))
+    assert (to_json(summary)["prefixes_scanned"], to_json(summary)["prefixes_failed"]) == (1, 2)
+
+
+def test_a_run_interrupted_in_follow_up_tasks_does_not_say_that_no_day_is_left() -> None:
+    """All days found are done as far as it knows, and yet a task was cut off."""
+    summary = Summary(interrupted=True, tasks_received=3, tasks_interrupted=1, day_groups_found=2, day_groups_done=2)
+    assert "Interrupted: what was under way is not done." in render_text(summary)
+
+
+@pytest.mark.parametrize(
+    ("figures", "idle"),
+    [
+        (Figures(leftovers=1), True),
+        (Figures(), True),
+        (Figures(packed=1), False),
+        (Figures(deleted=1), False),
+        (Figures(archived=1), False),
+        (Figures(uncertain=1), False),
+    ],
+)
+def test_nothing_to_do_is_said_only_where_nothing_was_done_or_left(figures: Figures, idle: bool) -> None:
+    """Nor where a task failed without a word of it, or none of a day's steps was the last."""
+    summary = Summary(tasks_received=1)
+    assert "Nothing to do" not in render_text(summary)
+    summary.rolled(RollOutcome(GROUP, figures, remaining=1))
+    assert "Nothing to do" not in render_text(summary)
+    summary.rolled(RollOutcome(GROUP, figures))
+    assert ("every log of these days is in a rollup already" in render_text(summary)) is idle
+
+
+def test_versions_that_went_for_good_and_those_that_stay_are_told_of() -> None:
+    """In a versioned bucket what is deleted is not always gone."""
+    summary = Summary(deleting=True, tasks_received=2)
+    summary.rolled(RollOutcome(GROUP, Figures(deleted=1, versions_deleted=1, leftovers=1, leftovers_proven=1)))
+    assert render_text(summary) == (
+        "1 day group done.\n"
+        "1 original deleted, 1 of them with its version for good.\n"
+        "1 original was in rollups already, and this run proved it.\n"
+    )
+    summary.rolled(RollOutcome(OTHER, Figures(deleted=4, versions_deleted=2, other_versions=3)))
+    text = render_text(summary)
+    assert "5 originals deleted, 3 of them with their version for good.\n" in text
+    assert (
+        "Warning: 3 other versions of deleted originals in s3://logs left, as nobody proved what is in them: "
+        "a lifecycle rule that expires noncurrent versions removes them.\n"
+    ) in text
