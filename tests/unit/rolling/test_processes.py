@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from functools import partial
@@ -19,13 +20,15 @@ from types import ModuleType
 import pytest
 from tests.support.waiting import wait_for
 
+from s3_log_roller import children
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.rolling import processes
 from s3_log_roller.rolling.figures import Figures
-from s3_log_roller.rolling.meter import Meter
+from s3_log_roller.rolling.meter import Meter, Ticker
 from s3_log_roller.rolling.outcome import RollOutcome
 from s3_log_roller.rolling.processes import ProcessRunner
 from s3_log_roller.rolling.queue import InProcessQueue
-from s3_log_roller.rolling.runner import Failed
+from s3_log_roller.rolling.runner import Failed, Result, Roll
 from s3_log_roller.rolling.summary import Summary
 from s3_log_roller.rolling.tasks import RollTask
 from s3_log_roller.rolling.window import Window
@@ -202,3 +205,71 @@ def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_pa
         wait_for((tmp_path / "started").exists, 30, every=0.01)
         parent.send_signal(signal.SIGKILL)
     wait_for((tmp_path / "cleaned up").exists, 30, every=0.01)
+
+
+class Pool:
+    """Instead of a process: its tasks end when the test says so."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Result]] = []
+        self.closed = False
+
+    def submit(self, run: object, task: RollTask) -> Future[Result]:
+        self.futures.append(Future())
+        return self.futures[-1]
+
+    def shutdown(self, **how: bool) -> None:
+        self.closed = True
+
+
+def roll_never(ticker: Ticker) -> Roll:
+    raise AssertionError("there is no process that could")
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
+    """What a runner starts instead of processes, in their order; the process ids are 0, 1, 2 and so on."""
+    started: list[Pool] = []
+
+    def start(runner: ProcessRunner, number: int) -> processes._Child:
+        pid: Future[int] = Future()
+        pid.set_result(len(started))
+        started.append(Pool())
+        return processes._Child(started[-1], pid)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ProcessRunner, "_start_child", start)
+    return started
+
+
+def test_only_a_child_that_does_not_stop_in_time_is_killed(pools: list[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has cleaned up, or has nothing to do, ends by itself."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(children, "send", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr(processes, "CLEAN_UP_SECONDS", 0.01)
+    runner = ProcessRunner(4, roll_never, Meter(4))
+    for name in ("idle", "cleans up", "goes on"):
+        runner.submit(task(name))
+    pools[0].futures[0].set_result(Failed(""))
+    runner._children[0].is_idle()  # type: ignore[union-attr]
+    pools[1].futures[0].set_exception(KeyboardInterrupt())
+    runner.interrupt()
+    assert sent == [(0, signal.SIGTERM), (1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGKILL)]
+
+
+def test_a_child_whose_process_failed_is_given_no_other_task(
+    pools: list[Pool], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is ended and replaced, and the log says so; one whose task merely failed goes on."""
+    runner = ProcessRunner(1, roll_never, Meter(1))
+    runner.submit(task("a"))
+    pools[0].futures[0].set_result(Failed("it merely failed"))
+    runner.submit(task("b"))
+    with pytest.raises(RuntimeError, match="every child process is busy"):
+        runner.submit(task("c"))
+    assert (len(pools), len(pools[0].futures)) == (1, 2)
+    pools[0].futures[1].set_exception(BrokenProcessPool())
+    runner.submit(task("c"))
+    assert [(len(pool.futures), pool.closed) for pool in pools] == [(2, True), (1, False)]
+    assert [record.message for record in caplog.records] == ["child_process_replaced"]
+    runner.close()
+    assert pools[1].closed
