@@ -7,6 +7,7 @@
     .venv/bin/python -m proof.mutate --part 2/3                every third change, from the second on
     .venv/bin/python -m proof.mutate rolling --tests tests/unit/rolling  with some of the tests
     .venv/bin/python -m proof.mutate --anew                    each mutant is imported anew
+    .venv/bin/python -m proof.mutate --no-anew                 none is; those that would have to be are named
 
 Each mutant is the program with one change in one file. Of the quick unit tests, those run on it that call the function
 that was changed, the quickest first, until one fails. The tests are collected once, and each mutant is a child process
@@ -86,10 +87,12 @@ class Mutants:
             return sorted(Random(file).sample(found, min(sample, len(found))), key=lambda change: change[0])
         return found if every_change else list({change[0]: change for change in reversed(found)}.values())[::-1]
 
-    def noticing_test(self, file: str, change: Change, *, anew: bool = False) -> str | None:
+    def noticing_test(self, file: str, change: Change, *, anew: bool | None = None) -> str | None:
         """The test that fails, or does not end, on the changed file; None if all is well.
 
-        Where no test of this process calls the function, or the change is in no function, all that guard the file run.
+        Where no test of this process calls the function, or the change is in no function, all that guard the file run
+        on a package that is imported anew. That is always done with `anew`; where it is False, `NOT_GRAFTED` comes
+        back instead.
         """
         line, _, module = change
         source = self._sources[file]
@@ -98,6 +101,8 @@ class Mutants:
             noticed = self._collected.failing_test(file, ast.parse(source), module, wanted)
             if noticed != NOT_GRAFTED:
                 return noticed
+        if anew is False:
+            return NOT_GRAFTED
         with tempfile.TemporaryDirectory(prefix="mutant-") as name:
             directory = Path(name)
             shutil.copytree(self._package, directory / PACKAGE.name, copy_function=os.link)
@@ -154,21 +159,25 @@ def quick_tests() -> list[str]:
     return [str(path.relative_to(ROOT)) for path in fit if path.name not in BESIDE_THE_POINT]
 
 
-def break_file(mutants: Mutants, file: str, tried: list[Change], *, anew: bool, verbose: bool) -> int:
+def break_file(mutants: Mutants, file: str, tried: list[Change], *, anew: bool | None, verbose: bool) -> int:
     """Try the changes to one file; returns how many survived."""
-    survived = 0
+    survived = not_tried = 0
     started = time.monotonic()
     for number, change in enumerate(tried, 1):
         line, what, _ = change
         print(f"{file}:{line} {number}", end="\r", file=sys.stderr, flush=True)
         test = mutants.noticing_test(file, change, anew=anew)
-        if test is None:
+        if test == NOT_GRAFTED:
+            not_tried += 1
+            print(f"NOT TRIED {file}:{line} {what}", flush=True)
+        elif test is None:
             survived += 1
             print(f"SURVIVED {file}:{line} {what}", flush=True)
         elif verbose:
             print(f"noticed {file}:{line} {what}: {test}", flush=True)
     seconds = time.monotonic() - started
-    print(f"{file}: {len(tried) - survived} of {len(tried)} changes noticed, in {seconds:.0f} s", flush=True)
+    count = len(tried) - not_tried
+    print(f"{file}: {count - survived} of {count} changes noticed, in {seconds:.0f} s", flush=True)
     return survived
 
 
@@ -180,7 +189,9 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="so many changes a file, drawn of all there are")
     parser.add_argument("--part", default="1/1")
     parser.add_argument("--tests", nargs="+", default=quick_tests(), help="folders and files of tests to ask")
-    parser.add_argument("--anew", action="store_true", help="import the package for each change, which takes long")
+    parser.add_argument(
+        "--anew", action=argparse.BooleanOptionalAction, help="import the package for each change, which takes long"
+    )
     parser.add_argument("--verbose", action="store_true", help="name the test that notices a change")
     arguments = parser.parse_args()
     sys.dont_write_bytecode = False  # pytest compiles each test once, not once for every change
