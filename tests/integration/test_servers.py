@@ -8,19 +8,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from tests.support.waiting import listens, wait_for
 
 from s3_log_roller.demo.servers import (
     REGION,
-    LocalServer,
     Ministack,
     SeaweedFS,
     ServerNotStarted,
@@ -349,7 +348,7 @@ class TestServing:
             assert second.port != seaweedfs.port
             assert second.directory.exists()
         assert not second.directory.exists()
-        assert not answers(second)
+        assert not listens(second.port)
 
     def test_only_this_machine_is_served(self, seaweedfs: SeaweedFS, ministack: Ministack) -> None:
         """Neither server listens on an address that others could reach."""
@@ -393,19 +392,16 @@ class TestServing:
             assert process.stdout is not None
             server = Ministack()
             server.port = int(process.stdout.readline())
-            assert answers(server)
+            assert listens(server.port)
             process.send_signal(end)
-            assert process.wait(10) != 0
-        give_up_at = time.monotonic() + 10
-        while answers(server) and time.monotonic() < give_up_at:
-            time.sleep(0.02)
-        assert not answers(server)
+            assert process.wait(60) != 0
+        wait_for(lambda: not listens(server.port), every=0.02)
 
     def test_a_server_ends_with_an_exception(self) -> None:
         """An error inside the `with` block stops the server and passes on."""
         with pytest.raises(KeyError), Ministack() as server:
             raise KeyError
-        assert not answers(server)
+        assert not listens(server.port)
 
     def test_a_server_that_does_not_start_says_why(self) -> None:
         """The error carries the last lines of the server's own log."""
@@ -417,10 +413,3 @@ class TestServing:
 
         with pytest.raises(ServerNotStarted, match="no licence for Mondays"), Broken():
             pass
-
-
-def answers(server: LocalServer) -> bool:
-    """Somebody listens on the server's port."""
-    address = urlsplit(server.endpoint)
-    with socket.socket() as probe:
-        return probe.connect_ex((address.hostname, address.port)) == 0

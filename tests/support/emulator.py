@@ -7,7 +7,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.paths import ROOT
+from tests.support.waiting import listens, wait_for
 
 from s3_log_roller.demo.local_server import free_ports
 
@@ -69,7 +69,7 @@ def emulated(
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=unpacked)
     try:
-        time.sleep(0.5)
+        wait_for(lambda: process.poll() is not None or listens(port), every=0.02)
         yield Emulator(port, log)
     finally:
         process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,3 +17,9 @@ def wait_for(what: Callable[[], T], seconds: float = 60, *, every: float = 0.2) 
         assert time.monotonic() < give_up_at, f"waited {seconds} s in vain"
         time.sleep(every)
     return found
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on that port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -99,9 +99,15 @@ PROGRAM = """if True:
     from s3_log_roller.cli import progress, signs
     signs.QUIET_SECONDS = 0.1
     wanted = sys.argv[1] == "wanted"
-    shown = progress.show_progress(lambda now, columns: "x" * columns, wanted=wanted)
-    with signs.never_silent(wanted=wanted), shown:
+    made = []
+    def line(now, columns):
+        made.append("x" * columns)
+        return made[-1]
+    with signs.never_silent(wanted=wanted), progress.show_progress(line, wanted=wanted):
         time.sleep(0.35)
+        give_up_at = time.monotonic() + 50
+        while wanted and len(made) < 3 and time.monotonic() < give_up_at:
+            time.sleep(0.01)
         print("a line of the log", file=sys.stderr)
         time.sleep(0.05)
 """

@@ -87,9 +87,9 @@ def test_xml_bombs_and_external_entities_are_refused(entity: str, tmp_path: Path
         f'<!DOCTYPE Error [<!ENTITY x SYSTEM "file://{secret}">{laughs}<!ENTITY f "{"ha" * 500}">]>'
         f"<Error><Code>{entity}</Code></Error>"
     ).encode()
-    started = time.monotonic()
+    started = time.thread_time()
     fields = parse_fields(bomb)
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2
     assert "SECRET" not in str(fields)
     assert sum(map(len, fields.values())) < 10_000_000
 
@@ -107,9 +107,9 @@ def test_xml_bombs_and_external_entities_are_refused(entity: str, tmp_path: Path
 )
 def test_no_line_takes_long_to_parse(line: str) -> None:
     """60 KB made to send the record parser in circles (a client chooses its user agent) take less than 2 seconds."""
-    started = time.monotonic()
+    started = time.thread_time()
     parse_record(decode_line(line.encode()))
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2
 
 
 @pytest.mark.parametrize(

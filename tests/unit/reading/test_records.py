@@ -153,9 +153,9 @@ def test_what_is_no_record_is_said_to_be_none(line: str) -> None:
 @pytest.mark.heavy
 def test_hostile_lines_take_no_long_time(filler: str) -> None:
     """A megabyte made to make a parser try everything is done with within seconds."""
-    begin = time.monotonic()
+    begin = time.thread_time()
     parse_record(a_line(agent=filler * (1_000_000 // len(filler)))[:-40])
-    assert time.monotonic() - begin < 10
+    assert time.thread_time() - begin < 10
 
 
 def test_times_with_an_offset() -> None:
