@@ -62,9 +62,9 @@ def test_the_tail_at_hand_is_not_fetched_again() -> None:
 
 @pytest.mark.heavy
 def test_a_planted_block_table_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    """A sparse file of 64 MB whose footer says as many blocks as fit into it: 1 GB of table, were it believed."""
+    """A sparse file of 16 MB whose footer says as many blocks as fit into it: 250 MB of table, were it believed."""
     rollup = pack(GROUP, [ONE])[1]
-    data_bytes, count = 64 << 20, (64 << 20) // 20
+    data_bytes, count = 16 << 20, (16 << 20) // 20
     blocks = [Block(0, 20, 0, 512, 0, 0, ONE.suffix, last=False)] * count
     path = tmp_path / "planted.tgz"
     plant(path, rollup, data_bytes, blocks, data_bytes)
