@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -153,15 +154,18 @@ def test_nothing_waits_for_ever(seaweedfs: SeaweedFS, s3: S3Client, bucket: str,
 def test_a_storm_of_503_is_ridden_out(
     seaweedfs: SeaweedFS, s3: S3Client, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of all requests are told to slow down; with a dozen attempts all gets done."""
+    """Half of all requests are told to slow down, up to five times; with a dozen attempts all gets done."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "12")
     day = RealDay(s3, bucket, "x/")
     day.fill(12)
-
-    dice = Random(1)  # no fixed pattern: a request that always comes second would always be refused
+    asked: Counter[str] = Counter()
 
     def storm(exchange: Exchange) -> Fault | None:
-        return FAULTS["503"] if dice.random() < 0.5 and exchange.operation != "HeadBucket" else None
+        """Refuse what a die of each request says, not one for all: the order in which they come is never the same."""
+        what = f"{exchange.method} {exchange.target.replace(bucket, '')}"
+        asked[what] += 1
+        refused = asked[what] <= 5 and Random(f"{what} {asked[what]}").random() < 0.5
+        return FAULTS["503"] if refused and exchange.operation != "HeadBucket" else None
 
     assert break_and_mend(seaweedfs, day, storm) is None
 
