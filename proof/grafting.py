@@ -19,10 +19,14 @@ Functions = dict[Place, list[FunctionType]]
 def living(package: Path) -> dict[str, Functions]:
     """The functions of a package that are alive now, by the path of their file."""
     found: dict[str, Functions] = defaultdict(lambda: defaultdict(list))
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()  # as the tests are when they are collected: frozen objects are not told of
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and function.__code__.co_filename.startswith(f"{package}/"):
             code = function.__code__
             found[code.co_filename][code.co_qualname, code.co_firstlineno].append(function)
+    if frozen:
+        gc.freeze()
     return found
 
 
