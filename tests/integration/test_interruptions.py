@@ -25,6 +25,8 @@ pytestmark = pytest.mark.heavy
 ONE_DAY: Final = LogSet(("example.com/",), days=1, logs=8_000, records=1)
 MANY_DAYS: Final = LogSet(("example.com/",), days=30, logs=300, records=1)
 SLOW_MS: Final = 400
+PATIENCE_S: Final = 120
+"""With what should take a few seconds: other tests are at work."""
 
 
 class Interrupted:
@@ -42,15 +44,15 @@ class Interrupted:
             command = [sys.executable, str(MAIN), "roll", "--prefixes", "s3://logs/", "--delete", *options]
             pipe = subprocess.PIPE
             with subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True) as process:
-                assert self._slow.wait(25)
+                assert self._slow.wait(PATIENCE_S)
                 process.send_signal(how)
-                self.out, self.err = process.communicate(timeout=30)
+                self.out, self.err = process.communicate(timeout=PATIENCE_S)
             self.code = process.returncode
             self._options.delay_ms = 0
             self.logs_left = sum(parse_log_key(key) is not None for key, _ in self.bucket.entries("", ""))
             self.rollups = sum(parse_rollup_key(key) is not None for key, _ in self.bucket.entries("", ""))
             self.deleted = len(logs) - self.logs_left
-            again = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=30)
+            again = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S)
             self.code_of_next = again.returncode
             self.logs_left_by_next = sum(parse_log_key(key) is not None for key, _ in self.bucket.entries("", ""))
 

@@ -221,7 +221,7 @@ def test_a_proxy_that_is_down_is_one_error_within_seconds(day: RealDay, direct: 
         pass
     began = time.monotonic()
     done = roll(day.bucket, direct | {"HTTP_PROXY": proxy.url})
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30  # seen: below 3; a connection that hangs takes a minute
     assert_one_error(done, day.bucket)
     assert re.search(r"cannot be reached: .*proxy", done.stderr)
     day.assert_untouched()

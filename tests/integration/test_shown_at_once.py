@@ -26,7 +26,7 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup.stored import READ_BYTES
 
 FIRST = date(2022, 7, 1)
-GIVE_UP_S = 30
+GIVE_UP_S = 120
 LARGE = 1_100
 """Logs in a rollup that one request is not enough for."""
 

@@ -270,7 +270,7 @@ def test_stopped_half_way_and_run_again_nothing_is_lost(
         while process.poll() is None and not any(map(parse_rollup_key, keys_in(s3, bucket))):
             time.sleep(0.01)
         process.send_signal(how)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     if process.returncode != 0:
         assert process.returncode in (128 + how, -how)
         assert how == signal.SIGKILL or "run again" in errors

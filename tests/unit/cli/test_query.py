@@ -72,7 +72,7 @@ def test_the_program_ends_when_nobody_reads_the_answer_any_more(tmp_path: Path) 
         assert process.stdout.readline().startswith(b'{"bucket_owner"')
         process.stdout.close()
         try:
-            process.wait(30)
+            process.wait(120)
         finally:
             process.kill()
 

@@ -129,7 +129,7 @@ class TestCat:
             assert process.stdout.readline() == b"line\n"
             process.stdout.close()
             assert process.stderr.read() == b""
-            assert process.wait(20) in (141, 0)
+            assert process.wait(120) in (141, 0)
 
 
 @pytest.mark.parametrize("arguments", [["cat"], ["cat", "--output", "csv"], ["grep", "line"], ["ls", "--members"]])
@@ -953,7 +953,7 @@ class TestProcesses:
                 process.send_signal(signal.SIGINT)
                 assert process.stderr is not None
                 assert b"Traceback" not in process.stderr.read()
-                process.wait(20)
+                process.wait(120)
             assert not [name for name in os.listdir(target) if name.endswith(".part")]
 
     def test_children_end_with_a_reader_that_goes_away(self, rollup: Path) -> None:
@@ -966,4 +966,4 @@ class TestProcesses:
             process.stdout.readline()
             process.stdout.close()
             assert b"Traceback" not in process.stderr.read()
-            process.wait(20)
+            process.wait(120)

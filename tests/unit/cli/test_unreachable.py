@@ -33,7 +33,7 @@ def test_without_credentials_there_is_one_message(capsys: pytest.CaptureFixture[
     code, errors, seconds = roll(capsys)
     assert code == 1
     assert errors.count("no AWS credentials found") == 1
-    assert seconds < 10
+    assert seconds < 30  # it takes half a second, and looking for them 200 times would take minutes
 
 
 @pytest.mark.parametrize("kind", ["refused", "silent"])
@@ -52,4 +52,4 @@ def test_an_endpoint_where_nobody_answers_is_given_up_once(
     assert code == 1
     assert errors.count("cannot be reached") == 1
     assert "--timeout (now 3 s)" in errors
-    assert seconds < 15
+    assert seconds < 60  # 3 to 7 seconds where others are at work; 200 times that otherwise

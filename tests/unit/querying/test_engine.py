@@ -182,5 +182,5 @@ def test_nobody_waits_for_rows_when_the_answer_is_complete() -> None:
     waiting = Thread(target=take_all, daemon=True)
     waiting.start()
     feed.stop()
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()

@@ -128,7 +128,7 @@ def test_a_child_that_is_killed_in_a_record_holds_up_nobody(
     """The others go on, are heard, and end."""
     heard = threading.Event()
     slow = logging.Filter()
-    slow.filter = lambda record: heard.wait(30) or True  # type: ignore[method-assign]
+    slow.filter = lambda record: heard.wait(120) or True  # type: ignore[method-assign]
     logger = logging.getLogger("s3_log_roller.child")
     logger.addFilter(slow)
     try:
@@ -140,7 +140,7 @@ def test_a_child_that_is_killed_in_a_record_holds_up_nobody(
             assert runner.submit(task("b")).result(30) == RollOutcome(task("b").group, Figures(packed=2))
             closing = threading.Thread(target=runner.close, daemon=True)
             closing.start()
-            closing.join(20)
+            closing.join(60)
             assert not closing.is_alive()
             assert {"a", "b"} <= {record.__dict__.get("prefix") for record in caplog.records}
     finally:
@@ -155,14 +155,13 @@ def test_an_idle_child_that_is_killed_is_replaced(runner: ProcessRunner) -> None
         (child,) = multiprocessing.active_children()
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
-        wait_for(lambda killed=child: not killed.is_alive(), 30, every=0.01)  # type: ignore[misc]
-        time.sleep(0.05)
+        wait_for(lambda: runner._children[0]._pool._broken, every=0.01)  # type: ignore[union-attr]
 
 
 def test_interrupting_lets_a_task_clean_up(runner: ProcessRunner, tmp_path: Path) -> None:
     """An interrupted child aborts its upload before it ends, and at once."""
     future = runner.submit(task("slow"))
-    wait_for((tmp_path / "started").exists, 30, every=0.01)
+    wait_for((tmp_path / "started").exists, every=0.01)
     began = time.monotonic()
     runner.interrupt()
     assert (tmp_path / "cleaned up").exists()
@@ -177,7 +176,7 @@ def test_what_interrupted_children_had_done_is_counted(runner: ProcessRunner, tm
     worker = Worker(queue, runner, None, lambda: date(2022, 7, 3), summary)  # type: ignore[arg-type]
 
     def interrupt(timeout_seconds: float | None) -> None:
-        wait_for((tmp_path / "started").exists, 30, every=0.01)
+        wait_for((tmp_path / "started").exists, every=0.01)
         raise KeyboardInterrupt
 
     worker._settle_done = interrupt  # type: ignore[method-assign]
@@ -202,9 +201,9 @@ def test_children_end_with_a_parent_that_was_killed(in_child: ModuleType, tmp_pa
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(program), str(tmp_path)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as parent:
-        wait_for((tmp_path / "started").exists, 30, every=0.01)
+        wait_for((tmp_path / "started").exists, every=0.01)
         parent.send_signal(signal.SIGKILL)
-    wait_for((tmp_path / "cleaned up").exists, 30, every=0.01)
+    wait_for((tmp_path / "cleaned up").exists, every=0.01)
 
 
 class Pool:

@@ -166,12 +166,12 @@ def test_an_answer_that_fails_its_check_is_fetched_again(server: Server) -> None
 @pytest.mark.heavy
 def test_a_server_that_hangs_is_a_time_out_not_a_hang(server: Server) -> None:
     """No answer within the read time-out counts as a fault."""
-    server.delay_s = 5
+    server.delay_s = 60
     driver = transport(server.origin, max_attempts=1, read_timeout_s=1, connect_timeout_s=1)
     started = time.monotonic()
     (request,) = get_all(driver, 1)
     assert request.fault
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20  # not a minute, on a machine that has more to do
 
 
 def test_nobody_listening_is_a_fault_after_all_attempts() -> None:
@@ -268,7 +268,7 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     with Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", bytes(100), 0.05) as server:
         (request,) = get_all(transport(server.origin, max_attempts=1, connect_timeout_s=1, read_timeout_s=1), 1)
     assert "timed out" in request.fault
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20  # seen: 2; all of it would take an hour
 
 
 @pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("elsewhere.example", False)])
@@ -294,10 +294,10 @@ def test_a_certificate_for_another_name_is_not_trusted(name: str, trusted: bool,
 @pytest.mark.heavy
 def test_a_server_that_falls_silent_is_given_up_in_the_time_allowed(server: Server) -> None:
     """Whatever attempts are left; each waits for some of that time only."""
-    server.delay_s = 30
-    driver = transport(server.origin, max_attempts=99, read_timeout_s=1, connect_timeout_s=1, silence_s=2.5)
+    server.delay_s = 60
+    driver = transport(server.origin, max_attempts=99, read_timeout_s=2, connect_timeout_s=2, silence_s=4)
     started = time.monotonic()
     (request,) = get_all(driver, 1)
     assert request.attempts == 2
     assert "timed out" in request.fault.lower() or "too slow" in request.fault
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 20  # not 99 times 2 seconds, on a machine that has more to do
