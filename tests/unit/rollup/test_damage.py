@@ -413,14 +413,14 @@ def twin_tars() -> tuple[bytes, bytes]:
     return tar[: first.tar_length], tar[first.tar_length : first.tar_length + second.tar_length]
 
 
-def twin_of(first: bytes, second: bytes) -> bytes:
+def twin_of(first: bytes, second: bytes, twin: bytes = TWIN_ROLLUP) -> bytes:
     """The same two blocks, deflated so."""
     data, blocks = GZIP_HEADER, []
-    for block, deflated in zip(decode_index(TWIN_ROLLUP)[1].blocks, (first, second), strict=True):
+    for block, deflated in zip(decode_index(twin)[1].blocks, (first, second), strict=True):
         blocks.append(block._replace(offset=len(data), length=len(deflated), crc32=crc32(deflated)))
         data += deflated
-    tar = b"".join(twin_tars())
-    return reseal(TWIN_ROLLUP, data=data + GZIP_TRAILER.pack(crc32(tar), len(tar)), blocks=blocks)
+    tar = gzip.decompress(twin)
+    return reseal(twin, data=data + GZIP_TRAILER.pack(crc32(tar), len(tar)), blocks=blocks)
 
 
 def test_the_twin_is_sound() -> None:
@@ -433,12 +433,37 @@ def test_a_block_that_goes_on_in_the_next_one_is_refused() -> None:
     """Alone both blocks are right and end as they should; read as one, a stored deflate block spans the border."""
     one, two = twin_tars()
     assert one.endswith(FLUSH)
-    claimed = len(FLUSH) + 5
-    stored = b"\0" + claimed.to_bytes(2, "little") + (claimed ^ 0xFFFF).to_bytes(2, "little") + FLUSH
+    stored = stored_block(FLUSH, len(FLUSH) + 5)
     forged = twin_of(deflate_block(one[: -len(FLUSH)], 8, last=False) + stored, deflate(two, 8))
     _, directory, _ = decode_index(forged)
     assert [inflate_block(cut(forged, block), block) for block in directory.blocks] == [one, two]
     with pytest.raises(DamagedRollup):
+        prove(forged)
+
+
+def stored_block(data: bytes, claimed: int) -> bytes:
+    """A deflate block of bytes as they are, of which these come now."""
+    return b"\0" + claimed.to_bytes(2, "little") + (claimed ^ 0xFFFF).to_bytes(2, "little") + data
+
+
+def test_a_block_that_the_whole_file_reads_as_other_bytes_of_that_length_is_refused() -> None:
+    """Alone all blocks are right; as one stream, the second is taken as it stands for a part of the first."""
+    twin = rollup_of([entry(1, bytes((1 << 20) - 512 - len(FLUSH)) + FLUSH), entry(2, b"the same " * 2_000)])
+    tar = gzip.decompress(twin)
+    one, two = tar[: 1 << 20], tar[1 << 20 :]
+    first = deflate_block(one[: -len(FLUSH)], 8, last=False) + stored_block(FLUSH, len(FLUSH) + len(two))
+    # As many empty blocks, of five bytes each, that what is deflated is as long as what it was deflated from.
+    second = next(
+        stored_block(two[:size], size) + stored_block(b"", 0) * (room // 5) + rest
+        for size in range(1, 100)
+        for rest in [deflate(two[size:], 8)]
+        for room in [len(two) - size - 5 - len(rest)]
+        if room % 5 == 0
+    )
+    forged = twin_of(first, second, twin)
+    _, directory, _ = decode_index(forged)
+    assert [inflate_block(cut(forged, block), block) for block in directory.blocks] == [one, two]
+    with pytest.raises(DamagedRollup, match="another one for programs that read the whole file"):
         prove(forged)
 
 

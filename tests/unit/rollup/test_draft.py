@@ -13,9 +13,9 @@ from tests.support.paths import GOLDEN
 
 from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.rollup import Footer, draft
+from s3_log_roller.rollup import Block, Footer, draft, inflate_block
 from s3_log_roller.rollup.carriers import encode_carrier
-from s3_log_roller.rollup.compression import crc32, deflate
+from s3_log_roller.rollup.compression import GZIP_HEADER, GZIP_TRAILER, crc32, deflate
 from s3_log_roller.rollup.members import IndexedMember
 from s3_log_roller.rollup.planes import to_planes
 
@@ -201,3 +201,22 @@ def test_a_footer_without_its_checksum_is_damage_and_half_a_footer_is_none() -> 
     damaged[-40] ^= 1
     with pytest.raises(DamagedRollup, match="footer does not have its checksum"):
         draft.read_footer(bytes(damaged), len(FILE))
+
+
+def test_a_block_of_its_own_begins_and_ends_as_a_gzip_file() -> None:
+    """Though its bytes are those that the index describes: other tools would find it damaged."""
+    tar = b"tar" * 1000
+    ending = GZIP_TRAILER.pack(crc32(tar), len(tar))
+    for start, end, is_right in (
+        (GZIP_HEADER, ending, True),
+        (GZIP_HEADER[:-1] + b"\3", ending, False),
+        (GZIP_HEADER, GZIP_TRAILER.pack(crc32(tar) ^ 1, len(tar)), False),
+        (GZIP_HEADER, GZIP_TRAILER.pack(crc32(tar), len(tar) + 1), False),
+    ):
+        data = start + deflate(tar, 8) + end
+        block = Block(0, len(data), crc32(data), len(tar), 0, 0, "", last=True, alone=True)
+        if is_right:
+            assert inflate_block(data, block) == tar
+            continue
+        with pytest.raises(DamagedRollup, match="does not begin and end as a gzip member should"):
+            inflate_block(data, block)

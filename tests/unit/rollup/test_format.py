@@ -163,7 +163,13 @@ def test_blocks_tile_the_data_and_follow_the_rule(logs: list[Log]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_size", "expected"), [(MIB // 2 - 512, [MIB + 1024]), (MIB // 2, [MIB // 2, MIB // 2 + 1536])]
+    ("last_size", "expected"),
+    [
+        (MIB // 2 - 512, [MIB + 1024]),
+        (MIB // 2 - 1023, [MIB + 1024]),
+        (MIB // 2, [MIB // 2, MIB // 2 + 1536]),
+        (MIB // 2 - 511, [MIB // 2, MIB // 2 + 1536]),
+    ],
 )
 def test_a_block_is_filled_to_its_last_byte(last_size: int, expected: list[int]) -> None:
     """An entry that just fits goes in, one of a record more begins the next; the end of the archive has room."""
@@ -311,8 +317,10 @@ def test_the_writer_refuses_what_would_make_a_wrong_rollup() -> None:
         writer.add(second, b"cd", bytes(16))
     writer.write(b"b")
     writer.end(bytes(16))
-    with pytest.raises(ValueError, match="sort"):
-        writer.add(first, b"ab", bytes(16))
+    writer.add(second, b"cd", bytes(16))
+    for earlier in (first, second):
+        with pytest.raises(ValueError, match="sort"):
+            writer.add(earlier, b"ab", bytes(16))
 
 
 def test_a_tarball_by_another_program_has_no_index(tmp_path: Path) -> None:

@@ -76,6 +76,18 @@ def test_metadata_fits_the_2_kb_that_s3_allows(count: int) -> None:
     assert all((name + value).isascii() for name, value in metadata.items())
 
 
+def test_the_metadata_of_today_is_read_for_ever() -> None:
+    """It stays with the rollups: read otherwise, it would deny members, and they would be packed once more."""
+    numbers = [1 << 64 | 0x42117B9A70B0F1BA, 2 << 64 | 0x66A49E4B82CEA312, 86_399 << 64 | 0xFFFFFFFFFFFFFFFF]
+    assert Outline.of(originals_of(numbers), bytes(range(32))).encode() == {
+        "rollup-first-member": "2022-07-01-00-00-01-42117B9A70B0F1BA",
+        "rollup-last-member": "2022-07-01-23-59-59-FFFFFFFFFFFFFFFF",
+        "rollup-members": "3",
+        "rollup-names": "QJABCEYQ",
+        "rollup-content-sha256": bytes(range(32)).hex(),
+    }
+
+
 WHOLE = Outline.of(originals_of([5 << 64, 9 << 64])).encode()
 
 
@@ -92,6 +104,7 @@ WHOLE = Outline.of(originals_of([5 << 64, 9 << 64])).encode()
         {MEMBERS: "9000"},
         {NAMES: "AAAA"},
         {NAMES: "?"},
+        {NAMES: WHOLE[NAMES] + "?"},
         {NAMES: ""},
         {"rollup-content-sha256": "no"},
     ],
