@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rollup import Footer, inflate_block, read_footer
 from s3_log_roller.rollup.carriers import encode_carrier
 from s3_log_roller.rollup.compression import GZIP_HEADER, GZIP_TRAILER, crc32, deflate, deflate_block, inflate_exactly
+from s3_log_roller.rollup.directory import check_blocks, decode_directory, decode_names, directory_reach
 from s3_log_roller.rollup.footer import DIRECTORY, MAY_BE_IGNORED, MEMBERS, Section
 from s3_log_roller.rollup.tar import END_OF_ARCHIVE, TarHeaders, padding
 
@@ -329,11 +331,16 @@ def test_a_wrong_table_of_chunks_is_found_though_its_checksum_is_right(suffix: s
         prove(reseal(rollup_of(ENTRIES), first_suffixes=[suffix]))
 
 
-def test_a_later_chunk_that_begins_with_another_member_is_found() -> None:
-    """A member below its first would be looked for in the chunk before, and not be found."""
-    rollup = rollup_of(
+@cache
+def rollup_of_two_chunks() -> bytes:
+    return rollup_of(
         [(f"2022-07-01-{n // 3600:02}-{n // 60 % 60:02}-{n % 60:02}-{n:016X}", b"", n) for n in range(4100)]
     )
+
+
+def test_a_later_chunk_that_begins_with_another_member_is_found() -> None:
+    """A member below its first would be looked for in the chunk before, and not be found."""
+    rollup = rollup_of_two_chunks()
     first, second = (chunk.suffix for chunk in decode_index(rollup)[1].chunks)
     assert len(prove(reseal(rollup, first_suffixes=[first, second]))) == 4100
     for other in (second[:-1] + "1", second[:-1] + "F"):
@@ -500,3 +507,96 @@ def test_a_block_or_chunk_behind_the_end_of_the_day_is_refused() -> None:
     )
     with pytest.raises(DamagedRollup, match="behind the end of the day"):
         decode_index(reseal(rollup, first_suffixes=[decode_index(rollup)[1].first_suffix, suffix]))
+
+
+@pytest.mark.parametrize(
+    ("day", "prefix", "says"),
+    [
+        (b"2022-07-01", b"p" * 1025, "claims a target prefix of 1025 bytes"),
+        (b"2022-W26-5", b"p", "impossible day"),
+        (b"2022-07-32", b"p", "impossible day"),
+        (b"2022-07-0\xff", b"p", "impossible day"),
+        (b"2022-07-01", b"a\0b", "impossible day or target prefix"),
+    ],
+)
+def test_a_day_or_a_target_prefix_that_cannot_be_is_damage(day: bytes, prefix: bytes, says: str) -> None:
+    """They become names of files and of keys; a prefix may be as long as a key, and hold any other byte."""
+    fine = b"\xff\x01/" + bytes(range(1, 128)) + b"p" * 894
+    names = decode_names(deflate(b"tables" + b"2022-07-01" + fine, 8), len(fine), 6)
+    assert names == (b"tables", fine.decode("utf-8", "surrogateescape"), date(2022, 7, 1))
+    with pytest.raises(DamagedRollup, match=says):
+        decode_names(deflate(b"tables" + day + prefix, 8), len(prefix), 6)
+
+
+@pytest.mark.parametrize(
+    ("row", "change"),
+    [
+        (0, {"first_header": 512}),
+        (0, {"ordinal": 1}),
+        (1, {"suffix": LARGE[0][0]}),
+        (1, {"ordinal": 0}),
+        (1, {"ordinal": 0, "suffix": LARGE[0][0]}),
+        (1, {"first_header": 512}),
+        (1, {"first_header": 100}),
+        (1, {"tar_length": (1 << 20) + 512}),
+        (1, {"tar_length": (1 << 20) - 1}),
+        (2, {"first_header": 0}),
+        (2, {"first_header": (1 << 20) + 512}),
+        (2, {"ordinal": 2}),
+        (2, {"suffix": LARGE[2][0]}),
+        (2, {"ordinal": 2, "suffix": LARGE[2][0]}),
+        (3, {"ordinal": 3, "suffix": entry(9, b"")[0], "first_header": 0}),
+        (3, {"tar_length": (1 << 20) + 1536}),
+    ],
+)
+def test_blocks_that_cannot_follow_each_other_are_damage(row: int, change: dict[str, Any]) -> None:
+    """By the table alone, before anything is read for it: readers of a part go by what it says."""
+    blocks = list(decode_index(LARGE_ROLLUP)[1].blocks)
+    blocks[row] = blocks[row]._replace(**change)
+    with pytest.raises(DamagedRollup, match=f"the index is wrong about block {row + 1} of 4"):
+        decode_index(reseal(LARGE_ROLLUP, blocks=blocks))
+
+
+def test_blocks_that_are_not_all_of_the_data_are_damage() -> None:
+    """Bytes that no block names would be hidden from whoever reads block by block."""
+    footer, directory, _ = decode_index(LARGE_ROLLUP)
+    check_blocks(footer, directory.blocks)
+    with pytest.raises(DamagedRollup, match="do not fill the data exactly"):
+        decode_index(reseal(LARGE_ROLLUP, data=LARGE_ROLLUP[: footer.data_bytes] + b"\0"))
+    with pytest.raises(DamagedRollup, match="tar lengths do not add up"):
+        check_blocks(replace(footer, tar_bytes=footer.tar_bytes + 512), directory.blocks)
+
+
+def test_chunks_that_are_not_all_of_the_members_are_damage() -> None:
+    """In the order of their members, from the first one of the rollup to the end of their section."""
+    rollup = rollup_of_two_chunks()
+    footer, directory, _ = decode_index(rollup)
+    first, second = (chunk.suffix for chunk in directory.chunks)
+    later = entry(9, b"")[0]
+    for suffixes, says in (
+        ([later, second], "wrong about where the members"),
+        ([first, first], "wrong about the part of the index at offset"),
+        ([second, first], "wrong about the part of the index at offset"),
+    ):
+        with pytest.raises(DamagedRollup, match=says):
+            decode_index(reseal(rollup, first_suffixes=suffixes))
+    section = rollup[footer.directory_section.offset : footer.start]
+    for length in (footer.members_section.length - 1, footer.members_section.length + 1):
+        members = footer.members_section._replace(length=length)
+        with pytest.raises(DamagedRollup, match="wrong about where the members"):
+            decode_directory(replace(footer, sections=(members, footer.directory_section)), section)
+
+
+def test_a_directory_longer_than_its_blocks_make_it_is_not_read() -> None:
+    """Whoever plants one costs no more memory than the numbers of its footer allow."""
+    footer = read_footer(LARGE_ROLLUP, len(LARGE_ROLLUP))
+    directory = footer.directory_section
+    assert directory_reach(footer) == range(directory.offset, directory.offset + directory.length)
+    most = 27 * (2048 + 4 * 37 + 1 * 21)  # each byte in a carrier of its own
+
+    def of_length(length: int) -> Footer:
+        return replace(footer, sections=(footer.members_section, directory._replace(length=length)))
+
+    assert len(directory_reach(of_length(most))) == most
+    with pytest.raises(DamagedRollup, match=f"claims {most + 1} bytes for 4 blocks"):
+        directory_reach(of_length(most + 1))
