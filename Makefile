@@ -35,7 +35,7 @@ demo: .venv/.demo-installed
 	@$(BIN)/s3-log-roller demo
 
 # So many tests at a time; each of them has servers of its own. Who has nothing left takes over from the others.
-AT_A_TIME ?= 3
+AT_A_TIME ?= 4
 test: check
 	@$(BIN)/python -m compileall -q src bench  # once; else each process does it where Python is told to write no bytecode
 	$(BIN)/pytest -n $(AT_A_TIME) --dist worksteal
