@@ -31,6 +31,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.script: deque[int] = deque()
         self.delay_s = 0.0
+        self.together = threading.Barrier(1)
+        """So many requests with something in `script` are waited for before the first of them is answered."""
         self.in_flight = 0
         self.most_in_flight = 0
         self.requests = 0
@@ -52,7 +54,10 @@ class Handler(BaseHTTPRequestHandler):
             server.requests += 1
             server.in_flight += 1
             server.most_in_flight = max(server.most_in_flight, server.in_flight)
-            status = server.script.popleft() if server.script else 200
+            scripted = bool(server.script)
+            status = server.script.popleft() if scripted else 200
+        if scripted:
+            server.together.wait(60)
         time.sleep(server.delay_s)
         with server.lock:
             server.in_flight -= 1
@@ -113,6 +118,7 @@ def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(serve
     """A storm of 503s costs one halving per round, not one per request; all requests succeed in the end."""
     driver = transport(server.origin, max_attempts=10)
     server.script.extend([503] * STORM)
+    server.together = threading.Barrier(STORM)
     server.delay_s = 0.02
     first = [Request("s3:GetObject", "GET", "/k") for _ in range(STORM)]
     for request in first:
