@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from botocore.loaders import Loader
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.servers", "tests.support.quick_server", "tests.support.fault_table"]
 
-# No deadline for one example: the machines that run this differ too much, and each test has a timeout.
-settings.register_profile("roller", deadline=None, print_blob=True)
+# No deadline for one example, nor for making some: the machines that run this differ too much. Each test has a timeout.
+settings.register_profile("roller", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("roller")
 
 
