@@ -104,6 +104,36 @@ def test_only_the_keys_that_are_put_off_are_sent_again(code: str, monkeypatch: p
         assert len(intruder.calls) == 3
 
 
+KEY_BY_KEY = (
+    b"<DeleteResult><Error><Key>00000</Key><Code>SlowDown</Code></Error>"
+    b"<Error><Key>00001</Key><Code>SlowDown</Code></Error></DeleteResult>"
+)
+
+
+@pytest.mark.parametrize(
+    "slow_down",
+    [
+        with_body(b"<Error><Code>SlowDown</Code></Error>", b"503 Slow Down"),
+        with_body(b"<Error><Code>TooManyRequests</Code></Error>", b"429 Too Many Requests"),
+        with_body(KEY_BY_KEY),
+    ],
+    ids=["503", "429", "key by key"],
+)
+def test_a_server_that_only_asks_to_slow_down_has_more_time_than_so_many_attempts(slow_down: bytes) -> None:
+    """A busy bucket is no reason to end a run; one that fails otherwise is, after the last attempt."""
+    with a_bucket(max_attempts=2) as (client, stored, intruder):
+        pairs = fill(stored, 2)
+        intruder.change = lambda call, answer: slow_down if len(intruder.calls) <= 4 else answer
+        report = client.delete(pairs)
+        assert (report.deleted, report.failures, len(intruder.calls)) == (2, [], 5)
+        broken = with_body(b"<Error><Code>InternalError</Code></Error>", b"500 Internal Server Error")
+        intruder.change = lambda call, answer: broken
+        intruder.calls.clear()
+        with pytest.raises(StorageError, match="failed after 2 attempts"):
+            client.delete(fill(stored, 2))
+        assert len(intruder.calls) == 2
+
+
 def test_when_the_server_deletes_nothing_more_every_key_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were never asked for, too: nothing counts as deleted that was not."""
     monkeypatch.setattr(deletes, "PATIENCE_S", 0.0)

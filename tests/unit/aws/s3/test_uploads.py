@@ -44,7 +44,9 @@ def test_one_put_or_parts_and_always_only_if_the_key_is_free(monkeypatch: pytest
                 again.finish()
             again.abort()
             again.abort()
+            intruder.calls.clear()
             upload.abort()
+            assert not intruder.calls
             assert stored.uploads == {}
             assert stored.find("key") == found
 
