@@ -98,9 +98,10 @@ def test_a_list_of_members_that_cannot_be_is_damage(payload: bytes, says: str) -
 
 
 def test_every_member_may_have_an_etag() -> None:
-    """In the order of the members."""
-    found = members(chunk(RECORDS, etag(0, b"a") + etag(1, b"b") + etag(2, b"c")))
-    assert [member.etag for member in found] == ["a", "b", "c"]
+    """In the order of the members, and as long as S3 makes them."""
+    etags = [letter * 255 for letter in (b"a", b"b", b"c")]
+    found = members(chunk(RECORDS, b"".join(etag(row, text) for row, text in enumerate(etags))))
+    assert [member.etag for member in found] == [text.decode() for text in etags]
 
 
 def test_a_section_with_another_length_or_checksum_is_damage() -> None:
@@ -182,6 +183,21 @@ def test_a_list_of_members_longer_than_its_members_can_make_it_is_damage() -> No
     footer_of(**far)
     with pytest.raises(DamagedRollup, match="contradicts itself"):
         footer_of(**far | {"directory": far["directory"] + 1})
+
+
+def test_a_large_file_may_have_a_short_list_of_members() -> None:
+    """What is read of it at once is bounded, not the file."""
+    start = 100 << 20
+    assert footer_of(data_bytes=start, directory=start + 200, end=start + 300).members_section.length == 200
+
+
+def test_blocks_that_are_not_all_of_the_data_are_damage() -> None:
+    """Though the section that lists them has its checksum."""
+    reach = FOOTER.directory_section.reach
+    section = FILE[reach.start : reach.stop]
+    assert draft.decode_directory(FOOTER, section).blocks.data_bytes == FOOTER.data_bytes
+    with pytest.raises(DamagedRollup, match="do not fill the data exactly"):
+        draft.decode_directory(replace(FOOTER, data_bytes=FOOTER.data_bytes + 1), section)
 
 
 def test_a_file_of_another_length_is_damage() -> None:
