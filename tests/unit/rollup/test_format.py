@@ -31,7 +31,7 @@ from s3_log_roller.rollup import (
 )
 from s3_log_roller.rollup.carriers import decode_carriers, encode_carrier
 from s3_log_roller.rollup.compression import DEFAULT_LEVEL
-from s3_log_roller.rollup.footer import Section
+from s3_log_roller.rollup.footer import DIRECTORY, MEMBERS, Section
 from s3_log_roller.rollup.members import iter_chunk
 
 DAY = date(2022, 7, 1)
@@ -173,7 +173,9 @@ def test_blocks_tile_the_data_and_follow_the_rule(logs: list[Log]) -> None:
 )
 def test_a_block_is_filled_to_its_last_byte(last_size: int, expected: list[int]) -> None:
     """An entry that just fits goes in, one of a record more begins the next; the end of the archive has room."""
-    rollup = rollup_of([Log(1, 1, bytes(MIB // 2 - 512)), Log(2, 2, bytes(last_size))])
+    logs = [Log(1, 1, bytes(MIB // 2 - 512)), Log(2, 2, bytes(last_size))]
+    rollup = rollup_of(logs)
+    assert rollup == rollup_of(logs, pieces=[100_000])
     assert [block.tar_length for block in decode_index(rollup)[1].blocks] == expected
     assert len(prove(rollup)) == 2
 
@@ -264,6 +266,7 @@ def test_the_footer_says_which_program_wrote_the_rollup() -> None:
     rollup = rollup_of([Log(1, 1, random.Random(1).randbytes(9000))])
     footer = read_footer(rollup[-MAX_FOOTER_BYTES:], len(rollup))
     assert footer.created_by == f"s3-log-roller {__version__}"
+    assert [(section.id, section.flags) for section in footer.sections] == [(MEMBERS, 0), (DIRECTORY, 0)]
     assert footer == read_footer(rollup, len(rollup))
     sections = tuple(Section(9, 1, 0, 1, 0) for _ in range(255))
     assert len(replace(footer, created_by="x" * 255, sections=sections).encode()) <= MAX_FOOTER_BYTES
