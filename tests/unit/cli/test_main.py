@@ -22,8 +22,9 @@ from s3_log_roller import clock
 from s3_log_roller.aws import sqs as queues
 from s3_log_roller.aws.buckets import Buckets
 from s3_log_roller.cli import main as cli
+from s3_log_roller.cli.output import Unwritable
 from s3_log_roller.cli.parser import COMMANDS
-from s3_log_roller.errors import QueueError, StorageError
+from s3_log_roller.errors import QueueError, StorageError, UsageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
@@ -253,6 +254,56 @@ def test_a_bug_is_admitted(world: World, capsys: pytest.CaptureFixture[str], mon
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error
     assert error.endswith("s3-log-roller: this is a bug in the roller: please report it with the lines above\n")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (UsageError("the day is wrong"), 2, "s3-log-roller: the day is wrong\n"),
+        (StorageError("no access"), 1, "s3-log-roller: no access\n"),
+        (KeyboardInterrupt(), 130, "s3-log-roller: interrupted by Ctrl-C: nothing was done\n"),
+        (cli.Terminated(), 143, "s3-log-roller: terminated by SIGTERM: nothing was done\n"),
+        (BrokenPipeError(), 141, ""),
+        (
+            OSError(errno.EMFILE, "Too many open files", "a file"),
+            1,
+            "s3-log-roller: this machine does not let the program work: a file: Too many open files; "
+            "see to that, then run again\n",
+        ),
+    ],
+)
+def test_however_a_run_ends_the_exit_code_and_one_line_tell(
+    raised: BaseException,
+    code: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The codes are those of the help texts and of shells; a reader that went away is told nothing."""
+    given_up = []
+
+    def raise_it(argv: list[str]) -> int:
+        raise raised
+
+    monkeypatch.setattr(cli, "run_command", raise_it)
+    monkeypatch.setattr(cli, "discard_stdout", lambda: given_up.append(True))
+    assert cli.main([]) == code
+    assert capsys.readouterr() == ("", says)
+    assert bool(given_up) is (code == 141)
+
+
+def test_output_that_cannot_be_written_is_an_error_at_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is still in the buffer when the work is done counts, too: `cat > file` on a full disk."""
+
+    def refuse() -> None:
+        raise Unwritable("the disk is full")
+
+    monkeypatch.setattr(cli, "run_command", lambda argv: 0)
+    monkeypatch.setattr(cli, "flush_stdout", refuse)
+    assert cli.main([]) == 1
+    assert capsys.readouterr().err == "s3-log-roller: the disk is full\n"
 
 
 PREFIX = "--prefixes s3://logs/"
