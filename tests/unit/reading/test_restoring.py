@@ -9,9 +9,10 @@ from tests.support.logs import PREFIX, log_key
 from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.errors import DamagedRollup
 from s3_log_roller.local_files import LOCAL
 from s3_log_roller.reading.groups import find_groups
-from s3_log_roller.reading.restoring import Restored, Restorer
+from s3_log_roller.reading.restoring import Restored, Restorer, safe_name
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import find_shares
 from s3_log_roller.reading.targets import Target
@@ -33,3 +34,18 @@ def test_logs_restored_and_logs_already_there_are_counted_with_their_bytes(tmp_p
     assert restorer.restored == Restored(2, restored_bytes, 1)
     restorer.restored.add(Restored(10, 100, 1000))
     assert restorer.restored == Restored(12, restored_bytes + 100, 1001)
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"), [("a.log", "a.log"), ("./a.log", "a.log"), ("././web/a.log", "web/a.log"), ("a b", "a b")]
+)
+def test_a_member_is_restored_under_its_name(name: str, safe: str) -> None:
+    """`tar c .` writes names with `./` in front."""
+    assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize("name", ["", ".", "./", "./.", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "./..", "a\nb"])
+def test_a_name_that_may_lead_elsewhere_is_not_restored(name: str) -> None:
+    """Nor one that no log can have."""
+    with pytest.raises(DamagedRollup, match="such a name is not restored"):
+        safe_name(name)
