@@ -32,9 +32,9 @@ OnFailure = Callable[[str], None]
 """Called with one line on whatever cannot be read; the rest is read all the same."""
 
 _LOG_START: Final = re.compile(
-    r"(.*?)([0-9]{4}-(?:[0-9]{2}(?:-(?:[0-9]{2}(?:-[0-9]{2}){0,4}-?(?:[0-9A-F]{0,16}))?)?)?)"
+    r"(.*?)([0-9]{4}-(?:[0-9]|[0-9]{2}(?:-(?:[0-9]|[0-9]{2}(?:-[0-9]{2}){0,4}-?(?:[0-9A-F]{0,16}))?)?)?)"
 )
-"""A target prefix and how a log's name may begin: `example.com/2022-07`, `example.com/2022-07-01-05`, a whole key."""
+"""A target prefix and how a log's name may begin: `example.com/2022-07-0`, `example.com/2022-07-01-05`, a whole key."""
 _DAY_CHARS: Final = len("YYYY-MM-DD")
 _TARBALL_ENDINGS: Final = (".tgz", ".tar.gz")
 

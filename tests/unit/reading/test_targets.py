@@ -241,6 +241,23 @@ def test_other_objects_of_the_same_size_are_not_the_same(
     assert store.open_uploads == 0
 
 
+@pytest.mark.parametrize("beside", [{}, {"to/log-2": b"content"}], ids=["nothing", "another key"])
+def test_an_object_that_is_gone_when_it_is_compared_is_not_the_same(
+    bucket_place: BucketPlace, store: MemoryStore, beside: dict[str, bytes]
+) -> None:
+    """It was there when the log was to be written; nobody knows what it was."""
+    store.put("to/log", b"content")
+    for key, body in beside.items():
+        store.put(key, body)
+
+    def vanish(step: str, key: str) -> None:
+        if step == "list":
+            store.objects.pop("to/log", None)
+
+    store.before = vanish
+    assert isinstance(put(bucket_place, "log", b"content"), StorageError)
+
+
 @pytest.mark.parametrize("size", [7, 5_000_000], ids=["small", "large"])
 def test_a_bucket_that_refuses_is_the_end(bucket_place: BucketPlace, store: MemoryStore, size: int) -> None:
     """No permission to write: every other log would be refused, too."""
