@@ -258,7 +258,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch
         assert store.list_page("").objects == []
         store.close()
         stranger = open_bucket(session, "bucket", endpoint_url=server.url)
-        object.__setattr__(stranger._transport._wire, "ca_bundle", get_cert_path(True))
+        object.__setattr__(stranger._transport.wire, "ca_bundle", get_cert_path(True))
         with pytest.raises(StorageError, match=r"failed at once: .*AWS_CA_BUNDLE"):
             stranger.list_page("")
         stranger.close()

@@ -25,8 +25,13 @@ def run(
     options: ServerOptions, workers: int, each: int, work: Callable[[S3Bucket, Pairs], object]
 ) -> tuple[list[object], int]:
     """Let each worker do its work on a filled bucket of its own; what came out, and how many calls were put off."""
+    # Both ends of each connection are in this process, and libcurl's `select` sees descriptors below 1,024 only.
+    in_flight = min(64, 400 // workers)
     with serving(options) as server, ExitStack() as clients, ThreadPoolExecutor(workers) as threads:
-        stores = [clients.enter_context(opened(server, f"bucket{number}")) for number in range(workers)]
+        stores = [
+            clients.enter_context(opened(server, f"bucket{number}", max_in_flight=in_flight))
+            for number in range(workers)
+        ]
         buckets = [server.api.buckets[store.bucket] for store in stores]
         pairs = [fill(bucket, each) for bucket in buckets if isinstance(bucket, Bucket)]
         results = list(threads.map(work, stores, pairs))
@@ -60,7 +65,7 @@ def test_reads(workers: int) -> None:
 
     results, put_off = run(ServerOptions(delay_ms=25, slow_down_above=rate, burst=rate / 10), workers, each, fetch)
     assert results == [each] * workers
-    assert put_off < 2 * workers * each
+    assert put_off < 1.25 * workers * each
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -77,4 +82,4 @@ def test_writes(workers: int) -> None:
 
     results, put_off = run(ServerOptions(delay_ms=25, writes_above=rate, write_burst=rate / 10), workers, each, publish)
     assert results == [each] * workers
-    assert put_off < 2 * workers * each
+    assert put_off < 1.25 * workers * each

@@ -57,12 +57,14 @@ def _client(server: S3Server, max_attempts: int, max_in_flight: int, owner: str,
 
 
 @contextmanager
-def opened(server: S3Server, bucket: str = "bucket", max_attempts: int = 8) -> Iterator[S3Bucket]:
+def opened(
+    server: S3Server, bucket: str = "bucket", max_attempts: int = 8, max_in_flight: int = 64
+) -> Iterator[S3Bucket]:
     """An empty bucket of a server, through the client as it is used."""
     server.api.buckets[bucket] = Bucket()
     signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None))
     wire = Wire(server.url, max_attempts=max_attempts)
-    with closing(S3Bucket(bucket, f"/{bucket}/", Transport(wire, signer, 64))) as client:
+    with closing(S3Bucket(bucket, f"/{bucket}/", Transport(wire, signer, max_in_flight))) as client:
         yield client
 
 

@@ -201,7 +201,7 @@ class _Deleting:
             self._fruitless += 1
         self._limit.complained(batch.epoch)
         now = time.monotonic()
-        tried_enough = self._fruitless >= self._transport.max_attempts
+        tried_enough = self._fruitless >= self._transport.wire.max_attempts
         if tried_enough and not (slow_down and now - self._progress_at < PATIENCE_S):
             if request.put_off:
                 request.attempts = self._fruitless

@@ -1,7 +1,8 @@
 """Many HTTP requests at once, driven by one thread of libcurl multi.
 
 Bounded and adaptive: what is in flight grows with success while the program waits for the network, halves when the
-server or the network complains, and never exceeds the cap. Failed requests are tried again with full jitter.
+server or the network complains, and never exceeds the cap; where the least is too much still, it rests in between.
+Failed requests are tried again with full jitter.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 import pycurl
 
 from s3_log_roller.aws.s3.handles import Handles
-from s3_log_roller.aws.s3.limit import AdaptiveLimit
+from s3_log_roller.aws.s3.limit import AdaptiveLimit, Rest
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.retries import Retries
 from s3_log_roller.aws.s3.signing import Signer
@@ -49,28 +50,20 @@ class Transport:
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._wire = wire
         self._signer = signer
-        self._cap = max(1, min(max_in_flight, MAX_IN_FLIGHT))
+        self.max_in_flight = max(1, min(max_in_flight, MAX_IN_FLIGHT))
+        """The cap on requests under way at once."""
+        self.wire = wire
         self._multi = self._new_multi()
         self._handles = Handles(wire, signer)
         self._waiting: deque[Request] = deque()
         self._retries = Retries(wire, monotonic, jitter)
         self._in_flight: dict[Any, Request] = {}
-        self._limit = AdaptiveLimit(FIRST_IN_FLIGHT, MIN_IN_FLIGHT, self._cap)
+        self._limit = AdaptiveLimit(FIRST_IN_FLIGHT, MIN_IN_FLIGHT, self.max_in_flight)
         self._starving = False
+        self._rest = Rest(monotonic, jitter)
         self._successes = 0
         self.requests_sent = 0
-
-    @property
-    def max_in_flight(self) -> int:
-        """The cap on requests under way at once."""
-        return self._cap
-
-    @property
-    def max_attempts(self) -> int:
-        """Of a request, until it has failed for good."""
-        return self._wire.max_attempts
 
     def backoff_s(self, attempts: int) -> float:
         """How long to wait behind so many fruitless attempts."""
@@ -123,11 +116,12 @@ class Transport:
         if self._reap() or max_wait_s <= 0:
             self._starving = False
             return
-        wait_s = self._retries.wait_s(max_wait_s)
+        rest_s = self._rest.left_s()
+        wait_s = min(max_wait_s, rest_s) if rest_s else self._retries.wait_s(max_wait_s)
         if self._in_flight:
             self._starving = True
             self._multi.select(wait_s)
-        elif self._retries:
+        elif rest_s or self._retries:
             time.sleep(wait_s)
         elif not self._waiting:
             raise RuntimeError("waiting for a request that was never submitted")
@@ -157,6 +151,8 @@ class Transport:
         self._multi.close()
 
     def _start_waiting(self) -> None:
+        if self._rest.left_s():
+            return
         waiting = self._waiting
         waiting.extendleft(self._retries.due())
         while waiting and len(self._in_flight) < self._limit.value:
@@ -176,7 +172,7 @@ class Transport:
 
     def _new_multi(self) -> Any:
         multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_MAXCONNECTS, self._cap + 8)
+        multi.setopt(pycurl.M_MAXCONNECTS, self.max_in_flight + 8)
         return multi
 
     def _reap(self) -> int:
@@ -208,7 +204,7 @@ class Transport:
                 self._retry_or_give_up(request, fault)
         elif status in _RETRIED_STATUS or (status == 400 and b"<Code>RequestTimeout</Code>" in request.answer):
             self._retry_or_give_up(request, "")
-        elif status == 307 and request.attempts < self._wire.max_attempts and self._handles.move(request.answer):
+        elif status == 307 and request.attempts < self.wire.max_attempts and self._handles.move(request.answer):
             self._waiting.appendleft(request)
         else:
             request.expected_owner = self._signer.expected_owner
@@ -218,7 +214,9 @@ class Transport:
         request.done = True
         self._successes += 1
         # More in flight than keeps this program busy only costs: connections, handshakes, descriptors to look at.
-        if self._starving:
+        if self._rest:
+            self._rest.succeeded()
+        elif self._starving:
             self._limit.succeeded()
 
     def _fail(self, request: Request, fault: str, curl_code: int) -> None:
@@ -232,7 +230,8 @@ class Transport:
             self._retry_or_give_up(request, fault)
 
     def _retry_or_give_up(self, request: Request, fault: str) -> None:
-        self._limit.complained(request.epoch)
+        if self._limit.complained(request.epoch):
+            self._rest.complained()
         request.digest = b""
         request.fault = fault
         others_go_on = request.status in (429, 503) and request.successes != self._successes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_log_roller.aws.s3.limit import AdaptiveLimit
+from s3_log_roller.aws.s3.limit import AdaptiveLimit, Rest
 
 
 def test_it_grows_by_what_goes_through_until_the_first_complaint() -> None:
@@ -41,6 +41,42 @@ def test_it_stays_between_floor_and_cap() -> None:
     low = AdaptiveLimit(3, 8, 2)
     low.complained(0)
     assert low.value == 2
+
+
+def test_it_says_where_the_floor_is_too_much() -> None:
+    """Once for all that was started before."""
+    limit = AdaptiveLimit(8, 4, 100)
+    assert not limit.complained(0)
+    assert limit.value == 4
+    assert not limit.complained(0)
+    assert limit.complained(1)
+    assert not limit.complained(1)
+
+
+def test_a_rest_is_twice_as_long_with_each_complaint_and_shorter_with_each_success() -> None:
+    """Up to a bound, and by chance up to twice the mean, so that not all workers come back at once."""
+    now_s, chance = 100.0, 0.5
+    rest = Rest(lambda: now_s, lambda: chance)
+    assert (bool(rest), rest.left_s()) == (False, 0)
+    lefts = []
+    for _ in range(8):
+        rest.complained()
+        lefts.append(rest.left_s())
+    assert lefts == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6])
+    now_s += 1
+    assert rest.left_s() == pytest.approx(0.6)
+    now_s += 1
+    assert (bool(rest), rest.left_s()) == (True, 0)
+    rest.succeeded()
+    chance = 1.0
+    rest.complained()
+    assert rest.left_s() == pytest.approx(2 * 1.6)
+    successes = 0
+    while rest:
+        rest.succeeded()
+        successes += 1
+    assert 10 < successes < 30
+    assert rest.left_s() == 0
 
 
 def test_what_was_started_before_a_cut_says_nothing_new() -> None:

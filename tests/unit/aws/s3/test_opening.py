@@ -85,7 +85,7 @@ def reach(monkeypatch: pytest.MonkeyPatch, made: boto3.Session, bucket: str, **o
     def catch(transport: Any, request: Request) -> None:
         lines = transport._signer.sign(request.method, request.path, request.query, request.headers, "x")
         authorization = next(line for line in lines if line.startswith("authorization"))
-        seen.append((transport._wire.origin + request.path, authorization, transport._wire))
+        seen.append((transport.wire.origin + request.path, authorization, transport.wire))
         raise Reached
 
     monkeypatch.setattr(Transport, "submit", catch)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,15 @@ STORM = 32
 """Requests that are refused at once; fewer than may be in flight, so that none of them waits for a retry."""
 
 
-def transport(origin: str, max_in_flight: int = 64, max_attempts: int = 4, **changes: Any) -> Transport:
+def transport(
+    origin: str,
+    max_in_flight: int = 64,
+    max_attempts: int = 4,
+    jitter: Callable[[], float] = lambda: 0.05,
+    **changes: Any,
+) -> Transport:
     signer = Signer(origin.partition("//")[2], "us-west-2", lambda: Credentials("a", "s", None))
-    return Transport(Wire(origin, max_attempts=max_attempts, **changes), signer, max_in_flight, jitter=lambda: 0.05)
+    return Transport(Wire(origin, max_attempts=max_attempts, **changes), signer, max_in_flight, jitter=jitter)
 
 
 def get_all(transport: Transport, count: int) -> list[Request]:
@@ -131,6 +137,25 @@ def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(serve
     requests = get_all(driver, 600)
     assert all(request.status == 200 for request in (*first, *requests))
     assert driver._limit.value > FIRST_IN_FLIGHT / 2
+
+
+def test_where_few_in_flight_are_too_many_it_rests(server: Server) -> None:
+    """Behind a complaint nothing starts for a while, be it new or tried again; then everything goes through."""
+    server.script.append(503)
+    driver = transport(server.origin, max_in_flight=2, jitter=lambda: 1.0)
+    refused, new = (Request("s3:GetObject", "GET", "/k") for _ in range(2))
+    driver.submit(refused)
+    while not driver._rest:
+        driver.step()
+    rested_until_s = time.monotonic() + driver._rest.left_s()
+    driver.submit(new)
+    while not new.done:
+        assert server.requests == 1 or time.monotonic() > rested_until_s
+        driver.step()
+    while not refused.done:
+        driver.step()
+    assert (refused.status, refused.attempts, new.status, new.attempts) == (200, 2, 200, 1)
+    driver.close()
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 429, 0])
