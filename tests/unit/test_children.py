@@ -73,11 +73,14 @@ def test_a_child_whose_parent_is_gone_stops_and_is_ended_if_it_does_not(monkeypa
 
 def test_ctrl_c_is_ignored_while_children_start_and_at_no_other_time() -> None:
     """They inherit that it is; the parent hears it again afterwards, also where one could not be started."""
-    before = signal.getsignal(signal.SIGINT)
-    with suppress(OSError), children.starting():
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        raise OSError("no memory")
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored already
+    try:
+        with suppress(OSError), children.starting():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            raise OSError("no memory")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_closed_relay_leaves_no_thread(caplog: pytest.LogCaptureFixture) -> None:
