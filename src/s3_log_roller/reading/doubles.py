@@ -20,8 +20,6 @@ class Origin(NamedTuple):
     key: str
     """The key of the rollup, or of the log itself."""
     is_packed: bool
-    proven: bool
-    """What came was checked: against the blocks of an index, or against the log's ETag."""
 
     def name(self, member: Member) -> str:
         """The log as users are told of it: its URI, or `rollup:member`."""

@@ -85,7 +85,7 @@ class Reader:
         self, index: Index, selection: Selection, *, ahead: bool = True, loose_too: Originals | None = None
     ) -> Iterator[LogPart]:
         file = index.file
-        origin = Origin(file.store.bucket, file.listed.key, is_packed=True, proven=True)
+        origin = Origin(file.store.bucket, file.listed.key, is_packed=True)
         parts = read_selected(
             index,
             selection,
@@ -113,7 +113,7 @@ class Reader:
             raise _blame(file, error) from error
 
     def _through(self, file: PackedFile, selection: Selection) -> Iterator[LogPart]:
-        origin = Origin(file.store.bucket, file.listed.key, is_packed=True, proven=False)
+        origin = Origin(file.store.bucket, file.listed.key, is_packed=True)
         try:
             with self._left_out(file) as on_left_out:
                 for member, data, last in read_through(file, on_left_out):
@@ -195,7 +195,7 @@ class Reader:
                 for log, data, last in fetch_logs(store, logs[done:]):
                     member = member if begun else _member(log)  # the same one for all parts of a log
                     begun = not last
-                    yield Origin(store.bucket, log.key, is_packed=False, proven=True), member, data, last
+                    yield Origin(store.bucket, log.key, is_packed=False), member, data, last
                     done += last
             except ObjectGone:
                 if begun:

@@ -13,7 +13,7 @@ from s3_log_roller.querying.rows import Blocks
 from s3_log_roller.reading.doubles import LogPart, Origin
 from s3_log_roller.reading.tarball import Member
 
-ORIGIN = Origin("b", "x/rollup-2022-07-01-b33e1e0a.tgz", is_packed=True, proven=True)
+ORIGIN = Origin("b", "x/rollup-2022-07-01-b33e1e0a.tgz", is_packed=True)
 NAME = "2022-07-01-05-15-43-42117B9A70B0F1BA"
 
 

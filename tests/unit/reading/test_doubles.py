@@ -12,7 +12,7 @@ from s3_log_roller.reading.tarball import Member
 def log(file: str, *pieces: bytes, cut_off: bool = False) -> list[LogPart]:
     """The parts of the log `m`, out of that file."""
     member = Member("m", 100, 0)
-    origin = Origin("bucket", file, True, True)
+    origin = Origin("bucket", file, True)
     return [(origin, member, piece, number == len(pieces) and not cut_off) for number, piece in enumerate(pieces, 1)]
 
 
@@ -40,7 +40,7 @@ def test_large_logs_come_out_twice_and_that_is_told() -> None:
     """Nothing so large is held until it is known to be the same."""
     told: list[str] = []
     large = Member("m", doubles.MAX_HELD_BYTES + 1, 0)
-    parts = [(Origin("bucket", file, True, True), large, b"12", True) for file in ("a", "b")]
+    parts = [(Origin("bucket", file, True), large, b"12", True) for file in ("a", "b")]
     assert once(parts, failed=told.append) == [b"12", b"12"]
     assert "it came twice" in told[0]
 
@@ -49,7 +49,7 @@ def test_a_file_that_differs_in_many_logs_is_told_of_once() -> None:
     """One line for each file, however many of its logs differ."""
     told: list[str] = []
     parts = [
-        (Origin("bucket", file, True, True), Member(name, 1, 0), file.encode(), True)
+        (Origin("bucket", file, True), Member(name, 1, 0), file.encode(), True)
         for file in ("a", "b", "c")
         for name in ("m", "n")
     ]

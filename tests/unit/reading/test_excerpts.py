@@ -20,7 +20,7 @@ def ours(pattern: str, text: bytes, excerpt: Excerpt, *, invert: bool = False, m
     parsed = Pattern.parse(pattern, Syntax.EXTENDED)
     query = Query(parsed, invert=invert, excerpt=excerpt, max_count=most)
     found: list[bytes] = []
-    origin, member = Origin("", "f", True, True), Member("m", len(text), 0)
+    origin, member = Origin("", "f", True), Member("m", len(text), 0)
     parts: list[LogPart] = [(origin, member, text[:40], False), (origin, member, text[40:], True)]
     LineReader(query, found.append, most).run(iter(parts))
     return b"".join(found)

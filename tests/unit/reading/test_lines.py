@@ -25,7 +25,7 @@ from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.store import CHECKSUM, ListedObject
 
-ORIGIN = Origin("", "f", True, True)
+ORIGIN = Origin("", "f", True)
 
 
 def parts_of(*pieces: bytes, last: bool = True) -> list[LogPart]:

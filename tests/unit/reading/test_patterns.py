@@ -23,7 +23,7 @@ TEXT = (
 
 
 def ours(pattern: Pattern, text: bytes = TEXT, *, invert: bool = False) -> bytes:
-    pieces = [(Origin("", "f", True, True), Member("m", len(text), 0), text, True)]
+    pieces = [(Origin("", "f", True), Member("m", len(text), 0), text, True)]
     found: list[bytes] = []
     LineReader(Query(pattern, invert=invert), found.append).run(iter(pieces))
     return b"".join(found)
