@@ -21,6 +21,7 @@ import pytest
 from tests.support.waiting import wait_for
 
 from s3_log_roller import children
+from s3_log_roller.children import LogRelay
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling import processes
 from s3_log_roller.rolling.figures import Figures
@@ -256,9 +257,11 @@ def test_only_a_child_that_does_not_stop_in_time_is_killed(pools: list[Pool], mo
 
 
 def test_a_child_whose_process_failed_is_given_no_other_task(
-    pools: list[Pool], caplog: pytest.LogCaptureFixture
+    pools: list[Pool], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is ended and replaced, and the log says so; one whose task merely failed goes on."""
+    """It is ended and replaced, and the log says so; one whose task merely failed goes on. In the end all are ended."""
+    relays: list[LogRelay] = []
+    monkeypatch.setattr(LogRelay, "close", lambda relay: relays.append(relay))
     runner = ProcessRunner(1, roll_never, Meter(1))
     runner.submit(task("a"))
     pools[0].futures[0].set_result(Failed("it merely failed"))
@@ -272,3 +275,4 @@ def test_a_child_whose_process_failed_is_given_no_other_task(
     assert [record.message for record in caplog.records] == ["child_process_replaced"]
     runner.close()
     assert pools[1].closed
+    assert len(relays) == 1  # whose threads would go on
