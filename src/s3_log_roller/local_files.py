@@ -7,7 +7,7 @@ import stat
 from collections.abc import Generator, Iterable
 
 from s3_log_roller.errors import ObjectGone, StorageError
-from s3_log_roller.store import NO_METADATA, ByteRange, ListedObject, Metadata, Page
+from s3_log_roller.store import NO_METADATA, PAGE_KEYS, ByteRange, ListedObject, Metadata, Page
 
 LOCAL = ""
 """The name of the bucket that local files are in."""
@@ -50,7 +50,7 @@ class LocalFiles:
                 os.close(handle)
 
     def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
     ) -> Page:
         """An empty page: a file stands for itself, and nothing is looked for beside it."""
         return Page([], truncated=False)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import (
+    PAGE_KEYS,
     ByteRange,
     ListedObject,
     Metadata,
@@ -47,7 +48,7 @@ class MirroredReadStore:
         self._folder = split_place(place, "")[1]
 
     def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
     ) -> Page:
         """See `ReadStore.list_page`."""
         return self._page_here(

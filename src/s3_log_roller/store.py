@@ -13,6 +13,7 @@ MAX_IN_FLIGHT: Final = 300
 """Requests of one store under way at once, whatever was asked for: each has a connection, a process often may have no
 more than 1,024 descriptors, and libcurl's `select` sees no others."""
 
+PAGE_KEYS: Final = 1_000  # of a listing, at most
 MAX_ODD_PAGES: Final = 10_000
 """Empty pages in a row, and times that a listing may go back behind keys it has shown, before it counts as endless."""
 
@@ -35,7 +36,7 @@ class ListedObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Up to 1,000 objects in key order, and whether more follow."""
+    """Up to `PAGE_KEYS` objects in key order, and whether more follow."""
 
     objects: list[ListedObject]
     truncated: bool
@@ -162,7 +163,7 @@ class ReadStore(Protocol):
     bucket: str
 
     def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
     ) -> Page:
         """The next objects in key order whose keys start with `prefix` and sort behind `start_after`.
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day, Inventory, Run
+from s3_log_roller.planning.inventory import Day, Inventory, Run
 from s3_log_roller.planning.requests import Requests, batches_of, pages_of, read_back, requests_alone, sum_requests
 from s3_log_roller.rolling.leftovers import is_young
 from s3_log_roller.rolling.outcome import ScanOutcome
@@ -26,6 +26,7 @@ from s3_log_roller.rolling.wave import MAX_ROLLUPS
 from s3_log_roller.rolling.wave_packing import PACKED_BYTES
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.stored import READ_BYTES
+from s3_log_roller.store import PAGE_KEYS
 
 ROUND_TRIP_S: Final = 0.025
 STEPS: Final = 8
@@ -126,10 +127,10 @@ def sightings(runs: Sequence[Run], window: Window) -> Generator[Sighting, None, 
     lists = logs = keys = at = offset = 0
     while True:
         lists += 1
-        room = KEYS_A_PAGE
+        room = PAGE_KEYS
         first = runs[at] if at < len(runs) else None
         in_window = first is not None and first.group is not None and first.group in window
-        is_of_one_day = in_window and first is not None and first.keys - offset >= KEYS_A_PAGE
+        is_of_one_day = in_window and first is not None and first.keys - offset >= PAGE_KEYS
         while room and at < len(runs):
             run = runs[at]
             group = run.group if run.group is not None and run.group in window else None
@@ -145,7 +146,7 @@ def sightings(runs: Sequence[Run], window: Window) -> Generator[Sighting, None, 
                 at, offset = at + 1, 0
         if at == len(runs):
             return ScanOutcome(len(seen), lists)
-        logs += UNSEEN_PAGES * KEYS_A_PAGE if is_of_one_day else 0
+        logs += UNSEEN_PAGES * PAGE_KEYS if is_of_one_day else 0
         if offset and runs[at].group is not None:
             at, offset = at + 1, 0
 
@@ -177,7 +178,7 @@ def _list_range(runs: Sequence[Run], start: int, task: RangeTask, alone: Sequenc
     split: set[DayGroup] = set()
     while True:
         lists += 1
-        first, room = at, KEYS_A_PAGE
+        first, room = at, PAGE_KEYS
         while room and at < len(runs):
             taken = min(room, runs[at].keys - offset)
             room, offset = room - taken, offset + taken

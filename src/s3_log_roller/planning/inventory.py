@@ -12,7 +12,6 @@ from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.store import ListedObject
 
-KEYS_A_PAGE: Final = 1000
 MIN_BILLED_BYTES: Final = 128 << 10
 """Standard-IA and Glacier Instant Retrieval bill a smaller object as if it were so large."""
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day
+from s3_log_roller.planning.inventory import Day
 from s3_log_roller.rolling.leftovers import is_young
 from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES, TAIL_BYTES
+from s3_log_roller.store import PAGE_KEYS
 
 PART_BYTES: Final = 5 << 20
 """How large `aws.s3` makes the parts of an upload; what is smaller goes up in one PUT."""
@@ -42,12 +43,12 @@ def sum_requests(parts: Iterable[Requests]) -> Requests:
 
 def pages_of(keys: int) -> int:
     """LISTs that show so many keys; one shows that there are none."""
-    return max(1, -(-keys // KEYS_A_PAGE))
+    return max(1, -(-keys // PAGE_KEYS))
 
 
 def batches_of(keys: int) -> int:
     """Calls of DeleteObjects for so many keys."""
-    return -(-keys // KEYS_A_PAGE)
+    return -(-keys // PAGE_KEYS)
 
 
 def requests_alone(day: Day, rollup_bytes: int, *, delete: bool, today: date) -> Requests:

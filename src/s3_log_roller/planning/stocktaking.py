@@ -13,7 +13,7 @@ from random import Random
 
 from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
-from s3_log_roller.planning.inventory import KEYS_A_PAGE, Day, Inventory, Run, pieces_of
+from s3_log_roller.planning.inventory import Day, Inventory, Run, pieces_of
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.sampling import estimate_rest
 from s3_log_roller.planning.sizes import Measured, measure_sample, model_bytes
@@ -23,7 +23,17 @@ from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
 from s3_log_roller.rollup.stored import PackedFile, list_rollups
-from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager, ReadStore, list_objects, list_pages
+from s3_log_roller.store import (
+    PAGE_KEYS,
+    ByteRange,
+    ListedObject,
+    Metadata,
+    Page,
+    Pager,
+    ReadStore,
+    list_objects,
+    list_pages,
+)
 
 
 class CountedStore:
@@ -36,7 +46,7 @@ class CountedStore:
         self._store = store
 
     def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = KEYS_A_PAGE, continuation_token: str = ""
+        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
     ) -> Page:
         """See `ReadStore.list_page`."""
         self.lists += 1

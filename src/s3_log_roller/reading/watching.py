@@ -7,7 +7,7 @@ from contextlib import closing
 
 from s3_log_roller.errors import StorageError
 from s3_log_roller.reading.groups import Stores
-from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, ReadStore
+from s3_log_roller.store import PAGE_KEYS, ByteRange, ListedObject, Metadata, Page, ReadStore
 
 
 def watched(stores: Stores, before_wait: Callable[[], None]) -> Stores:
@@ -31,7 +31,7 @@ class _WatchedStore:
         self._before_wait = before_wait
 
     def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
     ) -> Page:
         self._before_wait()
         return self._store.list_page(prefix, start_after, max_keys=max_keys, continuation_token=continuation_token)

@@ -11,6 +11,7 @@ from typing import Final
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.scan import Sighting
 from s3_log_roller.rolling.tasks import RangeTask, ScanTask, WorkTask
+from s3_log_roller.store import PAGE_KEYS
 
 SPAN_LOGS: Final = 10_000
 """A span ends with the day group in which this many logs were seen. Of a large day a scan sees a page."""
@@ -19,7 +20,6 @@ MAX_GROUPS: Final = 2 * SPAN_GROUPS
 """Day groups that lie inside each other have no key between them; if there are more than this, they go one by one."""
 SPAN_KEYS: Final = 30_000
 """Keys of any kind, so that rollups and today's logs do not make a span long to list."""
-PAGE_KEYS: Final = 1_000
 _WELL_FILLED: Final = 0.8
 """A border lies where the pages of the part before it are filled with keys of it, so that it costs few LISTs more."""
 _MAX_BORDERS_CHARS: Final = 6_000

@@ -96,7 +96,7 @@ def test_a_damaged_rollup_is_told_and_the_rest_is_planned() -> None:
 @pytest.mark.parametrize("logs", [1, 6, 7, 8, 21])
 def test_the_pages_of_a_scan_are_foreseen_exactly(page_size: int, logs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the pages end with: a log, a rollup, or something else; and so are the day groups, in their order."""
-    monkeypatch.setattr("s3_log_roller.planning.course.KEYS_A_PAGE", page_size)
+    monkeypatch.setattr("s3_log_roller.planning.course.PAGE_KEYS", page_size)
     store = MemoryStore(page_size=page_size)
     for prefix in ("a/", "b/", "c/2022-07-01-0/"):
         for day in (1, 2, 3):

@@ -18,6 +18,7 @@ from s3_log_roller.aws.s3.uploads import S3Upload
 from s3_log_roller.aws.s3.versions import delete_for_good
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import (
+    PAGE_KEYS,
     ByteRange,
     DeleteReport,
     Level,
@@ -71,7 +72,7 @@ class S3Bucket:
         self._transport.close()
 
     def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
     ) -> Page:
         """See `ReadStore.list_page`."""
         return self._lister.list_page(prefix, start_after, max_keys, continuation_token)

@@ -14,7 +14,7 @@ from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Headers
 from s3_log_roller.aws.s3.xml import UnreadableAnswer
 from s3_log_roller.errors import StorageError
-from s3_log_roller.store import Level, Page, Pager
+from s3_log_roller.store import PAGE_KEYS, Level, Page, Pager
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Lister:
 
     def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
         """See `Store.next_pages`."""
-        calls = [self._call(pager.prefix, pager.start_after, 1000, pager.continuation_token) for pager in pagers]
+        calls = [self._call(pager.prefix, pager.start_after, PAGE_KEYS, pager.continuation_token) for pager in pagers]
         self.calls.transport.run_each(call.request for call in calls)
         if self._learns_version_1(calls):
             return self.next_pages(pagers)
@@ -48,7 +48,7 @@ class Lister:
 
     def list_folders(self, prefix: str, start_after: str) -> Level:
         """See `Store.list_folders`."""
-        call = self._call(prefix, start_after, 1000, "", delimiter="/")
+        call = self._call(prefix, start_after, PAGE_KEYS, "", delimiter="/")
         self.calls.transport.run(call.request)
         if self._learns_version_1([call]):
             return self.list_folders(prefix, start_after)
