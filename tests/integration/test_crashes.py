@@ -28,6 +28,7 @@ from tests.support.killing import (
     waiting,
 )
 from tests.support.real_day import RealDay
+from tests.support.waiting import has_socket
 
 from s3_log_roller.demo.servers import SeaweedFS
 
@@ -136,7 +137,7 @@ def test_a_killed_child_process_costs_its_own_task_only(
 
     async def kill_a_child(link: Link) -> None:
         peer = link._writer.get_extra_info("peername")[1]
-        victims.extend(pid for pid in _descendants(process.pid) if _has_connection_from(pid, peer))
+        victims.extend(pid for pid in _descendants(process.pid) if has_socket(pid, peer))
         os.kill(victims[1], signal.SIGKILL)
         link.reset()
 
@@ -158,14 +159,6 @@ def _descendants(pid: int) -> list[int]:
         pytest.skip("needs /proc")
     found = [int(child) for child in children.read_text().split()]
     return found + [grandchild for child in found for grandchild in _descendants(child)]
-
-
-def _has_connection_from(pid: int, port: int) -> bool:
-    """Whether a socket of the process has that local port."""
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    inodes = {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port}
-    links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()]
-    return any(f"socket:[{inode}]" in links for inode in inodes)
 
 
 def test_a_producer_killed_at_any_step_is_made_good_by_the_next(

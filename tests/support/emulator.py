@@ -9,12 +9,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.support.paths import ROOT
-from tests.support.waiting import listens, wait_for
+from tests.support.waiting import has_socket, wait_for
 
 from s3_log_roller.demo.local_server import free_ports
 
@@ -54,7 +55,6 @@ def emulated(
     runtime: Path, unpacked: Path, directory: Path, environment: dict[str, str], timeout_seconds: int = 30
 ) -> Iterator[Emulator]:
     """Run the function with nothing of this Python's own packages, and no /tmp to write to."""
-    port, api_port = free_ports(2)
     environment = environment | {
         "AWS_LAMBDA_FUNCTION_NAME": "roller",
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
@@ -62,15 +62,31 @@ def emulated(
         "PYTHONPATH": os.pathsep.join([str(unpacked), str(runtime)]),
         "TMPDIR": "/nonexistent",
     }
-    command = [str(runtime / "rie"), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
-    command += [sys.executable, "-S", "-m", "awslambdaric", "main.lambda_handler"]
     log = directory / "emulator.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=unpacked)
+        process, port = _start(runtime, env=environment, stdout=output, stderr=output, cwd=unpacked)
     try:
-        wait_for(lambda: process.poll() is not None or listens(port), every=0.02)
         yield Emulator(port, log)
     finally:
         process.kill()
         process.wait()
+
+
+def _start(runtime: Path, **how: Any) -> tuple[subprocess.Popen[bytes], int]:
+    """The emulator, and the port where it listens. If somebody else takes one of its ports first, it gets others."""
+    for _ in range(3):
+        port, api_port = free_ports(2)
+        command = [str(runtime / "rie"), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+        command += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
+        process = subprocess.Popen([*command, sys.executable, "-S", "-m", "awslambdaric", "main.lambda_handler"], **how)
+        wait_for(partial(_has_settled, process, (port, api_port)), every=0.02)
+        if process.poll() is None:
+            return process, port
+    raise AssertionError(f"the emulator does not start, it ends with {process.returncode}")
+
+
+def _has_settled(process: subprocess.Popen[bytes], ports: tuple[int, int]) -> bool:
+    """Whether it listens on both ports, or has ended."""
+    with suppress(OSError):  # it has just ended
+        return process.poll() is not None or all(has_socket(process.pid, port) for port in ports)
+    return False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,3 +26,14 @@ def listens(port: int) -> bool:
     """Whether somebody takes connections on that port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def has_socket(pid: int, port: int) -> bool:
+    """Whether a socket of that process has that local port; on Linux."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    inodes = {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port}
+    opened = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # it was closed meanwhile
+            opened.add(os.readlink(entry))
+    return any(f"socket:[{inode}]" in opened for inode in inodes)
