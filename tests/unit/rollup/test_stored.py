@@ -166,3 +166,9 @@ def test_of_a_file_from_before_1_0_a_list_of_members_so_long_is_not_read(monkeyp
     monkeypatch.setattr(draft, "MAX_INDEX_BYTES", 10)
     with pytest.raises(DamagedRollup, match="more than is read of a file from before"):
         read_index(open_packed(*stored(data)))
+
+
+def test_an_index_is_read_of_a_file_of_which_nothing_is_at_hand() -> None:
+    """Its last bytes are fetched then."""
+    store, listed = stored((GOLDEN / "rollup-v1-2022-07-01.tgz").read_bytes())
+    assert read_index(PackedFile(store, listed)).footer == read_index(open_packed(store, listed)).footer
