@@ -172,3 +172,16 @@ def test_an_index_is_read_of_a_file_of_which_nothing_is_at_hand() -> None:
     """Its last bytes are fetched then."""
     store, listed = stored((GOLDEN / "rollup-v1-2022-07-01.tgz").read_bytes())
     assert read_index(PackedFile(store, listed)).footer == read_index(open_packed(store, listed)).footer
+
+
+def test_a_rollup_under_another_ones_name_is_damaged() -> None:
+    """Its name follows from its first member; a folder of the user's own does not matter."""
+    key, content = pack(
+        DayGroup("bucket", "web/", date(2022, 7, 1)), [Log("2022-07-01-00-00-01-0000000000000001", b"x")]
+    )
+    for folder in ("web/", "copies/of/mine/", ""):
+        store, listed = stored(content, folder + key.removeprefix("web/"))
+        assert read_index(open_packed(store, listed)).footer.members == 1
+        store, listed = stored(content, f"{folder}rollup-2022-07-01-00000000.tgz")
+        with pytest.raises(DamagedRollup, match="its name does not follow from its first member, 2022-07-01-00-00-01-"):
+            read_index(open_packed(store, listed))
