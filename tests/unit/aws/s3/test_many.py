@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import pytest
 from bench.s3_api import Call
+from tests.support import odd_api
 from tests.support.answers import a_bucket, fill, with_body
 
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError
@@ -64,6 +65,41 @@ def test_listings_go_on_beside_each_other_and_fail_alone() -> None:
         again = client.next_pages([pagers[0], pagers[2]])
         assert [page.objects[0].key for page in again if not isinstance(page, StorageError)] == ["a1000", "c1000"]
         assert [pager.ended for pager in pagers] == [True, False, True]
+
+
+@pytest.mark.parametrize("quirk", [odd_api.version_1_without_a_word, odd_api.version_1_and_says_so])
+def test_listings_beside_each_other_are_right_on_a_server_of_version_1(quirk: odd_api.Quirk) -> None:
+    """The first answer, which tells that it is one, costs no listing its beginning."""
+    with a_bucket(quirk=quirk) as (client, stored, _):
+        for prefix in "ab":
+            for number in range(1_002):
+                stored.put(f"{prefix}{number:04}", b"", 0)
+        pagers = [Pager("bucket", prefix) for prefix in "ab"]
+        keys: dict[str, list[str]] = {"a": [], "b": []}
+        for _ in range(2):
+            for pager, page in zip(pagers, client.next_pages(pagers), strict=True):
+                assert not isinstance(page, StorageError)
+                keys[pager.prefix] += [entry.key for entry in page.objects]
+        assert keys == {prefix: [f"{prefix}{number:04}" for number in range(1_002)] for prefix in "ab"}
+        assert all(pager.ended for pager in pagers)
+
+
+def test_a_listing_that_does_not_go_on_is_an_error_in_its_place() -> None:
+    """Taken for a page, it would be asked for again and again."""
+    page = (
+        b"<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a1</Key><ETag>e</ETag><Size>1</Size>"
+        b"<LastModified>2022-07-01T00:00:00.000Z</LastModified></Contents><KeyCount>1</KeyCount></ListBucketResult>"
+    )
+    with a_bucket() as (client, stored, intruder):
+        stored.put("b1", b"", 0)
+        intruder.change = lambda call, answer: with_body(page) if "prefix=a" in call.query else answer
+        pagers = [Pager("bucket", "a"), Pager("bucket", "b")]
+        first, _ = client.next_pages(pagers)
+        assert not isinstance(first, StorageError)
+        stuck, other = client.next_pages(pagers)
+        assert isinstance(stuck, StorageError)
+        assert "the server says that more follows, but it lists nothing more" in str(stuck)
+        assert not isinstance(other, StorageError)
 
 
 def test_every_attempt_to_publish_follows_a_look_at_what_is_about_to_be_written() -> None:
