@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import wait_for_midnight_to_pass
 
 from s3_log_roller.demo.proof import prove
 from s3_log_roller.demo.scenario import DAYS, LOGS_A_DAY, README_LOGS, Place, make_scenario
@@ -64,7 +65,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def story(folder: Path) -> str:
-    """What the demo says, all of it real."""
+    """What the demo says, all of it real; today's logs are those of one day."""
+    wait_for_midnight_to_pass()
     demo = run_demo(folder)
     assert demo.stderr == ""
     assert demo.returncode == 0

@@ -23,6 +23,7 @@ import pytest
 from tests.support import faulty_proxy
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.paths import MAIN
+from tests.support.waiting import wait_for_midnight_to_pass
 
 from s3_log_roller import log_output
 from s3_log_roller.aws import sessions
@@ -137,6 +138,7 @@ def test_every_layout_of_keys_is_rolled_up_and_the_rest_is_left_alone(
     s3: S3Client, bucket: str, run: Run, tmp_path: Path
 ) -> None:
     """Flat, slashless, partitioned and odd prefixes at any depth; what is no log or of today stays as it is."""
+    wait_for_midnight_to_pass()
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     yesterday = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     bodies = fill(

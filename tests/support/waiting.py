@@ -22,6 +22,13 @@ def wait_for(what: Callable[[], T], seconds: float = 60, *, every: float = 0.2) 
     return found
 
 
+def wait_for_midnight_to_pass() -> None:
+    """What begins now is on one day (UTC): if that ends within a minute, wait for the next one."""
+    left = 86_400 - time.time() % 86_400
+    if left < 60:
+        time.sleep(left + 1)
+
+
 def listens(port: int) -> bool:
     """Whether somebody takes connections on that port of this machine."""
     with socket.socket() as probe:
