@@ -20,7 +20,7 @@ from s3_log_roller.rollup.footer import BLOCK_BYTES, DIRECTORY, MEMBERS, Footer,
 from s3_log_roller.rollup.members import DIGEST_BYTES, SECONDS_PER_DAY, IndexedMember, midnight_of
 from s3_log_roller.rollup.originals import MAX_ETAG_CHARS, clock_prefix
 from s3_log_roller.rollup.planes import from_planes
-from s3_log_roller.rollup.tar import END_OF_ARCHIVE, RECORD_BYTES
+from s3_log_roller.rollup.tar import END_OF_ARCHIVE, RECORD_BYTES, name_prefix
 
 CREATED_BY: Final = "s3-log-roller 0.1"
 MAX_INDEX_BYTES: Final = 128 << 20
@@ -114,7 +114,7 @@ def iter_members(footer: Footer, data: bytes, day: date) -> Iterator[IndexedMemb
 
 def is_name(base_name: str, footer: Footer, group: DayGroup) -> bool:
     """Whether a rollup of that day group may have had that name, which followed from all of its members."""
-    return base_name == f"rollup-{group.day}-{footer.content_digest[:4].hex()}.tgz"
+    return base_name == f"{name_prefix(group.target_prefix)}rollup-{group.day}-{footer.content_digest[:4].hex()}.tgz"
 
 
 def _payload(data: bytes, section: Section) -> bytes:

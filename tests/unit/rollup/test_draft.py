@@ -141,9 +141,9 @@ def test_a_footer_says_where_everything_is() -> None:
     assert (footer.members_section.reach, footer.members_section.crc32) == (range(1_300, 1_500), 11)
     assert (footer.directory_section.reach, footer.directory_section.crc32) == (range(1_500, 1_600), 12)
     assert footer.draft
-    name = partial(draft.is_name, footer=footer, group=DayGroup("b", "", DAY))
-    assert name("rollup-2022-07-01-64646464.tgz")
-    assert not name("rollup-2022-07-01-6464646464.tgz")
+    name = partial(draft.is_name, footer=footer, group=DayGroup("b", "web/logs-", DAY))
+    assert name("logs-rollup-2022-07-01-64646464.tgz")
+    assert not name("rollup-2022-07-01-64646464.tgz")
 
 
 MOST_LIST_BYTES = 1024 + 10 * (32 + 3 + 255 + 8)

@@ -185,3 +185,25 @@ def test_a_rollup_under_another_ones_name_is_damaged() -> None:
         store, listed = stored(content, f"{folder}rollup-2022-07-01-00000000.tgz")
         with pytest.raises(DamagedRollup, match="its name does not follow from its first member, 2022-07-01-00-00-01-"):
             read_index(open_packed(store, listed))
+
+
+def test_a_rollup_of_0_1_is_known_by_the_name_that_followed_from_its_content() -> None:
+    """Any other name that a rollup may have is somebody else's."""
+    content = (GOLDEN / "rollup-0.1-2022-07-01.tgz").read_bytes()
+    digest = read_footer(content, len(content)).content_digest.hex()
+    store, listed = stored(content, f"example.com/logs-rollup-2022-07-01-{digest[:8]}.tgz")
+    assert read_index(open_packed(store, listed)).footer.draft
+    store, listed = stored(content, f"example.com/logs-rollup-2022-07-01-{digest[8:16]}.tgz")
+    with pytest.raises(DamagedRollup, match="its name does not follow"):
+        read_index(open_packed(store, listed))
+
+
+def test_a_rollup_of_other_logs_is_not_taken_for_one_of_these() -> None:
+    """Of another target prefix, or of another day."""
+    store, listed = stored((GOLDEN / "rollup-v1-2022-07-01.tgz").read_bytes())
+    file = open_packed(store, listed)
+    group = DayGroup("bucket", "example.com/logs-", date(2022, 7, 1))
+    assert read_index(file, group).directory.day == group.day
+    for other in (replace(group, target_prefix="example.com/"), replace(group, day=date(2022, 7, 2))):
+        with pytest.raises(DamagedRollup, match=r"it was made of other logs, example\.com/logs-2022-07-01"):
+            read_index(file, other)
