@@ -16,10 +16,9 @@ def sections_behind(data_bytes: int) -> tuple[Section, ...]:
     return Section(MEMBERS, 0, data_bytes, 200, 11), Section(DIRECTORY, 0, data_bytes + 200, 100, 12)
 
 
-def read_back(changed: dict[str, int], sections: tuple[Section, ...] = (), longer: int = 0) -> None:
-    """A footer with those numbers has to come out of a file's last bytes as it went in."""
+def footer_of(changed: dict[str, int], sections: tuple[Section, ...] = ()) -> Footer:
     numbers = NUMBERS | changed
-    footer = Footer(
+    return Footer(
         numbers["members"],
         numbers["original_bytes"],
         numbers["tar_bytes"],
@@ -28,6 +27,11 @@ def read_back(changed: dict[str, int], sections: tuple[Section, ...] = (), longe
         b"d" * 32,
         sections or sections_behind(numbers["data_bytes"]),
     )
+
+
+def read_back(changed: dict[str, int], sections: tuple[Section, ...] = (), longer: int = 0) -> None:
+    """A footer with those numbers has to come out of a file's last bytes as it went in."""
+    footer = footer_of(changed, sections)
     tail = footer.encode()
     assert read_footer(tail, footer.start + len(tail) + longer) == footer
 
@@ -80,5 +84,6 @@ def test_sections_that_do_not_follow_each_other_are_damage(gap: int) -> None:
     ):
         with pytest.raises(DamagedRollup, match="do not follow each other"):
             read_back({}, sections)
-    with pytest.raises(DamagedRollup, match="bytes, its footer says"):
+    length = 1_618 + len(footer_of({}).encode())
+    with pytest.raises(DamagedRollup, match=f"the file has {length + gap} bytes, its footer says {length}"):
         read_back({}, longer=gap)
