@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from bench.s3_api import Call
@@ -134,6 +136,50 @@ def test_a_server_that_only_asks_to_slow_down_has_more_time_than_so_many_attempt
         assert len(intruder.calls) == 2
 
 
+def test_the_time_counts_from_when_something_was_deleted_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it was at work by then."""
+    passed_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed_s, sleep=time.sleep)
+    monkeypatch.setattr(deletes, "time", clock)
+    put_off = b"<DeleteResult><Error><Key>01000</Key><Code>SlowDown</Code></Error></DeleteResult>"
+    with a_bucket(max_attempts=2) as (client, stored, intruder):
+        pairs = fill(stored, 1_001)
+        left = [4]
+
+        def slow_down(call: Call, answer: bytes) -> bytes:
+            if call.body.count(b"<Object>") > 1 or not left[0]:
+                return answer
+            left[0] -= 1
+            return with_body(put_off)
+
+        def source() -> Iterator[tuple[str, str]]:
+            nonlocal passed_s
+            yield from pairs[:1_000]
+            passed_s = 2 * deletes.PATIENCE_S
+            yield pairs[1_000]
+
+        intruder.change = slow_down
+        report = client.delete(source())
+        assert (report.deleted, report.failures, report.gave_up, left) == (1_001, [], False, [0])
+
+
+def test_what_is_put_off_is_not_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But after the time that the attempts before it ask for."""
+    called_at: list[float] = []
+    with a_bucket() as (client, stored, intruder):
+        monkeypatch.setattr(client._transport, "backoff_s", lambda attempts: 0.2)
+        slow_down = with_body(b"<Error><Code>SlowDown</Code></Error>", b"503 Slow Down")
+
+        def note(call: Call, answer: bytes) -> bytes:
+            called_at.append(time.monotonic())
+            return slow_down if len(called_at) == 1 else answer
+
+        pairs = fill(stored, 2)
+        intruder.change = note
+        assert client.delete(pairs).deleted == 2
+    assert called_at[1] - called_at[0] >= 0.2
+
+
 def test_when_the_server_deletes_nothing_more_every_key_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were never asked for, too: nothing counts as deleted that was not."""
     monkeypatch.setattr(deletes, "PATIENCE_S", 0.0)
@@ -143,7 +189,7 @@ def test_when_the_server_deletes_nothing_more_every_key_left_is_named(monkeypatc
     ):
         pairs = fill(server.api.buckets["bucket"], 9000)  # type: ignore[arg-type]
         report = client.delete(iter(pairs))
-        assert report.deleted == 1500
+        assert (report.deleted, report.gave_up) == (1500, True)
         assert len(report.failures) == len({failure.key for failure in report.failures}) == 7500
 
 
