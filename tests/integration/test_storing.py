@@ -19,9 +19,9 @@ ROWS = [
 TOLD = {(asked, kind): dict(zip(SERVERS, said, strict=True)) for asked, kind, _, *said in ROWS}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bucket_of() -> dict[str, str]:
-    """The bucket that was made on each server."""
+    """The bucket that was made on each server; servers live as long as this does."""
     return {}
 
 
