@@ -163,6 +163,16 @@ def test_the_time_counts_from_when_something_was_deleted_last(monkeypatch: pytes
         assert (report.deleted, report.failures, report.gave_up, left) == (1_001, [], False, [0])
 
 
+def test_failures_far_apart_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other call fails, so nothing ever fails twice in a row: a long delete has many such moments."""
+    monkeypatch.setattr(deletes, "DELETES_IN_FLIGHT", 1)
+    monkeypatch.setattr(deletes, "DELETE_BATCH", 10)
+    broken = with_body(b"<Error><Code>InternalError</Code></Error>", b"500 Internal Server Error")
+    with a_bucket(max_attempts=2) as (client, stored, intruder):
+        intruder.change = lambda call, answer: broken if len(intruder.calls) % 2 else answer
+        assert client.delete(fill(stored, 40)).deleted == 40
+
+
 def test_what_is_put_off_is_not_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """But after the time that the attempts before it ask for."""
     called_at: list[float] = []
