@@ -69,6 +69,8 @@ class Money:
     """A month in S3 Standard, as it is."""
     then: float
     """A month after the run: the new rollups as they are to be stored, all else in S3 Standard."""
+    freed: float
+    """What the originals cost a month, in S3 Standard, that a run with --delete deletes."""
     storing: Storing
     """What storing the new rollups so costs; what it costs once is part of `run`."""
     as_they_are: tuple[Keeping, ...]
@@ -87,6 +89,7 @@ class Money:
             self.run + other.run,
             self.now + other.now,
             self.then + other.then,
+            self.freed + other.freed,
             self.storing + other.storing,
             _add_by_class(self.as_they_are, other.as_they_are),
             _add_by_class(self.rolled_up, other.rolled_up),
@@ -203,17 +206,19 @@ def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], course: C
     old = _rollups([rollup.size for day in (*found.days, *found.settled) for rollup in day.rollups])
     new = _rollups([day.rollup_bytes for day in days if day.rollup_bytes])
     originals = _originals(days)
-    staying = _originals([day for day in days if day.found.problem] if terms.delete else days)
+    freed = keep_in(prices, STANDARD, _originals([day for day in days if not day.found.problem])).monthly
     lambda_gb_s = course.lambda_s * terms.lambda_memory_mb / 1024
     gets = sum(map(proof_gets, (day for day in days if day.rollup_bytes)))
     storing = price_storing(prices, terms.stored_as, NewRollups(new, course.requests.put, gets))
     if storing is None:
         return None
     run = run_cost(prices, course.requests, lambda_gb_s, course.tasks)
+    now = keep_in(prices, STANDARD, originals + old).monthly
     return Money(
         run + RunCost(storing.on_top + storing.kms, 0.0),
-        keep_in(prices, STANDARD, originals + old).monthly,
-        keep_in(prices, STANDARD, old + staying).monthly + storing.monthly,
+        now,
+        now + storing.monthly - (freed if terms.delete else 0.0),
+        freed,
         storing,
         tuple(keep_in(prices, name, originals + old) for name in prices.storage_gb_month),
         tuple(keep_in(prices, name, old + new) for name in prices.storage_gb_month),

@@ -40,7 +40,7 @@ def _sentences(plan: Plan, money: Money) -> list[str]:
 
 
 def _if_deleted(plan: Plan, money: Money) -> str:
-    saving = money.now - money.rolled_up[0].monthly
+    saving = money.freed - money.storing.monthly
     if saving <= 0:
         return "With --delete it would save nothing either."
     months = money.run.total / saving

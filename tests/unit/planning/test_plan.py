@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -170,6 +171,19 @@ def test_nothing_is_saved_without_deleting() -> None:
     assert plan.course.requests.delete == 0
     assert "Without --delete it saves nothing" in verdict(plan)
     assert "With --delete it would save 0.00062 USD a month and pay back after 6.8 months" in verdict(plan)
+
+
+@pytest.mark.parametrize("storage_class", ["STANDARD", "GLACIER_IR"])
+def test_what_deleting_would_save_is_what_it_then_saves(storage_class: str) -> None:
+    """Without --delete the plan names the amount that it names with it: in that class, and where a day will fail."""
+    days = [a_day(1_000_000, 3_800), a_day(1_000_000, 3_800, "api/", problem="its rollup is damaged")]
+    with_it, without = (
+        verdict(a_plan(*days, terms=replace(TERMS, delete=delete, stored_as=StoredAs(storage_class))))
+        for delete in (True, False)
+    )
+    saved = re.search("saves ([0-9.]+ USD) a month", with_it)
+    assert saved is not None
+    assert f"With --delete it would save {saved[1]} a month" in without
 
 
 def test_rollups_that_are_there_are_paid_for_now_and_then() -> None:
