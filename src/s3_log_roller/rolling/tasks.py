@@ -156,8 +156,6 @@ def decode_task(body: str) -> Task:
         raise MalformedTask(f"the message is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise MalformedTask("the message is not a JSON object")
-    if not all(is_utf8(value) for value in fields.values() if isinstance(value, str)):
-        raise MalformedTask("the message holds a lone surrogate: no key in S3 does")
     if fields.pop("v", None) != VERSION:
         raise MalformedTask(f"the message is not a task of version {VERSION}")
     try:
@@ -202,7 +200,7 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
     value = fields.pop(name, default)
     if not isinstance(value, str):
         raise MalformedTask(f"the task's {name!r} is missing, or not a text")
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+    if not is_utf8(value):
         raise MalformedTask(f"{name} has a lone surrogate, which no key of S3 has: {value!r}")
     return value
 

@@ -69,35 +69,70 @@ def test_a_task_survives_its_message(task: Task) -> None:
 GOOD = {"v": 1, "task": "roll", "bucket": "bucket", "target_prefix": "p/", "day": "2022-07-01", "cutoff": "2022-07-02"}
 
 
+FULL_WINDOW = Window(date(2022, 7, 2), date(2022, 6, 1), ("p/not/", "p/nor/"))
+ROLE = Role("arn:aws:iam::123456789012:role/r", "external:id")
+
+
 @pytest.mark.parametrize(
-    "change",
+    "task",
     [
-        {"v": 2},
-        {"task": "delete"},
-        {"bucket": "../x"},
-        {"bucket": 7},
-        {"target_prefix": None},
-        {"day": "2022-02-30"},
-        {"day": "20220701"},
-        {"day": "2022-07-02"},
-        {"since": "2022-07-02"},
-        {"max_members": 0},
-        {"owner": "me"},
-        {"max_members": True},
-        {"target_prefix": "p\udc80/"},
-        {"task": "range", "prefix": "", "start_after": "b", "end": "a"},
-        {"task": "range", "prefix": "p\ud800"},
-        {"task": "range", "prefix": "", "groups": 0},
-        {"task": "range", "prefix": "", "borders": [f"{number:03}" for number in range(101)]},
-        {"role": "arn:aws:iam::1:user/me"},
-        {"keys": ["a"]},
+        ScanTask("bucket", "p/", FULL_WINDOW, ROLE, "p/a", "210987654321", "p/z"),
+        RollTask(DayGroup("bucket", "p/\u00e9", date(2022, 7, 1)), FULL_WINDOW, ROLE, 1, "210987654321"),
+        RangeTask("bucket", "p/", FULL_WINDOW, replace(ROLE, external_id=None), groups=1),
+        RangeTask("bucket", "", FULL_WINDOW, borders=tuple(f"{number:03}" for number in range(100))),
     ],
 )
-def test_a_message_that_is_no_task_is_refused(change: dict[str, object]) -> None:
-    """Wrong versions, kinds, types, days outside the window and unknown fields are malformed, with a reason."""
-    decode_task(json.dumps(GOOD))
-    with pytest.raises(MalformedTask):
-        decode_task(json.dumps(GOOD | change))
+def test_no_field_of_a_task_is_lost_in_its_message(task: Task) -> None:
+    """The smallest figures and the most borders among them."""
+    assert decode_task(encode_task(task)) == task
+
+
+RANGE = {"v": 1, "task": "range", "bucket": "bucket", "prefix": "p", "cutoff": "2022-07-02"}
+
+
+@pytest.mark.parametrize(
+    ("good", "change", "reason"),
+    [
+        (GOOD, {"v": 2}, "not a task of version 1"),
+        (GOOD, {"task": "delete"}, "not 'scan', 'roll' or 'range' but 'delete'"),
+        (GOOD, {"bucket": "../x"}, "not a valid bucket name"),
+        (GOOD, {"bucket": 7}, "'bucket' is missing, or not a text"),
+        (GOOD, {"target_prefix": None}, "'target_prefix' is missing, or not a text"),
+        (GOOD, {"target_prefix": "p\udc80/"}, "lone surrogate"),
+        (GOOD, {"day": "2022-02-30"}, "day is not a date"),
+        (GOOD, {"day": "20220701"}, "day is not written as YYYY-MM-DD"),
+        (GOOD, {"day": "2022-07-02"}, "outside the task's own window"),
+        (GOOD, {"since": "2022-07-02"}, "outside the task's own window"),
+        (GOOD, {"max_members": 0}, "max_members is not a positive number"),
+        (GOOD, {"max_members": True}, "max_members is not a positive number"),
+        (GOOD, {"owner": "me"}, "me"),
+        (GOOD, {"role": "arn:aws:iam::1:user/me"}, "arn:aws:iam::1:user/me"),
+        (GOOD, {"keys": ["a"]}, "fields this version does not know: keys"),
+        (RANGE, {"start_after": "pb", "end": "pa"}, "not in order"),
+        (RANGE, {"borders": ["pb", "pa"]}, "not in order"),
+        (RANGE, {"borders": ["pa", "pa"]}, "not in order"),
+        (RANGE, {"prefix": "p\ud800"}, "lone surrogate"),
+        (RANGE, {"groups": 0}, "groups is not a positive number"),
+        (RANGE, {"borders": [f"{number:03}" for number in range(101)]}, "101 borders, more than 100"),
+        (RANGE, {"borders": "pa"}, "'borders' is not a list of texts"),
+        (RANGE, {"exclude": [7]}, "'exclude' is missing, or not a text"),
+    ],
+)
+def test_a_message_that_is_no_task_is_refused(good: dict[str, object], change: dict[str, object], reason: str) -> None:
+    """Wrong versions, kinds, types, days outside the window and unknown fields are malformed, with the reason."""
+    decode_task(json.dumps(good))
+    with pytest.raises(MalformedTask, match=reason):
+        decode_task(json.dumps(good | change))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [("", "not JSON"), ("{", "not JSON"), ("[" * 9_999, "not JSON"), ("[]", "not a JSON object"), ("null", "object")],
+)
+def test_what_is_not_a_json_object_is_malformed(body: str, reason: str) -> None:
+    """Whatever else it is."""
+    with pytest.raises(MalformedTask, match=reason):
+        decode_task(body)
 
 
 @given(
@@ -138,10 +173,11 @@ def test_a_message_with_a_lone_surrogate_is_malformed() -> None:
 
 def test_the_rest_of_a_range_is_a_task_wherever_it_begins() -> None:
     """Also at a border, which lies behind it then no more."""
-    task = RangeTask("bucket", "p", Window(date(2022, 8, 1)), end="p9", borders=("p2", "p4"))
+    task = RangeTask("bucket", "p", Window(date(2022, 8, 1)), end="p9", borders=("p2", "p4"), groups=7, tries=2)
     for start_after, borders in (("p1", ("p2", "p4")), ("p2", ("p4",)), ("p3", ("p4",)), ("p4", ())):
         rest = task.rest(start_after)
         assert (rest.start_after, rest.end, rest.borders) == (start_after, "p9", borders)
+        assert rest.groups == rest.tries == 0
         assert decode_task(encode_task(rest)) == rest
 
 
