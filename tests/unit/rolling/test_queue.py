@@ -34,10 +34,12 @@ def test_in_process_tasks_are_drawn_one_at_a_time() -> None:
         with delivery as held:
             received.append(decode_task(held.body))
             ids.add(held.message_id)
+            assert held.receives == 1
             assert len(drawn) <= len(received)
             if received == [task(0)]:
                 assert queue.send([task(7), task(8)]) == 2
                 assert queue.send([]) == 0
+                assert queue.backlog() == 2
             held.acknowledge()
     assert received == [task(0), task(7), task(8), task(1), task(2)]
     assert len(ids) == 5

@@ -140,6 +140,42 @@ def test_a_server_that_lists_out_of_order_is_told_of(caplog: pytest.LogCaptureFi
     assert [record.message for record in caplog.records] == ["listing_not_in_key_order"]
 
 
+class FoldersFirst(Listing):
+    """Lists `a/x` before `a-x`, as SeaweedFS does."""
+
+    def __init__(self, keys: list[str], page_size: int) -> None:
+        super().__init__(keys, page_size)
+        self.keys.sort(key=self._order)
+        self.encoded = [self._order(key).encode() for key in self.keys]
+
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        return super().list_page(prefix, self._order(start_after))
+
+    @staticmethod
+    def _order(key: str) -> str:
+        return key.replace("/", "\t")
+
+
+MIXED = [key for prefix in ("a-", "a/", "b-", "b/") for key in logs(prefix, "2022-07-01", 1)]
+
+
+def test_disorder_on_many_pages_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """And all that is listed is found."""
+    groups, _ = run(FoldersFirst(MIXED, page_size=1))
+    assert [group.target_prefix for group in groups] == ["a/", "a-", "b/", "b-"]
+    assert [record.message for record in caplog.records] == ["listing_not_in_key_order"]
+
+
+def test_in_disorder_a_range_does_not_end_with_the_first_key_behind_it() -> None:
+    """Keys of the range may follow, its last one among them."""
+    (last,) = logs("b-", "2022-07-01", 1)
+    task = ScanTask("bucket", "", Window(CUTOFF), end=last)
+    found = [sighting.group.target_prefix for sighting in scan(FoldersFirst(MIXED, 5), task)]  # type: ignore[arg-type]
+    assert found == ["a/", "a-", "b-"]
+
+
 def test_a_server_that_never_gets_further_is_refused() -> None:
     """A truncated page behind which nothing new comes is an error, not an endless scan."""
 
@@ -177,6 +213,9 @@ def test_a_key_with_a_date_that_never_was_is_told_of_only_where_it_is_not_the_ex
     (record,) = [record for record in caplog.records if record.message == "keys_like_logs"]
     assert "1 key looks like an access log and was left alone" in record.__dict__["sentence"]
     assert "a date and time that exist" in record.__dict__["sentence"]
+    caplog.clear()
+    run(Listing([never, f"{never}1"[:-2] + "B"]))
+    assert "2 keys look like access logs and were left alone" in caplog.records[0].__dict__["sentence"]
     caplog.clear()
     groups, _ = run(Listing(sorted([never, *logs("logs/", str(CUTOFF), 2)])))
     assert groups == []

@@ -244,3 +244,17 @@ def test_the_borders_of_a_span_do_not_outgrow_a_message(monkeypatch: pytest.Monk
     assert isinstance(task, RangeTask)
     assert len(encode_task(task)) < 10_000
     assert len(list_range(store, task).days) == 50
+
+
+@pytest.mark.parametrize(("most", "groups"), [({"SPAN_KEYS": 50}, 5), ({"SPAN_LOGS": 16}, 4)])
+def test_every_span_is_as_long_as_the_first(monkeypatch: pytest.MonkeyPatch, most: dict[str, int], groups: int) -> None:
+    """In logs, and in keys with the rollups, wherever in a long listing it begins."""
+    for figure, value in most.items():
+        monkeypatch.setattr(spans, figure, value)
+    store = MemoryStore()
+    for number in range(4 * groups):
+        for log in range(4):
+            store.put(log_key(log, f"{number:02}/", FIRST), b"x")
+        for day in range(6):
+            store.put(f"{number:02}/rollup-2022-06-{day + 1:02}-00000000.tgz", b"r")
+    assert [len(span.groups) for span in cut(store)] == [groups] * 4
