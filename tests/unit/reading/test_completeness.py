@@ -34,6 +34,16 @@ def test_a_manifest_is_read_to_its_end(between: str, tmp_path: Path) -> None:
         read_manifest(str(path), ["s3://logs/other/"], Selection())
 
 
+def test_a_manifest_that_cannot_be_read_is_told_as_that(tmp_path: Path) -> None:
+    """Not as one without lines; a line that is wrong is named by its number."""
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_manifest(str(tmp_path / "absent"), ["s3://logs/web/"], Selection())
+    path = tmp_path / "manifest"
+    path.write_text(f"{a_line('2022-07-01')}\n{a_line('2022-07-02')[:-9]}\n")
+    with pytest.raises(UsageError, match="line 2 is not a manifest's"):
+        read_manifest(str(path), ["s3://logs/web/"], Selection())
+
+
 def test_days_and_rollups_that_pass_by_are_counted() -> None:
     """All groups are handed on; those with nothing in them are no day, and a named file counts as a rollup."""
     rollup = ListedObject("a.tgz", "e", 1, 0, archived=False)

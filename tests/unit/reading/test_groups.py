@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading.groups import find_groups
+from s3_log_roller.reading.groups import NothingThere, find_groups
 from s3_log_roller.reading.selection import Selection
+from s3_log_roller.store import ReadStore
 from s3_log_roller.uris import S3Uri
 
 
@@ -62,3 +65,71 @@ def test_archived_logs_are_counted_and_told_of() -> None:
     assert group.loose is not None
     assert [f"{PREFIX}{one.suffix}" for one in group.loose] == [log_key(number) for number in (0, 2, 4)]
     assert told == [f"2 logs of s3://bucket/{PREFIX}{DAY} are in an archive tier: restore them, then run again"]
+
+
+def test_what_lies_among_the_logs_of_a_day_hides_none_of_them() -> None:
+    """Logs of another target prefix, other objects, and logs of other hours."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    put_logs(store, range(3), f"{PREFIX}{DAY}-00-00-00-0/")
+    store.put(f"{PREFIX}{DAY}-00-00-00-notes", b"no log")
+    store.put(f"{PREFIX}{DAY}-00-00-00-0000000000000000-notes", b"no log")
+    wanted = Selection(f"{DAY}-00-00-01", f"{DAY}-00-00-03")
+    (group,) = find_groups(lambda bucket: store, [S3Uri("bucket", f"{PREFIX}{DAY}")], wanted, pytest.fail)
+    assert [f"{PREFIX}{one.suffix}" for one in group.loose or ()] == [log_key(1), log_key(2)]
+
+
+def test_a_log_of_a_day_that_is_not_asked_for_is_not_there() -> None:
+    """Nor is the rollup of that day."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    roll(store)
+    later = Selection("2022-07-02")
+    with pytest.raises(NothingThere):
+        list(find_groups(lambda bucket: store, [S3Uri("bucket", log_key(1))], later, pytest.fail))
+
+
+def test_a_rollup_or_a_tarball_is_what_has_that_very_key() -> None:
+    """A rollup is of its day; of a tarball nobody knows the day; one with more behind its name is another one."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    key = roll(store)
+    assert days_of(store, key) == [(DayGroup("bucket", PREFIX, DAY), False, 1)]
+    store.put("july.tgz", b"")
+    store.put("june.tgz.tgz", b"")
+    assert days_of(store, "july.tgz") == [(None, False, 1)]
+    with pytest.raises(NothingThere):
+        days_of(store, "june.tgz")
+
+
+@pytest.mark.parametrize("source", [PREFIX, f"{PREFIX}2022-0", f"{PREFIX}{DAY}"])
+def test_restored_logs_lie_below_the_last_folder_named(source: str) -> None:
+    """Not below the beginning of a name."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    roll(store)
+    (group,) = find_groups(lambda bucket: store, [S3Uri("bucket", source)], Selection(), pytest.fail)
+    assert group.root == PREFIX
+
+
+def test_a_place_that_cannot_be_read_is_told_of_and_the_others_are_read(tmp_path: Path) -> None:
+    """The only one is an error; where the others hold nothing, nobody says that there is nothing in any."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    log = tmp_path / log_key(1)[len(PREFIX) :]
+    log.write_bytes(b"x")
+    told: list[str] = []
+
+    def stores(bucket: str) -> ReadStore:
+        if bucket != "bucket":
+            raise StorageError(f"there is no bucket {bucket}")
+        return store
+
+    def found(*sources: S3Uri | str) -> list[tuple[str, bool]]:
+        return [(group.bucket, group.has_loose) for group in find_groups(stores, sources, Selection(), told.append)]
+
+    assert found(S3Uri("gone", ""), S3Uri("bucket", ""), str(log)) == [("bucket", True), ("", True)]
+    assert told == ["there is no bucket gone"]
+    assert found(S3Uri("gone", ""), S3Uri("bucket", "elsewhere/")) == []
+    with pytest.raises(RollerError, match="no bucket gone"):
+        found(S3Uri("gone", ""))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import random
+import tarfile
 import tracemalloc
 from collections.abc import Generator, Iterable
 from dataclasses import replace
@@ -623,6 +625,60 @@ def test_a_tarball_without_an_index_is_read_through() -> None:
     assert ["it is cut off, or another program made it" in failure for failure in reading.failures] == [True]
     only = Reading(store, selection=Selection.parse("2022-07-01T00:00:05", None, None))
     assert [name for name, _ in only.logs] == ["./" + log_key(5)[len(PREFIX) :]]
+
+
+@pytest.mark.parametrize("links", [10, 11, 25])
+def test_of_a_tarballs_links_ten_are_named_and_the_others_counted(links: int) -> None:
+    """There may be millions; the logs among them come."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for number in range(links):
+            info = tarfile.TarInfo(f"link-{number}")
+            info.type, info.linkname = tarfile.SYMTYPE, "elsewhere"
+            tar.addfile(info)
+        info = tarfile.TarInfo("a.log")
+        info.size = 2
+        tar.addfile(info, io.BytesIO(b"1\n"))
+    store = MemoryStore()
+    store.put("backup/all.tgz", out.getvalue())
+    reading = Reading(store, "s3://bucket/backup/all.tgz")
+    assert [body for _, body in reading.logs] == [b"1\n"]
+    assert reading.names == ["s3://bucket/backup/all.tgz:a.log"]
+    named = [failure for failure in reading.failures if "'link-" in failure]
+    more = [f"s3://bucket/backup/all.tgz: {links - 10} more are links, devices and the like, not logs: left out"]
+    assert [reading.failures[len(named) :], len(named)] == [more if links > 10 else [], 10]
+
+
+def test_a_search_passes_over_blocks_only_where_no_log_lies_there_too() -> None:
+    """Members that stand for a loose log are compared with it, whether they can match or not."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(3))
+    roll(store, delete=False)
+
+    def found() -> list[bytes]:
+        groups = find_groups(lambda bucket: store, [S3Uri("bucket", "")], Selection(), pytest.fail)
+        shares = find_shares(lambda bucket: store, groups, pytest.fail, split=False)
+        reader = Reader(lambda bucket: store, pytest.fail, may_match=lambda tar: False)
+        return [data for _, _, data, _ in reader.read(shares)]
+
+    assert found() == list(bodies.values())
+    for key in bodies:
+        del store.objects[key]
+    assert not found()
+
+
+def test_a_log_of_many_pieces_comes_whole_between_those_of_other_rollups() -> None:
+    """Two rollups of a day are read side by side, and what is loose with them."""
+    store = MemoryStore()
+    bodies = {log_key(number): bytes([number]) * size for number, size in ((1, 2_500_000), (3, 9), (5, 1_200_000))}
+    key, rollup = pack_day(bodies)
+    bodies |= put_logs(store, (0, 2, 4, 6))
+    roll(store)
+    store.put(key, rollup)
+    bodies |= put_logs(store, (7,))
+    reading = Reading(store)
+    assert reading.logs == expected(bodies)
+    assert not reading.failures
 
 
 def test_a_tarball_of_any_name_is_read_where_it_is_named(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import gzip
 from random import Random
 
 import pytest
+from tests.support.forging import reseal
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_store import MemoryStore
-from tests.support.packing import pack_day
+from tests.support.packing import decode_index, pack_day
 from tests.support.paths import GOLDEN
 from tests.support.tarballs import tar_of
 
@@ -49,6 +50,21 @@ def test_a_member_comes_alone_wherever_its_blocks_begin(number: int) -> None:
     key = log_key(number)
     suffix = key[len(PREFIX) :]
     assert read(file, Selection(suffix, suffix)) == {suffix: LARGE[key]}
+
+
+def test_a_member_that_goes_on_where_the_index_says_another_begins_is_damage() -> None:
+    """Asked for alone it would come out short."""
+    _, content = pack_day(LARGE)
+    blocks = list(decode_index(content)[1].blocks)
+    next_suffix = log_key(3)[len(PREFIX) :]
+    blocks[2] = blocks[2]._replace(ordinal=2, suffix=next_suffix, first_header=0)
+    blocks[3] = blocks[3]._replace(ordinal=2, suffix=next_suffix)
+    _, file = packed(reseal(content, blocks=blocks))
+    suffix = log_key(2)[len(PREFIX) :]
+    told: list[DamagedRollup] = []
+    for _, _, last in read_selected(read_index(file), Selection(suffix, suffix), not_expected, told.append):
+        assert not last
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("name", ["rollup-v1-2022-07-01.tgz", "rollup-0.1-2022-07-01.tgz", "rollup-0.1-one-log.tgz"])

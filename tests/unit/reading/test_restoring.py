@@ -36,6 +36,23 @@ def test_logs_restored_and_logs_already_there_are_counted_with_their_bytes(tmp_p
     assert restorer.restored == Restored(12, restored_bytes + 100, 1001)
 
 
+def test_of_a_day_only_what_is_packed_is_restored(tmp_path: Path) -> None:
+    """As it was packed: loose logs are no matter of its, not even those that have changed since."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(3))
+    roll(store, delete=False)
+    store.put(log_key(1), b"changed since")
+    put_logs(store, [5])
+    groups = find_groups(lambda bucket: store, [S3Uri("bucket", PREFIX)], Selection(), pytest.fail)
+    shares = tuple(find_shares(lambda bucket: store, groups, pytest.fail, split=False))
+    restorer = Restorer(lambda bucket: store, Target(LOCAL, str(tmp_path)), pytest.fail, pytest.fail)
+    restorer.restore(shares)
+    restorer.close()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        key[len(PREFIX) :]: body for key, body in bodies.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "safe"), [("a.log", "a.log"), ("./a.log", "a.log"), ("././web/a.log", "web/a.log"), ("a b", "a b")]
 )
