@@ -515,20 +515,29 @@ def test_waves_are_bounded_and_all_are_done(monkeypatch: pytest.MonkeyPatch) -> 
     assert logs_in(store) == []
 
 
-@pytest.mark.parametrize(("compresses", "at_a_time"), [(True, 8), (False, 2)])
+@pytest.mark.parametrize(
+    ("compresses", "bytes_a_day", "packed_bytes", "at_a_time"),
+    [(True, 3_000, 10_000, 8), (False, 3_000, 10_000, 2), (False, 1_500_000, 4_000_000, 2), (False, 3_000, 1, 1)],
+)
 def test_a_wave_ends_where_its_rollups_fill_the_memory(
-    monkeypatch: pytest.MonkeyPatch, compresses: bool, at_a_time: int
+    monkeypatch: pytest.MonkeyPatch, compresses: bool, bytes_a_day: int, packed_bytes: int, at_a_time: int
 ) -> None:
-    """What counts is what the rollups take, so logs that compress, as logs do, share a wave however large they are."""
-    monkeypatch.setattr(wave_packing, "PACKED_BYTES", 10_000)
+    """What counts is what the rollups take, so logs that compress, as logs do, share a wave however large they are.
+
+    One day is always packed.
+    """
+    monkeypatch.setattr(wave_packing, "PACKED_BYTES", packed_bytes)
     store = MemoryStore()
     noise = Random(4)
-    bodies = {log_key(1, f"{number}/"): bytes(3_000) if compresses else noise.randbytes(3_000) for number in range(8)}
+    make = bytes if compresses else noise.randbytes
+    bodies = {log_key(1, f"{number}/"): make(bytes_a_day) for number in range(8)}
     for key, body in bodies.items():
         store.put(key, body)
     held: list[int] = [0]
     store.before = lambda step, key: held.append(held[-1] + 1 if step == "fetch" and parse_log_key(key) else 0)
-    assert finish(store, run(store)) == []
+    outcome = run(store)
+    assert not alone(outcome)
+    assert finish(store, outcome) == []
     assert max(held) == at_a_time
     assert_exactly_once(store, bodies)
     assert logs_in(store) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -138,3 +139,31 @@ def test_in_a_listing_that_is_in_no_order_every_day_group_goes_alone() -> None:
     listing = list_range(store, TASK)
     assert shown(listing) == {}
     assert set(listing.alone) == groups
+
+
+def test_days_inside_the_rest_of_a_long_day_go_alone() -> None:
+    """Its rest is listed apart from all others, so what lies in it is seen nowhere else; it may be no log at all."""
+    store = MemoryStore(page_size=5)
+    long = fill(store, "a/", 0, 7)
+    inside = DayGroup("bucket", f"a/{FIRST}-05/", FIRST)
+    store.put(log_key(1, inside.target_prefix, inside.day), b"x")
+    store.put(log_key(1, f"a/{FIRST}-05/young/", TODAY), b"x")
+    store.put(f"a/{FIRST}-06-notes.txt", b"x")
+    store.put(log_key(8 * 3600, "a/", FIRST), b"x")
+    behind = fill(store, "b/", 0, 2)
+    listing = list_range(store, TASK)
+    assert shown(listing) == {long: 8, behind: 2}
+    assert listing.alone == [inside]
+
+
+@pytest.mark.parametrize(("borders", "days"), [((), 5), (("5/",), 3)])
+def test_a_range_with_many_logs_goes_on_behind_the_first_part_that_is_full(
+    monkeypatch: pytest.MonkeyPatch, borders: tuple[str, ...], days: int
+) -> None:
+    """Its parts share the memory there is; what was listed behind one that is full is listed again."""
+    monkeypatch.setattr(range_listing, "MAX_LOGS", 20)
+    store = MemoryStore()
+    groups = [fill(store, f"{number}/", 0, 4) for number in range(7)]
+    listing = list_range(store, replace(TASK, borders=borders))
+    assert shown(listing) == dict.fromkeys(groups[:days], 4)
+    assert listing.go_on_after == groups[days].logs_prefix
