@@ -627,6 +627,16 @@ def test_a_tarball_without_an_index_is_read_through() -> None:
     assert [name for name, _ in only.logs] == ["./" + log_key(5)[len(PREFIX) :]]
 
 
+def test_a_tarball_in_no_order_repeats_no_log() -> None:
+    """Those that lie loose, too, come once, whatever comes between them."""
+    store = MemoryStore()
+    bodies = put_logs(store, range(4))
+    packed = {log_key(n)[len(PREFIX) :]: f"record {n}\n".encode() * (n % 7 + 1) for n in (5, 2, 4, 3)}
+    store.put(f"{PREFIX}rollup-{DAY}-0badcafe.tgz", a_tarball(packed.items()))
+    more = {f"{PREFIX}{name}": body for name, body in packed.items()}
+    assert sorted(Reading(store).logs) == expected(bodies | more)
+
+
 @pytest.mark.parametrize("links", [10, 11, 25])
 def test_of_a_tarballs_links_ten_are_named_and_the_others_counted(links: int) -> None:
     """There may be millions; the logs among them come."""

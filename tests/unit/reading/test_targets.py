@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore, no_step
 
-from s3_log_roller.errors import StorageError
+from s3_log_roller.errors import DamagedRollup, StorageError
 from s3_log_roller.reading.directories import DirectoryPlace
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.reading.targets import BucketPlace, Outcome, Place, Target, TargetUnusable
@@ -207,6 +208,39 @@ def test_without_hard_links_nothing_is_overwritten_either(
     assert sorted(os.listdir(target)) == ["log", "other"]
 
 
+@pytest.mark.parametrize("name", ["../log", "web/../../log", "..", "web/./log", "a\0b"])
+def test_a_name_that_leads_elsewhere_is_refused_here_too(place: DirectoryPlace, target: Path, name: str) -> None:
+    """Whoever asks for it: nothing is written in the target or beside it."""
+    assert isinstance(put(place, name, b"content"), DamagedRollup)
+    assert list(target.parent.rglob("*")) == [target]
+
+
+def test_a_file_that_cannot_be_read_ends_it(
+    place: DirectoryPlace, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the system's reason. Nobody knows whether it is the same."""
+    (target / "log").write_bytes(b"content")
+    real_open = os.open
+
+    def refuse(path: str, *arguments: Any, **named: Any) -> int:
+        if path == "log":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real_open(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(TargetUnusable, match="Permission denied"):
+        put(place, "log", b"content")
+
+
+def test_many_folders_take_no_more_descriptors_than_one(place: DirectoryPlace, target: Path) -> None:
+    """A restore of years goes through thousands."""
+    put(place, "first/log", b"content")
+    before = len(os.listdir("/dev/fd"))
+    for number in range(20):
+        assert put(place, f"site-{number}/2022/log", b"content") is True
+    assert len(os.listdir("/dev/fd")) == before
+
+
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
@@ -269,3 +303,35 @@ def test_a_bucket_that_refuses_is_the_end(bucket_place: BucketPlace, store: Memo
     store.before = refuse
     with pytest.raises(TargetUnusable, match="AccessDenied"):
         put(bucket_place, "log", b"c" * size)
+
+
+@pytest.mark.parametrize("size", [7, 5_000_000], ids=["small", "large"])
+def test_a_log_that_could_not_be_written_is_not_one_that_is_there(
+    bucket_place: BucketPlace, store: MemoryStore, size: int
+) -> None:
+    """What failed for it alone is what became of it; the next one is written."""
+
+    def fail_once(step: str, key: str) -> None:
+        if step == "finish":
+            store.before = no_step
+            raise StorageError("s3:PutObject: InternalError", code="InternalError")
+
+    store.before = fail_once
+    assert str(put(bucket_place, "log", b"c" * size)) == "s3:PutObject: InternalError"
+    assert put(bucket_place, "log", b"c" * size) is True
+
+
+def test_what_was_refused_is_not_asked_for_again(bucket_place: BucketPlace, store: MemoryStore) -> None:
+    """By the logs that wait for their turn: there may be thousands."""
+    asked: list[str] = []
+
+    def refuse(step: str, key: str) -> None:
+        if step == "finish":
+            asked.append(key)
+            raise StorageError("s3:PutObject: AccessDenied", code="AccessDenied")
+
+    store.before = refuse
+    for _ in range(3):
+        with pytest.raises(TargetUnusable, match="AccessDenied"):
+            put(bucket_place, "log", b"content")
+    assert len(asked) == 1
