@@ -40,6 +40,8 @@ BROKEN = [
     "rolling",
     "rollup",
     "reading",
+    "planning",
+    "querying",
     "aws/s3",
     "aws/sqs.py",
     "aws_lambda",

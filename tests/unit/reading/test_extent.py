@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.packing import pack_day
 
+from s3_log_roller.errors import StorageError
 from s3_log_roller.local_files import LocalFiles
-from s3_log_roller.reading.extent import Extent
+from s3_log_roller.reading.extent import Extent, look_ahead
 from s3_log_roller.reading.groups import Stores, find_groups
 from s3_log_roller.reading.operations import Prove
 from s3_log_roller.reading.parallel import run_all
@@ -43,6 +45,35 @@ def work(tmp_path: Path) -> list[Shares]:
 
     with open_stores() as stores:
         return [(share,) for share in find_rollups(find_groups(stores, [str(tmp_path)], Selection(), failed))]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_is_found_and_done_is_counted_as_it_goes(work: list[Shares], watched: bool) -> None:
+    """All of it is found first where somebody looks on; a piece counts as done when the next one is asked for."""
+    extent = Extent(watched=watched)
+    sizes = [sum(share.packed_bytes for share in shares) for shares in work]
+    for number, shares in enumerate(look_ahead(work, extent)):
+        assert shares == work[number]
+        found = len(work) if watched else number + 1
+        assert (extent.found_shares, extent.found_bytes) == (found, sum(sizes[:found]))
+        assert extent.done_bytes == sum(sizes[:number])
+        assert extent.all_found is watched
+    assert (extent.done_bytes, extent.all_found) == (sum(sizes), True)
+
+
+def test_what_was_found_before_listing_failed_is_done(work: list[Shares]) -> None:
+    """Then comes the error."""
+
+    def listing() -> Iterator[Shares]:
+        yield from work[:3]
+        raise StorageError("the bucket is gone")
+
+    extent = Extent(watched=True)
+    shares = look_ahead(listing(), extent)
+    assert list(islice(shares, 3)) == work[:3]
+    with pytest.raises(StorageError, match="is gone"):
+        next(shares)
+    assert not extent.all_found
 
 
 @pytest.mark.heavy
