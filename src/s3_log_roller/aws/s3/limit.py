@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -9,6 +10,8 @@ FIRST_REST_S: Final = 0.05
 MAX_REST_S: Final = 1.6
 REST_LEFT: Final = 0.8
 """A success leaves this share of the rest."""
+
+logger = logging.getLogger(__name__)
 
 
 class AdaptiveLimit:
@@ -34,16 +37,16 @@ class AdaptiveLimit:
             self.value = min(self._cap, self.value + grown)
 
     def complained(self, epoch: int) -> bool:
-        """Something was refused that was started at that epoch. Says whether the floor is too much already."""
+        """Something was refused that was started at that epoch. Says whether half of it is less than the floor."""
         # One congested moment fails many requests at once; only the first of those that started after the last cut
         # says anything new.
         if epoch != self.epoch:
             return False
-        at_floor = self.value <= self._floor
+        at_the_end = self.value < 2 * self._floor
         self.epoch += 1
         self._slow_start = False
         self.value = max(self._floor, self.value / 2)
-        return at_floor
+        return at_the_end
 
 
 class Rest:
@@ -56,14 +59,22 @@ class Rest:
         self._monotonic = monotonic
         self._jitter = jitter
         self._until_s = 0.0
+        self._told = False
         self.mean_s = 0.0
 
     def __bool__(self) -> bool:
         """Whether a complaint was followed by too few successes to forget it."""
         return self.mean_s > 0
 
-    def complained(self) -> None:
-        """Begin to rest."""
+    def complained(self, slowed_down_by: str = "") -> None:
+        """Begin to rest; say once which host asked to slow down, if that was it."""
+        if slowed_down_by and not self._told:
+            self._told = True
+            sentence = (
+                f"{slowed_down_by} asks to slow down (503), though this run asks for little at a time. It goes on as "
+                "fast as it may. Where several workers share the bucket, fewer of them would take no longer."
+            )
+            logger.warning("slowed_down", extra={"host": slowed_down_by, "sentence": sentence})
         self.mean_s = min(MAX_REST_S, max(FIRST_REST_S, 2 * self.mean_s))
         self._until_s = self._monotonic() + 2 * self._jitter() * self.mean_s
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3_log_roller.aws.s3.limit import AdaptiveLimit, Rest
+from s3_log_roller.log_output import fields_of
 
 
 def test_it_grows_by_what_goes_through_until_the_first_complaint() -> None:
@@ -43,13 +44,15 @@ def test_it_stays_between_floor_and_cap() -> None:
     assert low.value == 2
 
 
-def test_it_says_where_the_floor_is_too_much() -> None:
-    """Once for all that was started before."""
+def test_it_says_where_half_is_less_than_the_floor() -> None:
+    """Once for all that was started before; a few successes since the last cut change nothing."""
     limit = AdaptiveLimit(8, 4, 100)
     assert not limit.complained(0)
     assert limit.value == 4
     assert not limit.complained(0)
+    limit.succeeded()
     assert limit.complained(1)
+    assert limit.value == 4
     assert not limit.complained(1)
 
 
@@ -88,3 +91,15 @@ def test_what_was_started_before_a_cut_says_nothing_new() -> None:
     assert (limit.value, limit.epoch) == (32, begun + 1)
     limit.complained(limit.epoch)
     assert limit.value == 16
+
+
+def test_who_is_asked_to_slow_down_with_little_under_way_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With the host's name; of other trouble it says nothing here."""
+    rest = Rest(lambda: 0.0, lambda: 0.5)
+    rest.complained()
+    assert caplog.messages == []
+    for _ in range(3):
+        rest.complained("logs.s3.us-west-2.amazonaws.com")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert fields_of(record)["sentence"].startswith("logs.s3.us-west-2.amazonaws.com asks to slow down (503), though")

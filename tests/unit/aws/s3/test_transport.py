@@ -139,7 +139,7 @@ def test_complaints_halve_what_is_in_flight_and_success_lets_it_grow_again(serve
     assert driver._limit.value > FIRST_IN_FLIGHT / 2
 
 
-def test_where_few_in_flight_are_too_many_it_rests(server: Server) -> None:
+def test_where_few_in_flight_are_too_many_it_rests(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """Behind a complaint nothing starts for a while, be it new or tried again; then everything goes through."""
     server.script.append(503)
     driver = transport(server.origin, max_in_flight=2, jitter=lambda: 1.0)
@@ -155,6 +155,7 @@ def test_where_few_in_flight_are_too_many_it_rests(server: Server) -> None:
     while not refused.done:
         driver.step()
     assert (refused.status, refused.attempts, new.status, new.attempts) == (200, 2, 200, 1)
+    assert caplog.messages == ["slowed_down"]
     driver.close()
 
 
