@@ -96,7 +96,7 @@ def where_kept(money: Money) -> str:
 
 
 def _kept(plan: Plan) -> str:
-    return f"{plan.terms.keep_days:,} days"
+    return _days(plan.terms.keep_days)
 
 
 def _span(months: float) -> str:
@@ -106,7 +106,11 @@ def _span(months: float) -> str:
         return f"{months / 12:.1f} years"
     if months >= 1.95:
         return f"{months:.1f} months"
-    return f"{max(1, round(months * DAYS_A_MONTH))} days"
+    return _days(max(1, round(months * DAYS_A_MONTH)))
+
+
+def _days(number: int) -> str:
+    return "a day" if number == 1 else f"{number:,} days"
 
 
 def usd(amount: float) -> str:

@@ -14,7 +14,7 @@ from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.planning.costs import Objects, keep_in
 from s3_log_roller.planning.document import to_json
 from s3_log_roller.planning.inventory import Day, Inventory
-from s3_log_roller.planning.plan import Plan, Terms, make_plan
+from s3_log_roller.planning.plan import Money, Plan, Terms, make_plan
 from s3_log_roller.planning.prices import GB, Prices, shipped_prices
 from s3_log_roller.planning.sizes import Measured
 from s3_log_roller.planning.verdict import usd, verdict
@@ -162,6 +162,51 @@ def test_what_is_deleted_early_is_billed_to_the_end() -> None:
     assert way.total(1) == way.total(90) < way.total(91)
 
 
+@pytest.mark.parametrize("storage_class", ["STANDARD", "GLACIER_IR"])
+def test_the_amounts_of_several_buckets_add_up(storage_class: str) -> None:
+    """Once and by month, in each storage class; where one has no prices there are none at all."""
+    terms = replace(TERMS, stored_as=StoredAs(storage_class, sse="aws:kms"))
+
+    def money_of(*inventories: Inventory, regions: tuple[str, ...] = ("us-east-1",)) -> Money | None:
+        return make_plan(terms, inventories, dict.fromkeys(regions, prices())).money
+
+    def inventory(bucket: str, logs: int, region: str = "us-east-1") -> Inventory:
+        day = Day(DayGroup(bucket, "web/", date(2022, 7, 1)), logs, logs * 3_800, logs * KB128, logs)
+        return Inventory(bucket, "", TERMS.window, region, [day], runs=runs_of([day]))
+
+    first, second = inventory("logs", 1_000), inventory("more", 50_000)
+    one, other, both = money_of(first), money_of(second), money_of(first, second)
+    assert one is not None
+    assert other is not None
+    assert both is not None
+    amounts = [
+        [money.run.requests, money.run.on_lambda, money.now, money.then, money.freed]
+        + [money.storing.on_top, money.storing.kms, money.storing.monthly]
+        + [
+            amount
+            for ways in (money.as_they_are, money.rolled_up)
+            for way in ways
+            for amount in (way.once, way.monthly)
+        ]
+        for money in (one, other, both)
+    ]
+    assert amounts[2] == pytest.approx([a + b for a, b in zip(amounts[0], amounts[1], strict=True)])
+    assert (both.storing.storage_class, both.storing.min_days) == (storage_class, one.storing.min_days)
+    assert [way.storage_class for way in both.rolled_up] == [way.storage_class for way in one.rolled_up]
+    assert [way.min_days for way in both.rolled_up] == [way.min_days for way in one.rolled_up]
+    assert money_of(first, inventory("far", 10, "cn-north-1")) is None
+
+
+def test_only_new_rollups_are_read_back_from_their_class() -> None:
+    """A day whose logs are all in a rollup already adds nothing."""
+    terms = replace(TERMS, stored_as=StoredAs("GLACIER_IR"))
+    done = a_day(50, 3_800, number=2, leftovers=50, leftover_bytes=190_000, leftover_pieces=50)
+    alone, beside = (a_plan(*days, terms=terms).money for days in ([a_day(50, 3_800)], [a_day(50, 3_800), done]))
+    assert alone is not None
+    assert beside is not None
+    assert beside.storing == alone.storing
+
+
 def test_nothing_is_saved_without_deleting() -> None:
     """The originals stay, the rollups come on top, and the plan says so."""
     plan = a_plan(a_day(10_000, 3_800), terms=replace(TERMS, delete=False))
@@ -217,6 +262,59 @@ def test_rollups_that_are_there_are_paid_for_now_and_then() -> None:
 def test_the_verdict_says_whether_and_when_it_pays(logs: int, size: int, keep_days: int, words: str) -> None:
     """In plain words, and what is cheaper where it does not."""
     assert words in verdict(a_plan(a_day(logs, size), terms=replace(TERMS, keep_days=keep_days)))
+
+
+@pytest.mark.parametrize(
+    ("logs", "size", "words"),
+    [
+        (10, 50_000_000, "after a day:"),
+        (1_000, 15_000, "after 54 days:"),
+        (1_000, 13_000, "after 2.1 months:"),
+        (1_000_000, 1_500, "after 17.5 months:"),
+        (1_000_000, 1_000, "after 2.2 years:"),
+        (1_000_000, 120, "after more than 20 years:"),
+    ],
+)
+def test_how_long_it_takes_to_pay_back_is_said_in_words(logs: int, size: int, words: str) -> None:
+    """Days, months or years."""
+    assert f"It pays back {words}" in verdict(a_plan(a_day(logs, size), terms=replace(TERMS, keep_days=200_000)))
+
+
+def test_logs_smaller_than_their_rollup_save_nothing() -> None:
+    """With --delete or without it, and that is said."""
+    kept_a_day = replace(TERMS, keep_days=1)
+    assert "USD and saves nothing. A lifecycle rule alone" in verdict(a_plan(a_day(10, 1), terms=kept_a_day))
+    assert "With --delete it would save nothing either." in verdict(
+        a_plan(a_day(10, 1), terms=replace(kept_a_day, delete=False))
+    )
+    assert verdict(a_plan(a_day(10_000, 3_800), terms=kept_a_day)).startswith("Kept a day in S3 Standard, it costs ")
+
+
+def test_where_no_prefix_could_be_listed_there_is_no_verdict() -> None:
+    """That nothing lies there nobody knows; where one of them could be listed, it is about that one."""
+    failures = {"s3://gone/": "there is no such bucket"}
+    assert verdict(make_plan(TERMS, [], {}, failures=failures)) == "Nothing could be planned."
+    empty = Inventory("logs", "", TERMS.window, "us-east-1")
+    assert "nothing to do" in verdict(make_plan(TERMS, [empty], {"us-east-1": prices()}, failures=failures))
+
+
+def test_logs_of_a_day_that_will_fail_stay_and_are_paid_for() -> None:
+    """Nothing is deleted there."""
+    plan = a_plan(a_day(1_000, GB // 1_000 + 1, "api/", problem="its rollup is damaged"))
+    assert plan.money is not None
+    assert (plan.money.freed, plan.money.now) == (0, plan.money.then)
+
+
+def test_what_the_class_and_the_key_cost_is_part_of_what_the_run_costs() -> None:
+    """Both of them."""
+    plain, asked = (
+        a_plan(a_day(50, 3_800), terms=replace(TERMS, stored_as=stored_as)).money
+        for stored_as in (BUCKET_DEFAULTS, StoredAs("GLACIER_IR", sse="aws:kms"))
+    )
+    assert plain is not None
+    assert asked is not None
+    assert min(asked.storing.on_top, asked.storing.kms) > 0
+    assert asked.run.requests == pytest.approx(plain.run.requests + asked.storing.on_top + asked.storing.kms)
 
 
 def test_no_verdict_without_prices() -> None:
