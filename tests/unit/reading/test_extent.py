@@ -48,8 +48,11 @@ def work(tmp_path: Path) -> list[Shares]:
 
 
 @pytest.mark.parametrize("watched", [True, False])
-def test_what_is_found_and_done_is_counted_as_it_goes(work: list[Shares], watched: bool) -> None:
+def test_what_is_found_and_done_is_counted_as_it_goes(
+    work: list[Shares], watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All of it is found first where somebody looks on; a piece counts as done when the next one is asked for."""
+    monkeypatch.setattr("s3_log_roller.reading.extent._LOOKING_SECONDS", 3600.0)
     extent = Extent(watched=watched)
     sizes = [sum(share.packed_bytes for share in shares) for shares in work]
     for number, shares in enumerate(look_ahead(work, extent)):

@@ -112,6 +112,24 @@ def test_restored_logs_lie_below_the_last_folder_named(source: str) -> None:
     assert group.root == PREFIX
 
 
+def test_logs_that_stray_to_where_rollups_go_are_not_of_this_bucket() -> None:
+    """Their days would seem to have logs."""
+    stores = {"bucket": MemoryStore(), "": MemoryStore("there")}
+    put_logs(stores["bucket"], range(3))
+    put_logs(stores[""], range(3), day=date(2022, 7, 4))
+    put_logs(stores[""], range(3), day=date(2022, 7, 5))
+    roll(stores[""], day=date(2022, 7, 5))
+    found = find_groups(
+        lambda place: stores.get(place, stores[""]),
+        [S3Uri("bucket", PREFIX)],
+        Selection(),
+        pytest.fail,
+        S3Uri("there", ""),
+    )
+    days = [(str(group.day_group.day), group.has_loose, len(group.rollups)) for group in found if group.day_group]
+    assert days == [("2022-07-01", True, 0), ("2022-07-05", False, 1)]
+
+
 def test_a_place_that_cannot_be_read_is_told_of_and_the_others_are_read(tmp_path: Path) -> None:
     """The only one is an error; where the others hold nothing, nobody says that there is nothing in any."""
     store = MemoryStore()

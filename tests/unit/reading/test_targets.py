@@ -233,12 +233,28 @@ def test_a_file_that_cannot_be_read_ends_it(
 
 
 def test_many_folders_take_no_more_descriptors_than_one(place: DirectoryPlace, target: Path) -> None:
-    """A restore of years goes through thousands."""
+    """A restore of years goes through thousands, some of which may be links. In the end all are given back."""
+    at_first = len(os.listdir("/dev/fd"))
     put(place, "first/log", b"content")
     before = len(os.listdir("/dev/fd"))
+    (target / "link").symlink_to("first")
     for number in range(20):
         assert put(place, f"site-{number}/2022/log", b"content") is True
+        assert isinstance(put(place, "link/log", b"content"), StorageError)
+    put(place, "first/log", b"content")
     assert len(os.listdir("/dev/fd")) == before
+    place.close()
+    assert len(os.listdir("/dev/fd")) == at_first
+
+
+def test_a_log_may_be_read_by_whom_the_user_lets_read_files(place: DirectoryPlace, target: Path) -> None:
+    """As with any new file, the umask decides; nobody may run it."""
+    umask = os.umask(0o027)
+    try:
+        put(place, "log", b"content")
+    finally:
+        os.umask(umask)
+    assert (target / "log").stat().st_mode & 0o777 == 0o640
 
 
 @pytest.fixture
