@@ -118,6 +118,19 @@ def test_every_request_of_a_bucket_is_signed_as_botocore_signs_it(
     key: str, start_after: str, body: bytes, token: str | None, region: str, place: tuple[str, str]
 ) -> None:
     """For any key, prefix, body, host, region and token: the headers are those that botocore adds to its own URL."""
+    assert_signed_as_botocore_does(key, start_after, body, token, region, place)
+
+
+@pytest.mark.parametrize("token", [None, "FwoGZXIvYXdzE//token+with/slashes=="])
+def test_requests_are_signed_as_botocore_signs_them(token: str | None) -> None:
+    """The same for one odd key, with and without a session token."""
+    place = ("https://bucket.s3.us-west-2.amazonaws.com", "/")
+    assert_signed_as_botocore_does("a b/é+%2F", "a~", b"body", token, "us-west-2", place)
+
+
+def assert_signed_as_botocore_does(
+    key: str, start_after: str, body: bytes, token: str | None, region: str, place: tuple[str, str]
+) -> None:
     origin, base_path = place
     host = origin.partition("://")[2]
     signer = Signer(host, region, lambda: Credentials(ACCESS_KEY, SECRET_KEY, token), lambda: MOMENT)
