@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from s3_log_roller.aws.s3 import wire
+from s3_log_roller.aws.s3 import handles, wire
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Transport
-from s3_log_roller.aws.s3.wire import Wire
+from s3_log_roller.aws.s3.wire import Handle, Wire, new_handle
 
 
 class Server(ThreadingHTTPServer):
@@ -333,3 +333,53 @@ def test_a_server_that_falls_silent_is_given_up_in_the_time_allowed(server: Serv
     assert request.attempts == 2
     assert "timed out" in request.fault.lower() or "too slow" in request.fault
     assert time.monotonic() - started < 20  # not 99 times 2 seconds, on a machine that has more to do
+
+
+def test_what_is_put_off_waits_for_the_one_that_failed_most(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then all of them can be run again."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    driver = transport(server.origin, jitter=lambda: 1.0)
+    requests = [Request("s3:PutObject", "PUT", "/k", fruitless=fruitless) for fruitless in (1, 3, 2)]
+    for request in requests:
+        request.done = request.put_off = True
+    driver.wait_out(requests)
+    driver.wait_out([])
+    driver.close()
+    assert slept == [driver.backoff_s(3), 0]
+    assert not any(request.done or request.put_off for request in requests)
+
+
+def test_gets_use_their_handles_again_and_others_do_not(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One handle is enough for one after the other; that of a POST would send its body once more."""
+    made: list[bool] = []
+
+    def note(wire: Wire, *, with_headers: bool) -> Handle:
+        made.append(with_headers)
+        return new_handle(wire, with_headers=with_headers)
+
+    monkeypatch.setattr(handles, "new_handle", note)
+    driver = transport(server.origin)
+    assert driver.run(Request("s3:DeleteObject", "POST", "/k", body=b"x" * 10)).status == 501
+    for _ in range(3):
+        assert driver.run(Request("s3:GetObject", "GET", "/k")).answer == b"ok"
+    driver.close()
+    assert made == [True, False]
+
+
+def test_behind_a_disconnect_requests_go_over_new_connections(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And over the ones that there are until then."""
+    connections: list[object] = []
+
+    def note(request: object, client: object) -> bool:
+        connections.append(client)
+        return True
+
+    monkeypatch.setattr(server, "verify_request", note)
+    driver = transport(server.origin)
+    for opened in (1, 1, 2):
+        if opened == 2:
+            driver.disconnect()
+        assert driver.run(Request("s3:GetObject", "GET", "/k")).answer == b"ok"
+        assert len(connections) == opened
+    driver.close()
