@@ -12,6 +12,7 @@ from s3_log_roller.mirrored import MirroredStore
 from s3_log_roller.planning.course import cut, sightings
 from s3_log_roller.planning.inventory import Inventory
 from s3_log_roller.planning.stocktaking import CountedStore, take_inventory
+from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.reconcile import reconcile
 from s3_log_roller.rolling.scan import scan
@@ -157,3 +158,101 @@ def test_rollups_in_a_destination_count_like_those_beside_the_logs() -> None:
         assert [day.index_gets for day in found.days] == [2, 1, 0]
     beside = take_inventory(store, "a/", WINDOW)
     assert [(day.logs, day.leftovers) for day in beside.days] == [(11, 10), (11, 0), (10, 0)]
+
+
+def test_leftovers_are_counted_with_their_bytes_and_the_rollups_that_hold_them() -> None:
+    """What a run does not pack again; and the rollups' real sizes tell how well logs compress."""
+    store = MemoryStore()
+    put_logs(store, range(10), "a/", DAY)
+    store.put(log_key(10, "a/", DAY), bytes(PIECE_BYTES + 1))
+    key = roll(store, "a/", DAY, delete=False)
+    put_logs(store, range(11, 14), "a/", DAY)
+    found = take_inventory(store, "a/", WINDOW)
+    (day,) = found.days
+    held = [len(store.objects[log_key(number, "a/", DAY)].body) for number in range(11)]
+    assert [(rollup.key, count) for rollup, count in day.holders] == [(key, 11)]
+    assert (day.leftovers, day.leftover_bytes, day.leftover_pieces) == (11, sum(held), 12)
+    (measured,) = found.measured.values()
+    assert (measured.logs, measured.packed_bytes) == (11, len(store.objects[key].body))
+    assert measured.modelled_bytes > 0
+
+
+def test_the_inventory_knows_what_it_took_in_both_places() -> None:
+    """Each LIST and each GET."""
+    steps: list[str] = []
+    store, archive = MemoryStore(), MemoryStore("archive")
+    place = MirroredStore(archive, "archive/logs/bucket")
+    put_logs(store, range(10), "a/", DAY)
+    reconcile(
+        store, RollTask(DayGroup("bucket", "a/", DAY), WINDOW), RollOptions(level=1), today=WINDOW.cutoff, rollups=place
+    )
+    for one in (store, archive):
+        one.before = lambda step, key: steps.append(step)
+    found = take_inventory(store, "a/", WINDOW, elsewhere=place)
+    assert (found.lists, found.gets) == (steps.count("list"), steps.count("fetch"))
+    assert found.gets == 1
+
+
+def test_what_lies_in_a_destination_and_is_no_rollup_of_these_days_is_left_out() -> None:
+    """Rollups of days that are too young, and anything else."""
+    store, archive = MemoryStore(), MemoryStore("archive")
+    put_logs(store, range(3), "a/", DAY)
+    for key in ("a/rollup-2022-07-10-0123abcd.tgz", "a/notes", log_key(1, "a/", date(2022, 7, 2))):
+        archive.put(f"logs/bucket/{key}", b"")
+    found = take_inventory(store, "", WINDOW, elsewhere=MirroredStore(archive, "archive/logs/bucket"))
+    assert figures(found) == [("a/", "2022-07-01", 3, 0, 0, 0)]
+    assert not found.settled
+
+
+def test_days_behind_one_that_is_done_are_found() -> None:
+    """Each of the days in between, too."""
+    store = MemoryStore()
+    for day in (1, 2, 3):
+        put_logs(store, range(3), "a/", date(2022, 7, day))
+    for day in (1, 3):
+        roll(store, "a/", date(2022, 7, day))
+    found = take_inventory(store, "", WINDOW)
+    assert [str(day.group.day) for day in found.days] == ["2022-07-02"]
+    assert [str(day.group.day) for day in found.settled] == ["2022-07-01", "2022-07-03"]
+
+
+def test_the_digest_of_a_day_is_that_of_its_logs() -> None:
+    """Whether it has rollups or not; a log that is new or differs makes another one. Nobody gets one unasked."""
+
+    def digests(*numbers: int, rolled: bool = False, with_digests: bool = True) -> list[str]:
+        store = MemoryStore()
+        put_logs(store, range(3), "a/", DAY)
+        if rolled:
+            roll(store, "a/", DAY, delete=False)
+        put_logs(store, numbers, "a/", DAY)
+        for number in numbers:
+            if number < 3:
+                store.put(log_key(number, "a/", DAY), b"changed since")
+        return [day.content_digest for day in take_inventory(store, "", WINDOW, with_digests=with_digests).days]
+
+    assert digests() == digests(rolled=True) != [""]
+    assert digests(5) == digests(5, rolled=True) != digests()
+    assert digests(1) == digests(1, rolled=True) != digests()
+    assert digests(with_digests=False) == digests(rolled=True, with_digests=False) == [""]
+
+
+def test_keys_are_told_in_runs_with_those_that_lie_among_others() -> None:
+    """A listing of the range shows a day that lies among the keys of another one only together with that."""
+    store = MemoryStore()
+    put_logs(store, range(2), "a/", DAY)
+    store.put("a/2022-07-01-00-00-00-1/notes", b"")
+    put_logs(store, range(3), "a/2022-07-01-00-00-00-2/", DAY)
+    put_logs(store, range(3), "b/", DAY)
+    runs = take_inventory(store, "", WINDOW).runs
+    told = [(run.group.target_prefix if run.group else "", run.keys, run.nested) for run in runs]
+    assert told == [
+        ("a/", 1, False),
+        ("", 1, False),
+        ("a/2022-07-01-00-00-00-2/", 3, True),
+        ("a/", 1, False),
+        ("b/", 3, False),
+    ]
+    assert [(runs[0].first, runs[0].last), (runs[4].first, runs[4].last)] == [
+        (log_key(0, "a/", DAY), log_key(0, "a/", DAY)),
+        (log_key(0, "b/", DAY), log_key(2, "b/", DAY)),
+    ]

@@ -49,10 +49,11 @@ NEW = Day(GROUP, logs=1000, pieces=1000)
         (LATE, False, Requests(4 + 2 + 2, 3 + 1580 + 1, 1, 0)),
         (LATE, True, Requests(4 + 2 + 2, 3 + 1580 + 1 + 3, 1, 2 + 1)),
         (replace(LATE, holders=[(rollup_of(9, 3 * READ_BYTES), 500)]), False, Requests(8, 3 + 1580 + 1 + 3, 1, 0)),
+        (replace(LATE, rollups=[OLD] * 1001), False, Requests(4 + 2 * 2 + 2 * 2, 3 + 1580 + 1, 1, 0)),
         (replace(LATE, leftovers=2000, leftover_pieces=2100), False, Requests(4 + 2, 3, 0, 0)),
         (replace(LATE, problem="its rollup is damaged"), True, Requests(4 + 2, 3, 0, 0)),
     ],
-    ids=["new", "deleted", "a second page", "late", "leftovers", "young", "nothing to pack", "damaged"],
+    ids=["new", "deleted", "a second page", "late", "leftovers", "young", "many rollups", "nothing to pack", "damaged"],
 )
 def test_a_day_alone_is_listed_packed_proven_and_deleted(day: Day, delete: bool, expected: Requests) -> None:
     """Lists of logs and of rollups, in each place, once more before one is published; a GET for each piece that is

@@ -108,6 +108,7 @@ def test_members_with_other_bytes_than_the_index_says_are_named(wrong: list[int]
     proof = proof_of_file(reseal(content, data=data, blocks=[forged]))
     assert (proof.verdict, proof.members, proof.damaged) == ("damaged", 3, names(wrong))
     assert "other content" in proof.reason
+    assert "x.tgz" not in proof.reason  # whoever tells it names the file
 
 
 def test_damage_behind_a_member_of_several_blocks_is_not_its_own() -> None:

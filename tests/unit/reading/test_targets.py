@@ -337,6 +337,17 @@ def test_a_log_that_could_not_be_written_is_not_one_that_is_there(
     assert put(bucket_place, "log", b"c" * size) is True
 
 
+def test_a_large_log_that_is_cut_off_is_not_one_that_is_there(bucket_place: BucketPlace, store: MemoryStore) -> None:
+    """It is damaged where it comes from, and nothing is left of it."""
+
+    def break_off() -> None:
+        raise DamagedRollup("its content is cut off or wrong: not restored")
+
+    assert isinstance(put(bucket_place, "log", b"c" * 5_000_000, break_off), DamagedRollup)
+    assert not store.objects
+    assert store.open_uploads == 0
+
+
 def test_what_was_refused_is_not_asked_for_again(bucket_place: BucketPlace, store: MemoryStore) -> None:
     """By the logs that wait for their turn: there may be thousands."""
     asked: list[str] = []
