@@ -383,3 +383,14 @@ def test_behind_a_disconnect_requests_go_over_new_connections(server: Server, mo
         assert driver.run(Request("s3:GetObject", "GET", "/k")).answer == b"ok"
         assert len(connections) == opened
     driver.close()
+
+
+def test_a_complaint_about_what_was_started_after_a_cut_halves_again(server: Server) -> None:
+    """It is news: so much was too much still."""
+    driver = transport(server.origin)
+    for sent, cut in ((1, 32), (2, 16)):
+        server.script.append(503)
+        assert driver.run(Request("s3:GetObject", "GET", "/k")).answer == b"ok"
+        assert driver.requests_sent == 2 * sent
+        assert cut <= driver._limit.value < cut + 1
+    driver.close()
