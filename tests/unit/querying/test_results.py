@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import date
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ from tests.support.columns import answer_of
 from tests.support.records import a_line
 
 from s3_log_roller.querying.engine import ask, understand
-from s3_log_roller.querying.results import write_answer
+from s3_log_roller.querying.results import MAX_CELL_CHARS, cell_text, plain_value, write_answer
 
 SQL = """SELECT * FROM (VALUES
   ('=a,"b"', 1, 1.5, 1::HUGEINT, TIMESTAMPTZ '2022-07-01 05:00Z', ['x', NULL], true, DATE '2022-07-01'),
@@ -89,3 +91,14 @@ def test_parquet_has_few_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     assert sum(sizes) == 12_000
     assert len(sizes) == 2
+
+
+def test_a_cell_is_as_long_as_it_may_be() -> None:
+    """What is cut off is told by its last character."""
+    assert cell_text("a" * MAX_CELL_CHARS) == "a" * MAX_CELL_CHARS
+    assert cell_text("a" * (MAX_CELL_CHARS + 1)) == "a" * (MAX_CELL_CHARS - 1) + "…"
+
+
+def test_structs_in_an_answer_keep_their_parts() -> None:
+    """Each as it would be alone."""
+    assert plain_value({"sum": Decimal("3"), 1: [date(2022, 7, 1)]}) == {"sum": 3, "1": ["2022-07-01"]}
