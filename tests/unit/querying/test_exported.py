@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from s3_log_roller.errors import UsageError
-from s3_log_roller.querying.exported import Exported, FileName, list_directory
+from s3_log_roller.querying.exported import Exported, FileName, columns_tag, list_directory
 
 DAY = date(2022, 7, 1)
 WHOLE = FileName("0a" * 32, DAY)
@@ -20,6 +20,9 @@ def test_a_rollup_is_there_when_all_its_files_are() -> None:
     """Whatever else lies in the target, before them or behind."""
     parts = [WHOLE.path("site", number, 3) for number in (1, 2, 3)]
     assert len(set(parts)) == 3
+    alone = f"bucket=site/day=2022-07-01/{'0a' * 32}-{columns_tag(())}.parquet"
+    assert WHOLE.path("site", 1, 1) == alone
+    assert parts[1] == alone.replace(".parquet", "-2of3.parquet")
     assert Exported(["notes.parquet", *parts, OTHER.path(None, 1, 1)], ()).state(WHOLE) == "there"
     found = Exported(["notes.parquet", *parts[1:], OTHER.path(None, 1, 1), *parts[:1]][:3], ())
     assert (found.state(WHOLE), found.state(OTHER)) == ("missing", "missing")
