@@ -21,6 +21,7 @@ from s3_log_roller.reading.groups import Group
 from s3_log_roller.reading.proofs import Proof, find_rollups, prove
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.rollup import inflate_block, read_footer
+from s3_log_roller.rollup.members import CHUNK_MEMBERS
 
 GROUP = DayGroup("bucket", PREFIX, DAY)
 
@@ -122,11 +123,13 @@ def test_damage_behind_a_member_of_several_blocks_is_not_its_own() -> None:
     assert (proof.verdict, proof.members, proof.damaged) == ("damaged", 3, names([2]))
 
 
-def test_where_the_list_of_members_is_damaged_none_is_named() -> None:
-    """Nobody knows what they should be."""
-    _, content = pack_day({log_key(number): b"0" for number in range(90)})
-    start = read_footer(content, len(content)).data_bytes
-    proof = proof_of_file(content[: start + 30] + bytes([content[start + 30] ^ 1]) + content[start + 31 :])
+@pytest.mark.parametrize(("members", "part"), [(90, 0), (CHUNK_MEMBERS + 9, 1)])
+def test_where_the_list_of_members_is_damaged_none_is_named(members: int, part: int) -> None:
+    """Nobody knows what they should be, from there on."""
+    _, content = pack_day({log_key(number): b"0" for number in range(members)})
+    chunk = decode_index(content)[1].chunks[part]
+    at = chunk.offset + chunk.length // 2
+    proof = proof_of_file(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     assert (proof.verdict, proof.damaged) == ("damaged", ())
     assert proof.reason
 
