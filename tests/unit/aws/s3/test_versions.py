@@ -140,6 +140,20 @@ def test_what_is_refused_keeps_its_marker_and_is_told() -> None:
     assert [(one.key, one.reason) for one in report.version_failures] == [(KEY, "AccessDenied: no")]
 
 
+def test_a_version_that_is_not_listed_keeps_no_other_key_from_its_own() -> None:
+    """Those behind it are deleted all the same."""
+    listed = (
+        marker(KEY, f"m-{KEY}"),
+        version(KEY, "o", OLDER),
+        marker(OTHER, f"m-{OTHER}"),
+        version(OTHER, "w", PROVEN),
+    )
+    server = VersionedServer(page(*listed))
+    report = delete(server, KEY, OTHER)
+    assert server.deleted[0] == [(OTHER, "w")]
+    assert (report.versions, [one.key for one in report.version_failures]) == (1, [KEY])
+
+
 def test_a_version_that_is_not_listed_is_told_and_nothing_is_guessed() -> None:
     """No other version is deleted in its place."""
     server = VersionedServer(page(marker(KEY, f"m-{KEY}"), version(KEY, "o", OLDER)))
