@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -41,6 +42,16 @@ def no_aws_settings_of_the_user() -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_levels_are_as_they_were() -> Iterator[None]:
+    """A command that runs in this process sets them for all of it, and later tests look at what is logged."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, ("s3_log_roller", "s3_log_roller.aws.s3.failures"))]
+    before = [(logger, logger.level) for logger in loggers]
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

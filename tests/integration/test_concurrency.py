@@ -191,7 +191,7 @@ def test_passes_over_the_same_ranges_with_late_logs_and_a_worker_killed(
     watch, murder, over = NoHeartbeats('"task":"range"'), Murder(1, "behind the answer", "PutRollup"), threading.Event()
     with (
         FaultyProxy(ministack.port, watch) as queue_proxy,
-        FaultyProxy(seaweedfs.port, slowly(0.1)) as storage_proxy,
+        FaultyProxy(seaweedfs.port, slowly(0.3)) as storage_proxy,
         FaultyProxy(storage_proxy.port, murder) as murderous_proxy,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -199,7 +199,8 @@ def test_passes_over_the_same_ranges_with_late_logs_and_a_worker_killed(
         work = ("worker", "--queue-name", queue_name)
         murder.victim = start(slow | {"AWS_ENDPOINT_URL_S3": murderous_proxy.url}, *work, "--delete")
         wait_for(lambda: murderous_proxy.seen, every=0.02)  # it is ahead of the others, so it does publish something
-        workers = [start(slow, *work, *options) for options in (["--delete"], [], ["--delete"], ["--delete"])]
+        # More of them than messages, so that there is one to take what comes again.
+        workers = [start(slow, *work, *options) for options in ([], *6 * [["--delete"]])]
         late = pool.submit(deliver_late_logs, days, over)
         try:
             code, errors = finish(murder.victim)
