@@ -164,7 +164,7 @@ class _Deleting:
             request = batch.request
             answer = batch.read_single() if batch.singly else batch.answer
             if request.put_off:
-                self._put_off(batch, dict.fromkeys(batch.keys, ""), slow_down=request.status in (429, 503))
+                self._put_off(batch, dict.fromkeys(batch.keys, ""), slow_down=request.slowed_down)
             elif request.status in (405, 501) and not batch.singly:
                 self._begin_singly(batch)
             elif answer is None:

@@ -52,6 +52,11 @@ class Request:
     successes: int = 0
     """How many requests of the transport had succeeded when the last attempt started."""
 
+    @property
+    def slowed_down(self) -> bool:
+        """Whether the answer asks for fewer requests."""
+        return self.status in (429, 503)
+
     def header(self, name: str) -> str | None:
         """A header of the answer (only with `wants_headers`)."""
         return next((value for rest, value in self.headers_behind(name) if not rest), None)

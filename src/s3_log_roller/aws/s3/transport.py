@@ -230,10 +230,9 @@ class Transport:
             self._retry_or_give_up(request, fault)
 
     def _retry_or_give_up(self, request: Request, fault: str) -> None:
-        slowed_down = request.status in (429, 503)
         if self._limit.complained(request.epoch):
-            self._rest.complained(self._signer.host if slowed_down else "")
+            self._rest.complained(self._signer.host if request.slowed_down else "")
         request.digest = b""
         request.fault = fault
-        others_go_on = slowed_down and request.successes != self._successes
+        others_go_on = request.slowed_down and request.successes != self._successes
         self._retries.take(request, others_go_on=others_go_on, in_flight=int(self._limit.value))
