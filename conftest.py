@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from s3_log_roller import log_output
+
 if TYPE_CHECKING:
     from botocore.loaders import Loader
     from tests.support.browser import Browser
@@ -47,7 +49,8 @@ def no_aws_settings_of_the_user() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def log_levels_are_as_they_were() -> Iterator[None]:
     """A command that runs in this process sets them for all of it, and later tests look at what is logged."""
-    loggers = [logging.getLogger(), *map(logging.getLogger, ("s3_log_roller", "s3_log_roller.aws.s3.failures"))]
+    names = ("", "s3_log_roller", log_output._ANSWERS, *log_output._NOISY)
+    loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level) for logger in loggers]
     yield
     for logger, level in before:

@@ -25,7 +25,6 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.paths import MAIN
 from tests.support.waiting import wait_for_midnight_to_pass
 
-from s3_log_roller import log_output
 from s3_log_roller.aws import sessions
 from s3_log_roller.aws_lambda import handler as lambda_handler
 from s3_log_roller.cli.main import main
@@ -332,12 +331,9 @@ def secrets(
     """See `Secrets`; logging and signals are as before afterwards."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     before = signal.getsignal(signal.SIGTERM)
-    levels = {name: logging.getLogger(name).level for name in ("s3_log_roller", *log_output._NOISY)}
     yield Secrets(seaweedfs, capfd, monkeypatch)
     signal.signal(signal.SIGTERM, before)
     logging.basicConfig(force=True)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 def fill_with_marked(s3: S3Client, bucket: str) -> None:

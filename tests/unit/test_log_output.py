@@ -58,5 +58,4 @@ def test_other_libraries_debug_lines_stay_out(capsys: pytest.CaptureFixture[str]
         logging.getLogger("s3_log_roller.x").debug("shown")
     finally:
         logging.basicConfig(force=True)
-        logging.getLogger("s3_log_roller").setLevel(logging.NOTSET)
     assert capsys.readouterr().err == "shown\n"
