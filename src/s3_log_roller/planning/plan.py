@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 from operator import add
@@ -76,7 +76,7 @@ class Money:
     as_they_are: tuple[Keeping, ...]
     """What the originals and rollups that are there cost, by storage class."""
     rolled_up: tuple[Keeping, ...]
-    """What the old and the new rollups cost without originals, by storage class."""
+    """What the old and the new rollups cost without originals, by storage class; the one asked for among them."""
 
     @property
     def pays_back_months(self) -> float | None:
@@ -221,8 +221,19 @@ def _money(terms: Terms, found: Inventory, days: Sequence[PlannedDay], course: C
         freed,
         storing,
         tuple(keep_in(prices, name, originals + old) for name in prices.storage_gb_month),
-        tuple(keep_in(prices, name, old + new) for name in prices.storage_gb_month),
+        tuple(_ways_of_keeping(prices, storing, old, new)),
     )
+
+
+def _ways_of_keeping(prices: Prices, storing: Storing, old: Objects, new: Objects) -> Iterator[Keeping]:
+    """The rollups in each class; no lifecycle rule moves the new ones to the class that they are written to."""
+    asked = storing.storage_class
+    for name in prices.storage_gb_month:
+        way = keep_in(prices, name, old + new)
+        yield way if name != asked else replace(way, once=keep_in(prices, name, old).once)
+    if asked not in prices.storage_gb_month:
+        monthly = keep_in(prices, STANDARD, old).monthly + storing.monthly
+        yield Keeping(asked, 0.0, monthly, storing.min_days, needs_restore=False)
 
 
 def _originals(days: Sequence[PlannedDay]) -> Objects:

@@ -70,10 +70,10 @@ def _cheapest(plan: Plan, money: Money) -> str:
     after = rolled_up.total(days) + money.run.total
     if after < before:
         return (
-            f"Kept {_kept(plan)}, the cheapest is to roll up and {_do(rolled_up)}: {usd(after)} in all, against "
+            f"Kept {_kept(plan)}, the cheapest is to roll up and {_do(rolled_up, money)}: {usd(after)} in all, against "
             f"{usd(before)} for the logs as they are."
         )
-    rule = "deletes them then" if as_they_are.storage_class == "STANDARD" else f"moves them to {_name(as_they_are)}"
+    rule = "deletes them then" if as_they_are.storage_class == STANDARD else f"moves them to {_name(as_they_are)}"
     return f"A lifecycle rule alone, which {rule}, is cheaper: {usd(before)} in all, against {usd(after)}."
 
 
@@ -81,8 +81,12 @@ def _best(ways: tuple[Keeping, ...], days: int) -> Keeping:
     return min((way for way in ways if not way.needs_restore), key=lambda way: way.total(days))
 
 
-def _do(way: Keeping) -> str:
-    return "stay in S3 Standard" if way.storage_class == "STANDARD" else f"move the rollups to {_name(way)}"
+def _do(way: Keeping, money: Money) -> str:
+    if way.storage_class == STANDARD:
+        return "stay in S3 Standard"
+    if way.storage_class == money.storing.storage_class:
+        return f"write the rollups to {_name(way)}, as asked"
+    return f"move the rollups to {_name(way)}"
 
 
 def _name(way: Keeping) -> str:

@@ -197,6 +197,33 @@ def test_the_amounts_of_several_buckets_add_up(storage_class: str) -> None:
     assert money_of(first, inventory("far", 10, "cn-north-1")) is None
 
 
+@pytest.mark.parametrize("storage_class", ["GLACIER_IR", "ONEZONE_IA"])
+def test_rollups_are_not_moved_to_the_class_that_they_are_written_to(storage_class: str) -> None:
+    """No lifecycle transition is counted for them, and the class is among the ways though no rule leads there."""
+    plan = a_plan(a_day(1_000_000, 3_800), terms=replace(TERMS, stored_as=StoredAs(storage_class)))
+    assert plan.money is not None
+    (way,) = [way for way in plan.money.rolled_up if way.storage_class == storage_class]
+    assert way.once == 0
+    assert way.monthly == pytest.approx(plan.money.storing.monthly)
+
+
+def test_the_verdict_knows_the_class_that_was_asked_for() -> None:
+    """If it is the cheapest, nothing has to be moved."""
+    plan = a_plan(a_day(1_000_000, 3_800), terms=replace(TERMS, stored_as=StoredAs("GLACIER_IR")))
+    assert "the cheapest is to roll up and write the rollups to Glacier Instant Retrieval, as asked:" in verdict(plan)
+
+
+def test_a_rollup_that_is_there_is_moved_to_the_class_asked_for() -> None:
+    """It is in S3 Standard, and moving it there costs a transition."""
+    old = ListedObject("web/rollup-2022-07-01-0123abcd.tgz", "e", GB, 0, False)
+    settled = Day(DayGroup("logs", "web/", date(2022, 7, 1)), rollups=[old])
+    terms = replace(TERMS, stored_as=StoredAs("GLACIER_IR"))
+    money = a_plan(a_day(1_000, 3_800), settled=[settled], terms=terms).money
+    assert money is not None
+    (way,) = [way for way in money.rolled_up if way.storage_class == "GLACIER_IR"]
+    assert way.once == pytest.approx(0.02 / 1_000)
+
+
 def test_only_new_rollups_are_read_back_from_their_class() -> None:
     """A day whose logs are all in a rollup already adds nothing."""
     terms = replace(TERMS, stored_as=StoredAs("GLACIER_IR"))
