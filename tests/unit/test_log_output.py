@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from s3_log_roller.log_output import JsonFormatter, TextFormatter, configure_logging, printable
+from s3_log_roller.log_output import JsonFormatter, LogFormat, TextFormatter, configure_logging, printable
 
 
 def record(level: int, event: str, **fields: object) -> logging.LogRecord:
@@ -59,3 +59,33 @@ def test_other_libraries_debug_lines_stay_out(capsys: pytest.CaptureFixture[str]
     finally:
         logging.basicConfig(force=True)
     assert capsys.readouterr().err == "shown\n"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_an_error_that_nobody_expected_is_told_with_its_traceback(
+    log_format: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In JSON it is a field of the line's object."""
+    configure_logging(log_format)
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logging.getLogger("s3_log_roller.x").exception("failed")
+    first, *more = capsys.readouterr().err.splitlines()
+    if log_format == "text":
+        assert first == "error: failed"
+        assert more[-1] == "ValueError: odd"
+    else:
+        assert not more
+        assert json.loads(first)["traceback"].splitlines()[-1] == "ValueError: odd"
+
+
+@pytest.mark.parametrize(("log_format", "shown"), [("text", 0), ("json", 1)])
+def test_json_always_has_the_ids_of_requests(
+    log_format: LogFormat, shown: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are told at the debug level, and cost only people's attention."""
+    configure_logging(log_format)
+    logging.getLogger("s3_log_roller.aws.s3.failures").debug("refused")
+    logging.getLogger("s3_log_roller.aws.s3.transport").debug("tried again")
+    assert len(capsys.readouterr().err.splitlines()) == shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 from tests.support.memory_store import MemoryStore, MemoryUpload
@@ -76,6 +76,27 @@ def test_several_listings_go_on_side_by_side(place: MirroredStore) -> None:
             assert isinstance(page, Page)
             keys += [entry.key for entry in page.objects]
     assert found == [["b/1", "b/2", "b/3"], ["c"], []]
+
+
+def test_a_listing_that_fails_there_fails_alone(
+    store: MemoryStore, place: MirroredStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error comes in the place of its page; and a listing goes on with the token that the server gave it."""
+    asked: list[str] = []
+    refused = StorageError("refused")
+
+    def next_pages(pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        asked.extend(pager.continuation_token for pager in pagers)
+        return [refused, Page([], truncated=True)]
+
+    monkeypatch.setattr(store, "next_pages", next_pages)
+    pagers = [Pager(place.bucket, "a"), Pager(place.bucket, "b")]
+    pagers[1].continuation_token = "token"
+    failed, endless = place.next_pages(pagers)
+    assert asked == ["", "token"]
+    assert failed is refused
+    assert isinstance(endless, StorageError)
+    assert "lists nothing more" in str(endless)
 
 
 def test_nothing_is_written_over_there(store: MemoryStore, place: MirroredStore) -> None:

@@ -101,6 +101,26 @@ def test_behind_an_empty_page_the_listing_goes_on_with_the_token() -> None:
     assert store.asked == [("", ""), ("a", ""), ("a", "t"), ("a", "u"), ("b", "")]
 
 
+def test_a_long_listing_is_no_circle() -> None:
+    """However many pages it has, with an empty one before each of them."""
+    names = [f"{number:05}" for number in range(MAX_ODD_PAGES + 2)]
+    pages = [one for name in names for one in (page(token=f"t{name}"), page(name))]
+    assert keys(Scripted([*pages, page("end", truncated=False)])) == [*names, "end"]
+
+
+def test_what_is_skipped_is_not_listed_and_skipping_never_goes_back() -> None:
+    """The listing goes on behind the key that is given, where it has not got that far."""
+    store = MemoryStore(page_size=2)
+    for name in "abcdefg":
+        store.put(name, b"x")
+    pager = Pager("bucket", "")
+    listed = []
+    for one in list_pages(store, pager):
+        listed += [entry.key for entry in one.objects]
+        pager.skip_to("d")
+    assert listed == ["a", "b", "e", "f", "g"]
+
+
 def test_an_empty_page_without_a_token_is_an_error() -> None:
     """There is nowhere to go on."""
     with pytest.raises(StorageError, match="says that more follows, but it lists nothing more"):

@@ -114,3 +114,5 @@ def test_a_kms_key_needs_an_encryption_that_uses_it() -> None:
     for text in ("", "a key", "key\r\nx-amz-acl: public-read"):
         with pytest.raises(UsageError, match="is not a KMS key"):
             check_key_id(text)
+    for text in ("alias/logs", "arn:aws:kms:us-west-2:123456789012:key/0"):
+        assert check_key_id(text) == text

@@ -68,5 +68,6 @@ def test_other_ways_to_name_a_place_are_answered_with_the_uri(text: str, words: 
 
 def test_a_prefix_that_is_not_text_is_refused() -> None:
     """Bytes of a command line that are not UTF-8 come as lone surrogates; S3 has no such key."""
-    with pytest.raises(UsageError, match="is not valid UTF-8"):
-        S3Uri.parse("s3://bucket/logs-\udcff/")
+    for surrogate in "\ud800\udcff\udfff":
+        with pytest.raises(UsageError, match="is not valid UTF-8"):
+            S3Uri.parse(f"s3://bucket/logs-{surrogate}/")

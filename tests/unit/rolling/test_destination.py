@@ -121,6 +121,25 @@ def test_rollups_beside_the_logs_count(roll_up: Run, delete: bool) -> None:
     assert_exactly_once(held(archive, store), bodies | late)
 
 
+def test_a_pass_reads_rollups_of_each_place_there() -> None:
+    """One day group was rolled up before there was a destination, and one since: neither has to go alone."""
+    store, archive = MemoryStore(), Archive()
+    task, options = RangeTask("bucket", "", Window(TODAY)), RollOptions(level=1, destination=THERE)
+    bodies = put_logs(store, range(4), "a/")
+    reconcile(store, task.for_group(DayGroup("bucket", "a/", DAY)), RollOptions(level=1), today=TODAY)
+    bodies |= put_logs(store, range(4), "b/")
+    leftovers = 0
+    for number in (0, 80_000):
+        bodies |= put_logs(store, [number], "b/")
+        passed = roll(store, task, options, today=TODAY, rollups=archive.place)
+        assert isinstance(passed, PassOutcome)
+        assert not any(one.remaining for one in passed.outcomes)
+        leftovers += sum(one.figures.leftovers for one in passed.outcomes)
+    assert leftovers == 4 + 8
+    assert (len(rollups(store)), len(archive.objects)) == (1, 2)
+    assert_exactly_once(held(archive, store), bodies)
+
+
 @EACH_WAY
 def test_a_name_that_is_taken_beside_the_logs_is_not_used_there(roll_up: Run) -> None:
     """So that no two rollups of a day have one name, wherever they are."""

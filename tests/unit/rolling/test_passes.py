@@ -260,6 +260,19 @@ def test_a_refusal_that_meets_all_of_the_first_wave_is_one_error() -> None:
     assert logs_in(store) == sorted(bodies)
 
 
+def test_refusals_for_two_reasons_stop_each_day_group_alone() -> None:
+    """Neither of the two is what all of the range meets."""
+    store, bodies = many_days()
+
+    def refuse_fetch(step: str, key: str) -> None:
+        if step == "fetch":
+            raise StorageError("no", code="AccessDenied" if key.startswith("a/") else "InternalError")
+
+    store.before = refuse_fetch
+    assert alone(run(store)) == set(GROUPS)
+    assert logs_in(store) == sorted(bodies)
+
+
 def test_deletes_that_are_refused_to_all_are_one_error_of_the_range(caplog: pytest.LogCaptureFixture) -> None:
     """The role may not delete: no day group is tried alone, what was written is kept and told, and no log is gone."""
     store, bodies = many_days()
@@ -363,6 +376,14 @@ def test_a_range_that_comes_again_is_tried_on_a_few_day_groups() -> None:
         assert_exactly_once(store, bodies)
         assert logs_in(store) == []
     assert tried == [[0, 1, 2], [3, 4, 5], [5, 6, 7], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("tries", [1, 2, 3, 4])
+def test_a_range_of_few_day_groups_comes_again_as_a_whole(tries: int) -> None:
+    """There are no others to go alone."""
+    store, bodies = many_days(("a/",))
+    assert not alone(run(store, replace(TASK, tries=tries)))
+    assert_exactly_once(store, bodies)
 
 
 @pytest.mark.parametrize("what", ["fetch", "delete"])

@@ -13,7 +13,7 @@ from tests.support.memory_store import MemoryStore, no_step
 
 from s3_log_roller.errors import DamagedRollup, StorageError
 from s3_log_roller.log_keys import parse_log_key
-from s3_log_roller.rolling import reconcile
+from s3_log_roller.rolling import range_listing, reconcile
 from s3_log_roller.rolling.leftovers import PROVEN_AGAIN_DAYS, Leftovers
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.pace import Pace
@@ -139,6 +139,17 @@ def test_a_pass_tells_of_day_groups_that_were_found_and_are_gone(kept: str, abse
     assert outcome.absent == absent
     assert len(outcome.outcomes) == (3 if kept == "logs" else 2)
     assert not any(one.remaining for one in outcome.outcomes)
+
+
+def test_a_pass_that_goes_on_elsewhere_misses_no_day_group_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it didn't see may lie behind the place where the range goes on."""
+    monkeypatch.setattr(range_listing, "MAX_DAYS", 1)
+    store = MemoryStore()
+    for prefix in ("a/", "b/", "c/"):
+        put_logs(store, range(3), prefix)
+    outcome = roll_range(store, RangeTask("bucket", "", TASK.window, groups=3), RollOptions(True, 1), today=TODAY)
+    assert outcome.start_after is not None
+    assert outcome.absent == 0
 
 
 def test_a_day_whose_logs_another_worker_deleted_is_done() -> None:

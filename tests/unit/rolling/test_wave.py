@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -123,6 +123,21 @@ def test_rollups_that_are_too_large_for_one_request_are_proven(
     outcome = run(store)
     assert alone(outcome) == ({B} if damaged else set())
     assert logs_in(store) == ({key for key in bodies if key.startswith("b/")} if damaged else set())
+    assert sum(one.figures.rollups for one in outcome.outcomes) == (2 if damaged else 3)
+
+
+def test_a_rollup_that_just_fits_one_request_is_proven_once(
+    store: MemoryStore, bodies: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither passed over nor counted twice."""
+    run(store, delete=False)
+    (key,) = (key for key in rollups(store) if key.startswith("b/"))
+    monkeypatch.setattr(wave, "READ_BYTES", len(store.objects[key].body))
+    for key in rollups(store):
+        del store.objects[key]
+    outcome = run(store)
+    assert [one.figures.rollups for one in outcome.outcomes] == [1, 1, 1]
+    assert logs_in(store) == set()
 
 
 def test_a_day_of_more_than_one_block_is_whole(store: MemoryStore, bodies: dict[str, bytes]) -> None:
@@ -204,6 +219,19 @@ def test_a_wave_holds_so_much_and_no_day_comes_in_two(
     assert not alone(run(store, pace=AllowsSoMany(8 if bound == "pace" else 1000)))
     assert steps == ["fetch"] * 8 + ["finish"] * 2 + ["fetch"] * 4 + ["finish"]
     assert_exactly_once(store, bodies)
+
+
+def test_each_wave_is_measured(store: MemoryStore, bodies: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that under a time limit the next one is as large as the rate seen allows."""
+    monkeypatch.setattr(passes, "WAVE_DAYS", 2)
+    measured: list[int] = []
+
+    class Measuring(Pace):
+        def stopwatch(self) -> Callable[[int], None]:
+            return measured.append
+
+    run(store, pace=Measuring())
+    assert measured == [8, 4]
 
 
 def test_a_wave_that_does_not_fit_the_time_is_not_begun(store: MemoryStore, bodies: dict[str, bytes]) -> None:

@@ -11,15 +11,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from s3_log_roller.aws.s3 import handles, wire
+from s3_log_roller.aws.s3 import transport as transport_module
+from s3_log_roller.aws.s3.limit import FIRST_REST_S, REST_LEFT
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Transport
 from s3_log_roller.aws.s3.wire import Handle, Wire, new_handle
+from s3_log_roller.store import MAX_IN_FLIGHT
 
 
 class Server(ThreadingHTTPServer):
@@ -33,6 +38,8 @@ class Server(ThreadingHTTPServer):
         self.delay_s = 0.0
         self.together = threading.Barrier(1)
         """So many requests with something in `script` are waited for before the first of them is answered."""
+        self.told: Queue[int] = Queue()
+        """See `Told`."""
         self.in_flight = 0
         self.most_in_flight = 0
         self.requests = 0
@@ -74,6 +81,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Told(Handler):
+    """Answers `/busy` when the test says so, and with the status that it says."""
+
+    def do_GET(self) -> None:
+        if self.path == "/busy":
+            self.server.script.append(self.server.told.get(timeout=60))
+        super().do_GET()
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A local HTTP server that does as it is told."""
@@ -94,10 +110,12 @@ def transport(
     max_in_flight: int = 64,
     max_attempts: int = 4,
     jitter: Callable[[], float] = lambda: 0.05,
+    monotonic: Callable[[], float] = time.monotonic,
     **changes: Any,
 ) -> Transport:
     signer = Signer(origin.partition("//")[2], "us-west-2", lambda: Credentials("a", "s", None))
-    return Transport(Wire(origin, max_attempts=max_attempts, **changes), signer, max_in_flight, jitter=jitter)
+    wire = Wire(origin, max_attempts=max_attempts, **changes)
+    return Transport(wire, signer, max_in_flight, jitter=jitter, monotonic=monotonic)
 
 
 def get_all(transport: Transport, count: int) -> list[Request]:
@@ -154,6 +172,7 @@ def test_where_few_in_flight_are_too_many_it_rests(server: Server, caplog: pytes
         driver.step()
     while not refused.done:
         driver.step()
+    assert driver._rest.mean_s == FIRST_REST_S * REST_LEFT**2
     assert (refused.status, refused.attempts, new.status, new.attempts) == (200, 2, 200, 1)
     assert caplog.messages == ["slowed_down"]
     driver.close()
@@ -175,6 +194,69 @@ def test_lasting_trouble_is_given_up_after_the_attempts_allowed(server: Server, 
     assert request.attempts == server.requests == 3
     assert request.status == trouble
     assert fault in request.fault
+
+
+def test_nothing_of_an_earlier_attempt_is_left_where_the_connection_is_cut(server: Server) -> None:
+    """Else the request would be told to have failed with the status of before."""
+    server.script.extend([503, *[0] * 9])
+    (request,) = get_all(transport(server.origin, max_attempts=2), 1)
+    assert (request.done, request.attempts, request.status, request.answer) == (True, 2, 0, b"")
+    assert "curl error" in request.fault
+
+
+@pytest.mark.parametrize(("max_in_flight", "slept_s"), [(64, [0.2]), (2, [0.1, 0.1])])
+def test_with_nothing_under_way_it_sleeps_until_something_may_start(
+    server: Server, max_in_flight: int, slept_s: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the next attempt is due; where little is granted, until the rest is over before that."""
+    slept: list[float] = []
+    monkeypatch.setattr(transport_module, "time", SimpleNamespace(sleep=slept.append))
+    server.script.append(503)
+    driver = transport(server.origin, max_in_flight, jitter=lambda: 1.0, monotonic=lambda: 1000 + sum(slept))
+    assert driver.run(Request("s3:GetObject", "GET", "/k")).attempts == 2
+    driver.close()
+    assert slept == pytest.approx(slept_s)
+
+
+def test_it_waits_for_the_network_while_something_is_under_way(server: Server) -> None:
+    """As long as it may, and not by asking again and again."""
+    server.RequestHandlerClass = Told
+    driver = transport(server.origin)
+    waited_s: list[float] = []
+    multi = driver._multi
+    driver._multi = SimpleNamespace(
+        add_handle=multi.add_handle, perform=multi.perform, info_read=multi.info_read, select=waited_s.append
+    )
+    driver.submit(Request("s3:GetObject", "GET", "/busy"))
+    driver.step(0.5)
+    assert waited_s == [0.5]
+    server.told.put(200)
+    driver._multi = multi
+    driver.close()
+
+
+@pytest.mark.parametrize(("asked_for", "cap"), [(0, 1), (1, 1), (2, 2), (MAX_IN_FLIGHT + 1, MAX_IN_FLIGHT)])
+def test_the_cap_is_what_was_asked_for_within_bounds(asked_for: int, cap: int) -> None:
+    """One at a time is possible, none is not."""
+    driver = transport("http://localhost", max_in_flight=asked_for)
+    driver.close()
+    assert driver.max_in_flight == cap
+
+
+def test_success_makes_room_for_more_only_where_the_network_was_waited_for(server: Server) -> None:
+    """More under way than keeps the program busy would only cost."""
+    server.RequestHandlerClass = Told
+    driver = transport(server.origin, max_in_flight=96)
+    for wait_s in (1.0, 0.0, 1.0):
+        before = driver._limit.value
+        request = Request("s3:GetObject", "GET", "/busy")
+        driver.submit(request)
+        driver.step(wait_s / 100)
+        server.told.put(200)
+        while not request.done:
+            driver.step(wait_s)
+        assert driver._limit.value == before + (wait_s > 0)
+    driver.close()
 
 
 def test_a_refusal_is_final(server: Server) -> None:
@@ -321,6 +403,7 @@ def test_a_certificate_for_another_name_is_not_trusted(name: str, trusted: bool,
         server.shutdown()
         thread.join()
     assert (request.status, request.tls_fault) == ((200, False) if trusted else (0, True))
+    assert ("certificate" in request.fault) is not trusted
 
 
 @pytest.mark.heavy
@@ -394,3 +477,20 @@ def test_a_complaint_about_what_was_started_after_a_cut_halves_again(server: Ser
         assert driver.requests_sent == 2 * sent
         assert cut <= driver._limit.value < cut + 1
     driver.close()
+
+
+def test_who_is_asked_to_slow_down_while_others_go_through_keeps_its_attempts(server: Server) -> None:
+    """Where many ask for something, nobody is given up because of the others."""
+    server.RequestHandlerClass = Told
+    driver = transport(server.origin, max_attempts=2, jitter=lambda: 0.0)
+    busy = Request("s3:GetObject", "GET", "/busy")
+    driver.submit(busy)
+    for attempt, status in enumerate([503, 503, 503, 200], 1):
+        while busy.attempts < attempt:
+            driver.step(0)
+        assert driver.run(Request("s3:GetObject", "GET", "/k")).status == 200
+        server.told.put(status)
+        while busy in driver._in_flight.values():
+            driver.step()
+    driver.close()
+    assert (busy.done, busy.status, busy.attempts) == (True, 200, 4)
