@@ -23,6 +23,8 @@ class StoredObject:
     """LastModified, in seconds since the epoch."""
     metadata: bytes = b""
     """Header lines that begin with `x-amz-meta-`."""
+    storage_class: str = "STANDARD"
+    """An object in one of the `ARCHIVE_CLASSES` can't be read."""
 
 
 @dataclass(slots=True)

@@ -67,6 +67,8 @@ PRECONDITION_FAILED: Final = S3Error(
     412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
 )
 SLOW_DOWN: Final = S3Error(503, "SlowDown", "Please reduce your request rate.")
+ARCHIVED: Final = S3Error(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
+ARCHIVE_CLASSES: Final = ("GLACIER", "DEEP_ARCHIVE")
 NO_SUCH_KEY: Final = S3Error(404, "NoSuchKey", "The specified key does not exist.")
 
 
@@ -230,6 +232,8 @@ class S3Api:
         wanted = call.header(b"if-match")
         if wanted and wanted.strip(b'"').decode() != stored.etag and wanted != b"*":
             raise PRECONDITION_FAILED
+        if stored.storage_class in ARCHIVE_CLASSES and call.method == "GET":
+            raise ARCHIVED
         status, extra, body = 200, b"", stored.body
         ranged = call.header(b"range")
         if ranged:
@@ -263,7 +267,7 @@ class S3Api:
         found = [
             f"<Contents><Key>{encode(key)}</Key><LastModified>{_iso_date(stored.mtime)}</LastModified>"
             f"<ETag>&quot;{stored.etag}&quot;</ETag><Size>{len(stored.body)}</Size>"
-            "<StorageClass>STANDARD</StorageClass></Contents>"
+            f"<StorageClass>{stored.storage_class}</StorageClass></Contents>"
             if stored is not None
             else f"<CommonPrefixes><Prefix>{encode(key)}</Prefix></CommonPrefixes>"
             for key, stored in page

@@ -199,15 +199,15 @@ def _list_range(runs: Sequence[Run], start: int, task: RangeTask, alone: Sequenc
 
 
 def _is_small(day: Day) -> bool:
-    rollups = [rollup.size for rollup in day.rollups]
+    rollups = [rollup.size for rollup in day.rollups if not rollup.archived]
     return (
-        day.logs <= MAX_DAY_LOGS
+        day.logs + day.uncertain <= MAX_DAY_LOGS
         and day.bytes <= MAX_DAY_BYTES
         and day.pieces == day.logs
         and not day.archived
         and not day.problem
-        and not any(rollup.archived or rollup.place != day.rollups[0].place for rollup in day.rollups)
-        and len(rollups) <= MAX_ROLLUPS
+        and not any(rollup.place != day.rollups[0].place for rollup in day.rollups)
+        and len(day.rollups) <= MAX_ROLLUPS
         and sum(rollups) <= READ_BYTES
     )
 
@@ -236,6 +236,7 @@ def _wave(wave: Sequence[PlannedDay], listing: _Listing, manner: Manner) -> Cour
         number for day in found for rollup, number in day.holders if manner.delete or is_young(rollup, manner.today)
     ]
     gets = sum(day.to_pack + len(day.rollups) for day in found)
+    gets += sum(day.unread for day in found if day.to_pack + day.uncertain)  # their metadata
     gets += sum(map(proof_gets, packed))
     deleted = sum(proven) + sum(day.found.to_pack for day in packed) if manner.delete else 0
     requests = Requests(lists, gets, len(packed), batches_of(deleted))

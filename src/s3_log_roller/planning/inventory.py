@@ -40,7 +40,9 @@ class Day:
     places: int = 1
     """In so many places a run looks for rollups: beside the logs, and in the destination."""
     index_gets: int = 0
-    """It took that many to read the rollups' indexes."""
+    """It took that many to read the rollups' indexes, or the metadata of those that can't be read."""
+    unread: int = 0
+    """Rollups that can't be read, because they are archived."""
     content_digest: str = ""
     """Over key, ETag and size of every log; empty unless it was asked for."""
     variance: float = 0.0

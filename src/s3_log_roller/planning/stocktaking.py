@@ -257,6 +257,7 @@ def _tell_leftovers(
     indexes, archived = read_indexes(
         day.group, [PackedFile(stores[one.place or day.group.bucket], one) for one in day.rollups]
     )
+    day.unread = len(archived)
     for index in indexes:
         modelled = model_bytes(index.footer.members, index.footer.original_bytes)
         found.add_measured(day.group, Measured(index.footer.members, index.file.listed.size, modelled))

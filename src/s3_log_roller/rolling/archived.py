@@ -7,6 +7,7 @@ pack it twice, and nothing proves that it may be deleted (docs/decisions/0012-ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from s3_log_roller.errors import ObjectArchived, StorageError
 from s3_log_roller.log_keys import DayGroup
@@ -30,17 +31,27 @@ def read_indexes(group: DayGroup, rollups: Iterable[PackedFile]) -> tuple[list[I
     return indexes, archived
 
 
-def read_outlines(group: DayGroup, rollups: Iterable[PackedFile]) -> list[Outline | None]:
+def read_outlines(group: DayGroup, rollups: Sequence[PackedFile]) -> list[Outline | None]:
     """What the metadata of each of the day group's rollups tells; None for one whose metadata tells nothing.
 
     Raises `StorageError`.
     """
-    outlines = []
-    for rollup in rollups:
-        (metadata,) = rollup.store.read_metadata([rollup.listed])
-        if isinstance(metadata, StorageError):
-            raise metadata
-        outlines.append(decode_outline(metadata, group))
+    outlines: list[Outline | None] = []
+    for outline in try_outlines((group, rollup) for rollup in rollups):
+        if isinstance(outline, StorageError):
+            raise outline
+        outlines.append(outline)
+    return outlines
+
+
+def try_outlines(rollups: Iterable[tuple[DayGroup, PackedFile]]) -> list[Outline | StorageError | None]:
+    """The same for rollups of many day groups, asked for at once; where metadata can't be had, the error."""
+    outlines: list[Outline | StorageError | None] = []
+    for store, of_store in groupby(rollups, key=lambda pair: pair[1].store):
+        pairs = list(of_store)
+        answers = store.read_metadata(rollup.listed for _, rollup in pairs)
+        for (group, _), metadata in zip(pairs, answers, strict=True):
+            outlines.append(metadata if isinstance(metadata, StorageError) else decode_outline(metadata, group))
     return outlines
 
 

@@ -12,9 +12,11 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from datetime import date
 from io import BytesIO
+from itertools import islice
 from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, DayChanged, NewerFormat, ObjectArchived, StorageError
+from s3_log_roller.rolling.archived import try_outlines, without_uncertain
 from s3_log_roller.rolling.deleting import delete_verified
 from s3_log_roller.rolling.destination import RollupPlaces
 from s3_log_roller.rolling.figures import Figures
@@ -27,7 +29,7 @@ from s3_log_roller.rolling.wave_day import Day, NotForAPass
 from s3_log_roller.rolling.wave_packing import pack_days
 from s3_log_roller.rollup.stored import READ_BYTES, Index, PackedFile, blaming, read_index
 from s3_log_roller.rollup.verify import Verified, verify, verify_index
-from s3_log_roller.store import ListedObject, NewObject, RollupStore, Store
+from s3_log_roller.store import ByteRange, ListedObject, NewObject, RollupStore, Store
 
 MAX_ROLLUPS: Final = 4
 """A day group with more rollups goes alone."""
@@ -95,27 +97,45 @@ class Wave:
     def _find_leftovers(self) -> None:
         """Read the rollups there are, each with one request, and take out of `loose` what they have."""
         for day in self._going():
-            sizes = [rollup.listed.size for rollup in day.rollups]
-            odd = any(rollup.listed.archived or rollup.store is not day.rollups[0].store for rollup in day.rollups)
-            if len(sizes) > MAX_ROLLUPS or sum(sizes) > READ_BYTES or not all(sizes) or odd:
-                why = "has many rollups, large, empty or archived ones, or some in two places"
-                day.stop(NotForAPass(f"{day.group} {why}"))
+            wanted = [_wanted(rollup).length for rollup in day.rollups]
+            in_two_places = any(rollup.store is not day.rollups[0].store for rollup in day.rollups)
+            if len(wanted) > MAX_ROLLUPS or sum(wanted) > READ_BYTES or not all(wanted) or in_two_places:
+                day.stop(NotForAPass(f"{day.group} has many rollups, large or empty ones, or some in two places"))
         for place in self._places.all:
             days = [day for day in self._going() if day.rollups and day.rollups[0].store is place]
             self._read_rollups(place, days)
+        self._leave_uncertain()
 
     def _read_rollups(self, place: RollupStore, days: list[Day]) -> None:
         files = [rollup for day in days for rollup in day.rollups]
-        with closing(place.fetch_each(file.whole_range() for file in files)) as bodies:
+        with closing(place.fetch_each(map(_wanted, files))) as bodies:
             answers = zip(files, bodies, strict=True)
             for day in days:
                 read = [next(answers) for _ in day.rollups]
+                # S3 says whether one can be read: some that are archived list like any other, and the other way round.
+                day.unread = [file for file, answer in read if isinstance(answer, ObjectArchived)]
+                readable = [(file, answer) for file, answer in read if not isinstance(answer, ObjectArchived)]
                 try:
-                    self._split(day, [_read_index(day, file, answer) for file, answer in read])
-                except ObjectArchived as error:  # that lists like any other
-                    day.stop(NotForAPass(str(error)))
+                    if any(file.listed.archived and not isinstance(answer, StorageError) for file, answer in readable):
+                        raise NotForAPass(f"{day.group} has rollups that were restored from an archive tier")
+                    self._split(day, [_read_index(day, file, answer) for file, answer in readable])
                 except _OF_ONE_DAY as error:
                     day.stop(error)
+
+    def _leave_uncertain(self) -> None:
+        """Take out of `loose` what rollups that can't be read may have."""
+        days = [day for day in self._going() if day.unread and len(day.loose)]
+        outlines = iter(try_outlines((day.group, rollup) for day in days for rollup in day.unread))
+        for day in days:
+            known = []
+            for told in islice(outlines, len(day.unread)):
+                if isinstance(told, StorageError):
+                    day.stop(told)
+                else:
+                    known.append(told)
+            missing = len(day.loose)
+            day.loose = without_uncertain(day.loose, known)
+            day.seen += Figures(uncertain=missing - len(day.loose))
 
     def _split(self, day: Day, indexes: list[Index]) -> None:
         day.loose, found = find_leftovers(self._store, day.originals, indexes)
@@ -216,6 +236,12 @@ def _take_rollup(day: Day) -> NewObject:
     body = day.packed.getvalue()
     day.packed = BytesIO()
     return NewObject(body, outline(day.loose, day.writer) if day.writer else {})
+
+
+def _wanted(rollup: PackedFile) -> ByteRange:
+    """All of a rollup, or one byte of one that lists as archived: enough to learn whether it can be read."""
+    listed = rollup.listed
+    return ByteRange.part(listed.key, listed.etag, range(1)) if listed.archived else rollup.whole_range()
 
 
 def _read_index(day: Day, file: PackedFile, answer: tuple[bytes, bytes] | StorageError) -> Index:

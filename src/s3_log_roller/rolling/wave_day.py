@@ -30,6 +30,8 @@ class Day:
     rollups: list[PackedFile]
     loose: Originals
     """Originals that no rollup has."""
+    unread: list[PackedFile] = field(default_factory=list)
+    """The rollups that can't be read, because they are archived."""
     taken: int = 0
     """How many of the loose originals were asked for and came, or did not."""
     archived: set[str] = field(default_factory=set)

@@ -121,6 +121,23 @@ def test_a_partly_rolled_bucket(server: S3Server, capsys: pytest.CaptureFixture[
     assert (summary["logs_packed"], summary["leftovers"]) == (87, 160)
 
 
+def test_days_with_archived_rollups(server: S3Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are done in a pass, with a GET and a HEAD for each of these rollups, and late logs are packed."""
+    bucket = server.api.buckets["logs"] = Bucket()
+    bucket.fill(LogSet(prefixes=("api/", "web/"), days=20, logs=5))
+    run(server, capsys, "roll --delete")
+    for key, stored in list(bucket.entries("", "")):
+        if parse_rollup_key(key):
+            stored.storage_class = "DEEP_ARCHIVE"
+    bucket.fill(LogSet(prefixes=("api/", "web/"), days=15, logs=1, seed=11))
+    plan, _ = run(server, capsys, "plan --delete")
+    summary, made = run(server, capsys, "roll --delete")
+    made["GetObject"] += made["HeadObject"]
+    assert_requests(plan["total"]["requests"], made, 2)
+    assert made["ListObjectsV2"] < 10
+    assert plan["total"]["to_pack"] == summary["logs_packed"] >= 28
+
+
 @pytest.mark.parametrize("fill", [fill_small, fill_large, fill_partitioned])
 @pytest.mark.heavy
 def test_measured_sizes_are_within_a_tenth(server: S3Server, capsys: pytest.CaptureFixture[str], fill: Any) -> None:

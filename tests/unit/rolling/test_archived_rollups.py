@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,8 @@ from tests.support.memory_day import a_day, assert_exactly_once, assert_nothing_
 from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.errors import ObjectGone, StorageError
-from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.log_keys import DayGroup, parse_rollup_key
+from s3_log_roller.rolling import wave
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.outcome import PassOutcome, RollOutcome
@@ -22,7 +23,7 @@ from s3_log_roller.rolling.summary import Summary, render_text
 from s3_log_roller.rolling.tasks import RangeTask
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.outline import CONTENT_SHA256, NAMES
-from s3_log_roller.store import NO_METADATA, Page
+from s3_log_roller.store import NO_METADATA, ByteRange, ListedObject, Metadata, Page
 
 RANGE = RangeTask("bucket", "", Window(TODAY))
 
@@ -197,23 +198,118 @@ def test_many_days_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     assert summary.exit_code == 0
 
 
-def test_days_whose_archived_rollups_list_like_any_other_are_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the archive tiers of Intelligent-Tiering: a pass leaves each of them to reconcile, and fails none."""
+def four_days() -> MemoryStore:
+    """A day in each of four target prefixes, four logs each, whose rollups were archived."""
     store = MemoryStore()
     for prefix in "abcd":
         put_logs(store, range(4), f"{prefix}/")
     roll(store, RANGE, RollOptions(level=1), today=TODAY)
     for key in rollups(store):
         store.archive(key)
+    return store
+
+
+def pass_over(store: MemoryStore, *, delete: bool = False) -> PassOutcome:
+    """A pass over all of the bucket."""
+    passed = roll(store, RANGE, RollOptions(delete, 1), today=TODAY)
+    assert isinstance(passed, PassOutcome)
+    return passed
+
+
+def list_as(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, *, archived: bool) -> None:
+    """Let all rollups list as archived, or as not."""
     list_page = store.list_page
 
     def listed(prefix: str, start_after: str = "", **more: int) -> Page:
         page = list_page(prefix, start_after, **more)  # type: ignore[arg-type]
-        return replace(page, objects=[entry._replace(archived=False) for entry in page.objects])
+        objects = [one._replace(archived=archived) if parse_rollup_key(one.key) else one for one in page.objects]
+        return replace(page, objects=objects)
 
     monkeypatch.setattr(store, "list_page", listed)
-    passed = roll(store, RANGE, RollOptions(level=1), today=TODAY)
-    assert isinstance(passed, PassOutcome)
-    assert [one.remaining for one in passed.outcomes] == [1] * 4
-    alone = [reconcile(store, RANGE.for_group(one.group), RollOptions(), today=TODAY) for one in passed.outcomes]
-    assert [one.figures for one in alone] == [Figures(uncertain=4)] * 4
+
+
+@pytest.mark.parametrize("like_others", [False, True])
+def test_days_with_archived_rollups_go_in_a_pass_and_ask_at_once(
+    monkeypatch: pytest.MonkeyPatch, like_others: bool
+) -> None:
+    """Also those that list like any other, as in the archive tiers of Intelligent-Tiering: the metadata of all their
+    rollups, and the late logs of all of them, are asked for beside each other."""
+    store = four_days()
+    if like_others:
+        list_as(store, monkeypatch, archived=False)
+    asked: list[int] = []
+    read_metadata = store.read_metadata
+
+    def count(objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        wanted = list(objects)
+        asked.append(len(wanted))
+        return read_metadata(wanted)
+
+    monkeypatch.setattr(store, "read_metadata", count)
+    late = put_logs(store, [86_000], "b/")
+    passed = pass_over(store, delete=True)
+    assert [(one.figures.uncertain, one.figures.packed, one.remaining) for one in passed.outcomes] == [
+        (4, 0, 0),
+        (4, 1, 0),
+        (4, 0, 0),
+        (4, 0, 0),
+    ]
+    assert asked == [4]
+    assert not late.keys() & store.objects.keys()
+
+
+def test_a_day_whose_metadata_cannot_be_read_goes_alone() -> None:
+    """The others go on; nothing is packed on the account of what nobody saw."""
+    store = four_days()
+    put_logs(store, [86_000], "b/")
+
+    def refuse(step: str, key: str) -> None:
+        if step == "metadata" and key.startswith("b/"):
+            raise StorageError("refused")
+
+    store.before = refuse
+    before = dict(store.objects)
+    assert [one.remaining for one in pass_over(store, delete=True).outcomes] == [0, 1, 0, 0]
+    assert store.objects == before
+
+
+def test_a_restored_rollup_that_lists_as_archived_sends_its_day_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There all of it is read; in the pass only one byte of such a rollup is asked for, however large it is."""
+    store = four_days()
+    (key,) = (key for key in rollups(store) if key.startswith("b/"))
+    store.objects[key] = store.objects[key]._replace(archived=False)
+    list_as(store, monkeypatch, archived=True)
+    monkeypatch.setattr(wave, "READ_BYTES", 1)
+    fetched: list[int] = []
+    fetch_each = store.fetch_each
+
+    def count(ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        wanted = list(ranges)
+        fetched.extend(one.length for one in wanted)
+        return fetch_each(wanted)
+
+    monkeypatch.setattr(store, "fetch_each", count)
+    assert [one.remaining for one in pass_over(store).outcomes] == [0, 1, 0, 0]
+    assert fetched == [1, 1, 1, 1]
+
+
+def test_the_metadata_of_all_rollups_of_a_day_is_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day to which logs came late again and again may have many."""
+    store, _ = archived_day(delete=True)
+    for number in (500, 600, 700):
+        put_logs(store, [number])
+        run(store, delete=True)
+    for key in rollups(store):
+        store.archive(key)
+    asked: list[int] = []
+    read_metadata = store.read_metadata
+
+    def count(objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        wanted = list(objects)
+        asked.append(len(wanted))
+        return read_metadata(wanted)
+
+    monkeypatch.setattr(store, "read_metadata", count)
+    put_logs(store, [800])
+    assert run(store).figures.packed == 1
+    assert asked == [4]
