@@ -9,12 +9,15 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 from tests.support.logs import DAY
 from tests.support.simulation.breaking import BREAKS, packing_what_an_archived_rollup_may_hold, without_a_last_look
 from tests.support.simulation.ledger import Broken
 from tests.support.simulation.world import CALM, PREFIXES, World, play, traced
+
+from s3_log_roller.rolling import reconcile, wave
 
 KNOWN_CAUSES = {
     "a late log that sorts first",
@@ -96,8 +99,9 @@ def test_packing_without_a_last_look_is_noticed() -> None:
     assert without_it >= 30
 
 
-def test_packing_what_an_archived_rollup_may_hold_is_noticed() -> None:
+@pytest.mark.parametrize("module", [reconcile, wave])
+def test_packing_what_an_archived_rollup_may_hold_is_noticed(module: ModuleType) -> None:
     """Without that care logs are packed twice for a reason that no run may have."""
-    with packing_what_an_archived_rollup_may_hold():
+    with packing_what_an_archived_rollup_may_hold(module):
         doubled = sum((play(seed).doubled for seed in range(600)), Counter[str]())
     assert set(doubled) - KNOWN_CAUSES
