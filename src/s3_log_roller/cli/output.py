@@ -93,12 +93,23 @@ class Output:
         if sys.stdout is None:
             raise Unwritable("standard output is closed: nothing was written to it")
         try:
-            sys.stdout.buffer.write(b"".join(waiting))
-            sys.stdout.buffer.flush()
+            _write_all(b"".join(waiting))
         except BrokenPipeError:
             raise
         except OSError as error:
             raise _unwritable(error) from error
+
+
+def _write_all(data: bytes) -> None:
+    """Write all of it to standard output, or raise an error.
+
+    With PYTHONUNBUFFERED, which many images of containers set, one write is one call of the system. That may take a
+    part only: when a signal comes meanwhile, as with Ctrl-Z and `fg`, or when the disk is about to be full.
+    """
+    left = memoryview(data)
+    while left:
+        left = left[sys.stdout.buffer.write(left) :]
+    sys.stdout.buffer.flush()
 
 
 def flush_stdout() -> None:
@@ -142,8 +153,8 @@ def print_result(text: str) -> None:
     Raises `Unwritable`.
     """
     try:
-        sys.stdout.write(text)
         sys.stdout.flush()
+        _write_all(text.encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
     except BrokenPipeError:
         discard_stdout()
     except OSError as error:
