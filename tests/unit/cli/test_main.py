@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.paging import PageByPage
+from tests.support.waiting import wait_for
 
 from s3_log_roller import clock
 from s3_log_roller.aws import sqs as queues
@@ -428,14 +428,12 @@ def test_signals_end_the_program_cleanly(tmp_path: Path, number: signal.Signals,
     program = (
         "import sys, time; from pathlib import Path\n"
         "from s3_log_roller import clock; from s3_log_roller.cli import main as cli\n"
-        f"def wait(): Path({str(started)!r}).touch(); time.sleep(60)\n"
+        f"def wait(): Path({str(started)!r}).touch(); time.sleep(600)\n"
         "clock.utc_today = wait\n"
         "sys.exit(cli.main(['roll', '--prefixes', 's3://logs/']))\n"
     )
     with subprocess.Popen(python(code=program), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
-        give_up_at = time.monotonic() + 30
-        while not started.exists() and time.monotonic() < give_up_at:
-            time.sleep(0.01)
+        wait_for(started.exists, every=0.01)
         process.send_signal(number)
         assert process.stderr
         errors = process.stderr.read()

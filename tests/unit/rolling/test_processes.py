@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -36,7 +35,7 @@ from s3_log_roller.rolling.window import Window
 from s3_log_roller.rolling.worker import Worker
 
 IN_CHILD = """
-import logging, os, signal, time
+import logging, os, select, signal, time
 from pathlib import Path
 from s3_log_roller.errors import ObjectArchived
 from s3_log_roller.rolling.figures import Figures
@@ -46,8 +45,11 @@ def make_roll(directory, ticker):
     def roll(task):
         name = task.group.target_prefix
         if name == "killed in a record":
+            logging.getLogger("s3_log_roller.child").info("its reader is held up with this one")
             logging.getLogger("s3_log_roller.child").info("x" * (64 << 20))
-            time.sleep(0.5)
+            records = logging.getLogger().handlers[0].queue
+            while select.select([], [records._writer], [], 0)[1]:  # the pipe is not full yet
+                time.sleep(0.01)
         if name.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         if name == "archived":
@@ -56,7 +58,7 @@ def make_roll(directory, ticker):
             try:
                 Path(directory, "started").touch()
                 with keeping(lambda: [RollOutcome(task.group, Figures(deleted=7), remaining=1)]):
-                    time.sleep(60)
+                    time.sleep(600)
             finally:
                 Path(directory, "cleaned up").touch()
         ticker(2, 100)
@@ -97,19 +99,17 @@ def test_outcomes_figures_and_logs_come_back(
     """The parent gets what its children did, counted and said."""
     with caplog.at_level(logging.INFO):
         futures = [runner.submit(task("a")), runner.submit(task("b"))]
-        assert [future.result(30) for future in futures] == [
+        assert [future.result(120) for future in futures] == [
             RollOutcome(task(name).group, Figures(packed=2)) for name in ("a", "b")
         ]
         assert (meter.logs, meter.n_bytes) == (4, 200)
-        give_up_at = time.monotonic() + 10
-        while len(caplog.records) < 2 and time.monotonic() < give_up_at:
-            time.sleep(0.01)
+        wait_for(lambda: len(caplog.records) == 2, every=0.01)
     assert sorted(record.prefix for record in caplog.records) == ["a", "b"]  # type: ignore[attr-defined]
 
 
 def test_errors_cross_processes_as_text(runner: ProcessRunner) -> None:
     """Also those whose constructors pickle cannot call."""
-    assert runner.submit(task("archived")).result(30) == Failed("restore it first")
+    assert runner.submit(task("archived")).result(120) == Failed("restore it first")
 
 
 def test_a_killed_child_fails_its_own_task_only(runner: ProcessRunner) -> None:
@@ -136,9 +136,9 @@ def test_a_child_that_is_killed_in_a_record_holds_up_nobody(
         with caplog.at_level(logging.INFO):
             futures = [runner.submit(task("a")), runner.submit(task("killed in a record"))]
             with pytest.raises(BrokenProcessPool):
-                futures[1].result(30)
+                futures[1].result(120)
             heard.set()
-            assert runner.submit(task("b")).result(30) == RollOutcome(task("b").group, Figures(packed=2))
+            assert runner.submit(task("b")).result(120) == RollOutcome(task("b").group, Figures(packed=2))
             closing = threading.Thread(target=runner.close, daemon=True)
             closing.start()
             closing.join(60)
@@ -152,22 +152,23 @@ def test_a_child_that_is_killed_in_a_record_holds_up_nobody(
 def test_an_idle_child_that_is_killed_is_replaced(runner: ProcessRunner) -> None:
     """The OOM killer takes a child that only waits: the next tasks run in a new one, and nothing fails."""
     for name in ("a", "b", "c"):
-        assert runner.submit(task(name)).result(30) == RollOutcome(task(name).group, Figures(packed=2))
+        assert runner.submit(task(name)).result(120) == RollOutcome(task(name).group, Figures(packed=2))
         (child,) = multiprocessing.active_children()
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         wait_for(lambda: runner._children[0]._pool._broken, every=0.01)  # type: ignore[union-attr]
 
 
-def test_interrupting_lets_a_task_clean_up(runner: ProcessRunner, tmp_path: Path) -> None:
-    """An interrupted child aborts its upload before it ends, and at once."""
+def test_interrupting_lets_a_task_clean_up(
+    runner: ProcessRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted child aborts its upload before it ends, and at once: nobody waits for as long as it may take."""
+    monkeypatch.setattr(processes, "CLEAN_UP_SECONDS", 100_000)
     future = runner.submit(task("slow"))
     wait_for((tmp_path / "started").exists, every=0.01)
-    began = time.monotonic()
     runner.interrupt()
     assert (tmp_path / "cleaned up").exists()
-    assert isinstance(future.exception(1), KeyboardInterrupt)
-    assert time.monotonic() - began < 10
+    assert isinstance(future.exception(0), KeyboardInterrupt)
 
 
 def test_what_interrupted_children_had_done_is_counted(runner: ProcessRunner, tmp_path: Path) -> None:
