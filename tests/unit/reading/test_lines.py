@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from tests.support.logs import DAY, PREFIX, log_key
@@ -12,10 +14,11 @@ from tests.support.memory_store import MemoryStore
 from tests.support.tarballs import a_tarball
 
 from s3_log_roller.log_keys import DayGroup
-from s3_log_roller.reading import contents, parallel
+from s3_log_roller.reading import contents, lines, parallel
 from s3_log_roller.reading.doubles import LogPart, Origin
+from s3_log_roller.reading.excerpts import PLAIN, Excerpt
 from s3_log_roller.reading.groups import Group
-from s3_log_roller.reading.lines import Findings, LineReader, Query
+from s3_log_roller.reading.lines import Findings, LineReader, Query, Show
 from s3_log_roller.reading.listing import list_members, list_rollups, read_checksums
 from s3_log_roller.reading.operations import Search
 from s3_log_roller.reading.parallel import batches
@@ -54,6 +57,132 @@ def test_a_line_that_begins_in_one_piece_and_ends_in_a_later_one_is_one_line(
     assert b"".join(found).split() == [b"a", b"hit"] * 2
     assert reader.findings.matched == 2
     assert reader.findings.logs == 1 + last
+
+
+HIT = Pattern.parse("hit", Syntax.EXTENDED)
+NUMBERED = Excerpt(numbers=True)
+
+
+def search(query: Query, *parts: LogPart, left: int | None = None) -> tuple[bytes, Findings]:
+    """What is written, and what is said of it."""
+    found: list[bytes] = []
+    reader = LineReader(query, found.append, left)
+    reader.run(iter(parts))
+    return b"".join(found), reader.findings
+
+
+def test_the_end_of_a_log_that_was_cut_off_is_looked_at() -> None:
+    """Where nothing comes behind it, too."""
+    written, findings = search(Query(HIT), *parts_of(b"no\n", b"a h", b"it", last=False))
+    assert (written, findings.matched, findings.logs) == (b"a hit\n", 1, 0)
+
+
+@pytest.mark.parametrize(("show", "written"), [("count", b""), ("names", b"f:m\n"), ("nothing", b"")])
+def test_lines_are_written_only_where_they_are_wanted(show: Show, written: bytes) -> None:
+    """Whatever was said of how they would look."""
+    for excerpt in (PLAIN, NUMBERED):
+        query = Query(HIT, show=show, excerpt=excerpt)
+        found, findings = search(query, *parts_of(b"hit\n", b"hit\n"))
+        assert found == written
+        assert findings.counts == ({"f": 2} if show == "count" else {})
+
+
+def test_a_log_is_named_once() -> None:
+    """However many of its pieces have such a line; and it is not looked at any further."""
+    written, findings = search(Query(HIT, show="names"), *parts_of(b"hit\n", b"no\n", b"hit\n"), *parts_of(b"hit\n"))
+    assert written == b"f:m\n" * 2
+    assert (findings.matched, findings.logs) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [Query(HIT), Query(HIT, excerpt=NUMBERED), Query(HIT, output="json"), Query(HIT, output="csv", with_names=True)],
+    ids=["lines", "excerpts", "JSON", "CSV"],
+)
+@pytest.mark.parametrize("left", [None, 1, 3])
+def test_as_many_lines_are_found_as_are_wanted(query: Query, left: int | None) -> None:
+    """However they are shown, in whatever log they are; and they are counted."""
+    parts = [*parts_of(b"hit 1\nno\n", b"hit 2\n"), *parts_of(b"hit 3\nhit 4\nno\n")]
+    written, findings = search(replace(query, max_count=left), *parts, left=left)
+    found = left or 4
+    assert findings.matched == written.count(b"\n") == written.count(b"hit") == found
+    assert f"hit {found}".encode() in written
+
+
+@pytest.mark.parametrize("with_names", [False, True])
+def test_names_of_logs_are_in_json_where_they_are_wanted(with_names: bool) -> None:
+    """As a field of each record; lines that do not match are left out all the same."""
+    query = Query(HIT, output="json", with_names=with_names)
+    written, findings = search(query, *parts_of(b"hit\nno\n"), *parts_of(b"no\n"), *parts_of(b"hit"))
+    records = [json.loads(line) for line in written.splitlines()]
+    assert records == [{"log": "f:m", "raw": "hit"} if with_names else {"raw": "hit"}] * 2
+    assert (findings.matched, findings.unparsable, findings.logs) == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "query", [Query(HIT), Query(HIT, excerpt=NUMBERED), Query(HIT, output="json")], ids=["lines", "excerpts", "JSON"]
+)
+def test_what_is_found_is_written_as_it_comes(query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the end: there may be more than fits into memory."""
+    monkeypatch.setattr(lines, "OUT_BYTES", 10)
+    monkeypatch.setattr(lines, "FORMAT_BYTES", 10)
+    found: list[bytes] = []
+    pieces_found: list[int] = []
+
+    def parts() -> Iterator[LogPart]:
+        for part in parts_of(*[b"a hit that is long\n"] * 3):
+            yield part
+            pieces_found.append(len(found))
+
+    LineReader(query, found.append).run(parts())
+    assert pieces_found == [1, 2, 3]
+
+
+def test_little_is_not_written_in_little_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a message between processes, or a call of the system."""
+    for query in (Query(HIT), Query(HIT, excerpt=NUMBERED), Query(HIT, output="json")):
+        found: list[bytes] = []
+        LineReader(query, found.append).run(parts_of(*[b"a hit\n"] * 9))
+        assert len(found) == 1
+
+
+def test_no_more_is_read_than_is_wanted() -> None:
+    """A bucket may hold years behind it."""
+    read: list[bytes] = []
+
+    def parts() -> Iterator[LogPart]:
+        for part in parts_of(b"hit\n", b"hit\n", b"hit\n"):
+            read.append(part[2])
+            yield part
+
+    LineReader(Query(HIT, max_count=2), lambda found: None, 2).run(parts())
+    assert len(read) == 2
+    LineReader(Query(HIT, show="nothing"), lambda found: None).run(parts())
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "matched", "enough"),
+    [
+        (Query(HIT), 9, False),
+        (Query(HIT, max_count=2), 1, False),
+        (Query(HIT, max_count=2), 2, True),
+        (Query(HIT, show="nothing"), 0, False),
+        (Query(HIT, show="nothing"), 1, True),
+        (Query(HIT, show="nothing", max_count=2), 0, False),
+    ],
+)
+def test_a_search_has_enough(query: Query, matched: int, enough: bool) -> None:
+    """Once so many lines were found as are wanted; where nothing is shown, one."""
+    assert query.has_enough(Findings(matched=matched)) is enough
+
+
+def test_findings_add_up() -> None:
+    """Those of shares of the work."""
+    total = Findings()
+    for _ in range(2):
+        total.add(Findings(1, 2, 3, {"a": 4, "b": 5}))
+    assert total == Findings(2, 4, 6, {"a": 8, "b": 10})
 
 
 def share(size: int) -> Share:

@@ -39,7 +39,7 @@ PATTERNS = [
     "(a*)*b$", "a.*b.*c", "a{,2}b", r"\<(a|R)", r"\<[ag]", r"[a-z]\>", r"\<.*T\>", r"\<", r"\>", r"\<\>",
     r"a|\<\W", r"(\<)a",
     "[^[:alnum:][:space:]]", "a||b", "()b", "(a|b)*|end", "A+B|R.*T",
-    "a|b {2}", "t$", "LAST", "get", r"[\]s", "^*star", "(", ")", "a**b",
+    "a|b {2}", "a[^x]*", "t$", "LAST", "get", r"[\]s", "^*star", "(", ")", "a**b",
 ]  # fmt: skip
 
 

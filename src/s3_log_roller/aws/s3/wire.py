@@ -29,7 +29,6 @@ class Wire:
     """`https://host[:port]`."""
     proxy: str = ""
     ca_bundle: str | None = None
-    verify_tls: bool = True
     connect_timeout_s: float = 60
     read_timeout_s: float = 60
     max_attempts: int = 8
@@ -73,8 +72,8 @@ def new_handle(wire: Wire, *, with_headers: bool) -> Handle:
         (pycurl.LOW_SPEED_TIME, max(1, int(wire.read_timeout_s))),
         (pycurl.TIMEOUT, int(wire.connect_timeout_s + wire.read_timeout_s) + MAX_BODY_BYTES // SLOWEST_BYTES_PER_S),
         (pycurl.MAXFILESIZE, MAX_BODY_BYTES),
-        (pycurl.SSL_VERIFYPEER, int(wire.verify_tls)),
-        (pycurl.SSL_VERIFYHOST, 2 if wire.verify_tls else 0),
+        (pycurl.SSL_VERIFYPEER, 1),
+        (pycurl.SSL_VERIFYHOST, 2),
     ):
         handle.setopt(option, value)
     if wire.ca_bundle:

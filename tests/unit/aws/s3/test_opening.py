@@ -13,13 +13,21 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.exceptions import (
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ProxyConnectionError,
+)
 
+from s3_log_roller.aws.patience import DEFAULT_TIMEOUT_S
 from s3_log_roller.aws.s3 import open_bucket, opening
 from s3_log_roller.aws.s3.opening import DEFAULT_MAX_ATTEMPTS
+from s3_log_roller.aws.s3.ownership import AskAws
 from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.signing import Credentials
 from s3_log_roller.aws.s3.transport import Transport
-from s3_log_roller.errors import CredentialsError, Unreachable, WrongRegion
+from s3_log_roller.errors import CredentialsError, NoCredentials, StorageError, Unreachable, WrongRegion
 
 
 @pytest.fixture(autouse=True)
@@ -40,15 +48,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 
 
-def answer(status: int = 200, /, **headers: str) -> Callable[..., Any]:
+def answer(status: int = 200, body: bytes = b"", /, **headers: str) -> Callable[..., Any]:
     """What S3 says to HeadBucket, without a network."""
 
     class Raw:
         def stream(self, *_: object, **__: object) -> list[bytes]:
-            return []
+            return [body]
 
         def read(self, *_: object) -> bytes:
-            return b""
+            return body
 
     return lambda request, **_: AWSResponse(request.url, status, HTTPHeaders.from_dict(headers), Raw())
 
@@ -279,3 +287,136 @@ def test_a_server_that_sends_every_request_elsewhere_is_named(monkeypatch: pytes
     monkeypatch.setattr(opening, "_locate", astray)
     with pytest.raises(Unreachable, match="s3://logs cannot be reached: the server sends every request elsewhere"):
         open_bucket(session(), "logs")
+
+
+def unnamed_region(region: str | None) -> boto3.Session:
+    """A session whose server does not say where the bucket is, as many that are not S3 do not."""
+    made = boto3.Session("AKIDEXAMPLE", "secret", None, region)
+    made.events.register("before-send.s3.HeadBucket", answer())
+    return made
+
+
+@pytest.mark.parametrize(
+    ("worker", "of_session", "region"),
+    [
+        ("eu-west-1", "us-west-2", "eu-west-1"),
+        (None, "us-west-2", "us-west-2"),
+        (None, None, "us-east-1"),
+    ],
+)
+def test_where_no_region_is_told_the_one_asked_for_signs(
+    worker: str | None, of_session: str | None, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own, that of the session, or where all buckets once were."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    made = unnamed_region(of_session)
+    assert open_bucket(made, "logs", worker_region=worker).region == region
+    assert f"/{region}/s3/" in reach(monkeypatch, made, "logs", worker_region=worker)[1]
+
+
+def test_the_buckets_owner_is_expected_in_every_request_if_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else no request says anything of it."""
+    for owner in ("123456789012", None):
+        signed = reach(monkeypatch, session(), "logs", expected_bucket_owner=owner)[1]
+        assert ("x-amz-expected-bucket-owner" in signed) is (owner is not None)
+
+
+def test_half_of_the_time_is_for_each_of_two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And some of it for the time between them."""
+    wire = reach(monkeypatch, session(), "logs", timeout_s=100.0)[2]
+    assert (wire.connect_timeout_s, wire.read_timeout_s, wire.silence_s) == (10.0, 40.0, 100.0)
+    assert reach(monkeypatch, session(), "logs")[2].silence_s == DEFAULT_TIMEOUT_S
+
+
+@pytest.mark.parametrize(("endpoint", "asked"), [("", True), ("http://127.0.0.1:9000", False)])
+def test_only_s3_is_asked_whose_the_rollups_will_be(endpoint: str, asked: bool) -> None:
+    """Other servers have no such question."""
+    store = open_bucket(session(), "logs", endpoint_url=endpoint or None)
+    assert isinstance(store._questions, AskAws) is asked
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "words"),
+    [
+        (404, StorageError, "NoSuchBucket", "the bucket s3://logs does not exist"),
+        (407, Unreachable, "Network", r"the proxy wants a user name .*; s3://logs was not touched"),
+        (500, StorageError, "500", r"s3:ListBucket on s3://logs failed: .*; nothing was touched, run again"),
+    ],
+)
+def test_a_bucket_that_cannot_be_opened_is_one_error(
+    status: int, kind: type[StorageError], code: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kind that tells whether another bucket could be."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    made = boto3.Session("AKIDEXAMPLE", "secret", None, "us-west-2")
+    made.events.register("before-send.s3.HeadBucket", answer(status))
+    with pytest.raises(kind, match=words) as raised:
+        open_bucket(made, "logs")
+    assert type(raised.value) is kind
+    assert raised.value.code == code
+
+
+def test_a_refusal_without_a_reason_is_asked_for_the_reason() -> None:
+    """The answer to HeadBucket has no body; that to a listing says what is wrong with the credentials."""
+    made = boto3.Session("AKIDEXAMPLE", "secret", None, "us-west-2")
+    made.events.register("before-send.s3.HeadBucket", answer(400))
+    body = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+    made.events.register("before-send.s3.ListObjectsV2", answer(400, body))
+    with pytest.raises(CredentialsError, match=r"refused the credentials, .*\(ExpiredToken\): renew the credentials"):
+        open_bucket(made, "logs")
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        (EndpointConnectionError(endpoint_url="x"), Unreachable, r"cannot be reached: .*--timeout \(now 7 s\)"),
+        (ProxyConnectionError(proxy_url="x"), Unreachable, r"cannot be reached: .*the proxy and the network"),
+        (ParamValidationError(report="odd"), StorageError, "s3:ListBucket on s3://logs: .*odd"),
+        (ValueError("Invalid endpoint: x"), StorageError, "s3://logs cannot be reached: Invalid endpoint: x"),
+    ],
+)
+def test_what_keeps_boto3_from_the_bucket_is_one_error(
+    fault: Exception, kind: type[StorageError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a traceback."""
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(opening, "_locate", fail)
+    with pytest.raises(kind, match=words) as raised:
+        open_bucket(session(), "logs", timeout_s=7)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "words"),
+    [
+        ("", NoCredentials, "no AWS credentials found"),
+        ("aws_access_key_id = AKID", CredentialsError, "the credentials cannot be read: Partial credentials"),
+        (
+            "credential_process = /nonexistent/program",
+            CredentialsError,
+            "the program that hands them out cannot be run, /nonexistent/program: No such file",
+        ),
+    ],
+)
+def test_credentials_that_cannot_be_had_are_one_error(
+    settings: str,
+    kind: type[CredentialsError],
+    words: str,
+    profile: Callable[[str], boto3.Session],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says which of the ways to name some fails, and why."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(kind, match=words) as raised:
+        open_bucket(profile(settings), "logs")
+    assert type(raised.value) is kind
+
+
+def test_the_signers_keys_are_those_of_the_session() -> None:
+    """All three of them."""
+    made = session(token="token")
+    assert opening._credentials(made)() == Credentials("AKIDEXAMPLE", "secret", "token")

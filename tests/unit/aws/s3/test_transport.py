@@ -230,6 +230,7 @@ def test_nothing_of_an_earlier_attempt_is_left_where_the_connection_is_cut(serve
     (request,) = get_all(transport(server.origin, max_attempts=2), 1)
     assert (request.done, request.attempts, request.status, request.answer) == (True, 2, 0, b"")
     assert "curl error" in request.fault
+    assert request.took_s > 0
 
 
 @pytest.mark.parametrize(("max_in_flight", "slept_s"), [(64, [0.2]), (2, [0.1, 0.1])])
@@ -479,6 +480,22 @@ def test_gets_use_their_handles_again_and_others_do_not(server: Server, monkeypa
         assert driver.run(Request("s3:GetObject", "GET", "/k")).answer == b"ok"
     driver.close()
     assert made == [True, False]
+
+
+def test_nothing_is_held_of_what_failed_or_was_cancelled(server: Server) -> None:
+    """A run of days makes many such requests."""
+    server.RequestHandlerClass = Told
+    server.script.extend([0] * 9)
+    driver = transport(server.origin, max_attempts=1)
+    assert driver.run(Request("s3:GetObject", "GET", "/k")).fault
+    cancelled, dropped = (Request("s3:GetObject", "GET", "/busy") for _ in range(2))
+    driver.submit(cancelled)
+    driver.cancel(cancelled)
+    assert not driver._handles._busy
+    driver.submit(dropped)
+    driver.close()
+    assert not driver._handles._busy
+    assert not driver._in_flight
 
 
 def test_behind_a_disconnect_requests_go_over_new_connections(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
