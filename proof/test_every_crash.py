@@ -23,6 +23,7 @@ from tests.support.killing import (
     run,
     slowed_down,
     start,
+    wait_until_given_back,
     waiting,
 )
 from tests.support.logs import DAY, TODAY, log_key
@@ -261,7 +262,7 @@ def test_the_workers_crash_table(
         died, _ = killed_at(settings, work, at, MOMENTS[number], services=services, operation=operation)
         day.assert_nothing_lost()
         again = waiting(sqs, url) == 1
-        time.sleep(3.2)
+        wait_until_given_back(sqs, url)
         run(environment, *work)
         day.assert_done(deleted=True)
         assert waiting(sqs, url) == 0

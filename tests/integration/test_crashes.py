@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import faulty_proxy
 from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Link
 from tests.support.killing import (
     MOMENTS,
@@ -23,8 +22,8 @@ from tests.support.killing import (
     killed_at,
     requests_of_a_run,
     run,
-    slowed_down,
     start,
+    wait_until_given_back,
     waiting,
 )
 from tests.support.real_day import RealDay
@@ -81,7 +80,7 @@ def test_a_killed_workers_tasks_are_done_by_the_next(
         day.assert_nothing_lost()
         day.fill(3, days=2, seed=at)
     if again == "redelivery":
-        time.sleep(3.5)
+        wait_until_given_back(sqs, queue_url)
     else:
         sqs.purge_queue(QueueUrl=queue_url)
         run(environment, *produce)
@@ -96,26 +95,36 @@ def test_a_killed_workers_tasks_are_done_by_the_next(
 
 
 def test_a_worker_killed_at_its_calls_to_the_queue_costs_nothing(
-    s3: S3Client, sqs: SQSClient, bucket: str, short_queue: str, queue_url: str, environment: dict[str, str]
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    sqs: SQSClient,
+    bucket: str,
+    short_queue: str,
+    queue_url: str,
+    environment: dict[str, str],
 ) -> None:
-    """Given a task and dead before it knew; dead at a heartbeat; dead before and behind the acknowledgement."""
+    """Given a task and dead before it knew; dead at a heartbeat; dead before and behind the acknowledgement.
+
+    The heartbeat comes while S3 does not answer.
+    """
     day = RealDay(s3, bucket, "x/")
     day.fill(2, days=4)
     run(environment, "producer", "--queue-name", short_queue, "--prefixes", f"s3://{bucket}/x/")
     work = ["worker", "--queue-name", short_queue, "--delete"]
-    with ExitStack() as proxies:
-        slow = slowed_down(environment, 0.3, proxies)
+    with FaultyProxy(seaweedfs.port, lambda exchange: faulty_proxy.hang_before_answer) as silent:
+        held_up = environment | {"AWS_ENDPOINT_URL_S3": silent.url}
         for operation, moment in (
             ("ChangeMessageVisibility", MOMENTS[1]),
             ("ReceiveMessage", MOMENTS[1]),
             ("DeleteMessage", MOMENTS[0]),
             ("DeleteMessage", MOMENTS[1]),
         ):
-            settings = slow if operation == "ChangeMessageVisibility" else environment
+            settings = held_up if operation == "ChangeMessageVisibility" else environment
+            wait_until_given_back(sqs, queue_url)
             died, _ = killed_at(settings, work, 1, moment, services=("SQS",), operation=operation)
             assert died, f"no {operation} came"
             day.assert_nothing_lost()
-    time.sleep(3.2)
+    wait_until_given_back(sqs, queue_url)
     run(environment, *work)
     day.assert_done(deleted=True)
     assert waiting(sqs, queue_url) == 0

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM among deletes, of a real process before a server that answers slowly."""
+"""Ctrl-C and SIGTERM among deletes, of a real process before a server that answers deletes behind the signal only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.heavy
 
 ONE_DAY: Final = LogSet(("example.com/",), days=1, logs=8_000, records=1)
 MANY_DAYS: Final = LogSet(("example.com/",), days=30, logs=300, records=1)
-SLOW_MS: Final = 400
+FEW: Final = ServerOptions(writes_above=0.001, write_burst=1_500, whole_calls=1.0)
+"""Grants the rollups and a thousand deletes; asks for fewer of those behind them, so that no run gets to its end."""
 PATIENCE_S: Final = 120
 """With what should take a few seconds: other tests are at work."""
 
@@ -35,32 +37,33 @@ class Interrupted:
     def __init__(self, logs: LogSet, how: signal.Signals, *options: str) -> None:
         self.bucket = Bucket()
         self.bucket.fill(logs)
-        self._slow = threading.Event()
-        with serving(ServerOptions(), self._watch) as server:
-            self._options = server.options
+        begun, signalled = threading.Event(), threading.Event()
+
+        def note(call: Call, answer: bytes) -> bytes:
+            if is_delete(call):
+                begun.set()
+            return answer
+
+        with serving(replace(FEW), note) as server:
+            server.holds_back = lambda call: is_delete(call) and not signalled.is_set()
             server.api.buckets["logs"] = self.bucket
             keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": server.url}
             self._environment = {**os.environ, **keys, "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
             command = [sys.executable, str(MAIN), "roll", "--prefixes", "s3://logs/", "--delete", *options]
             pipe = subprocess.PIPE
             with subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True) as process:
-                assert self._slow.wait(PATIENCE_S)
+                assert begun.wait(PATIENCE_S)
                 process.send_signal(how)
+                signalled.set()
                 self.out, self.err = process.communicate(timeout=PATIENCE_S)
             self.code = process.returncode
-            self._options.delay_ms = 0
+            server.options.writes_above = 0
             self.logs_left = sum(parse_log_key(key) is not None for key, _ in self.bucket.entries("", ""))
             self.rollups = sum(parse_rollup_key(key) is not None for key, _ in self.bucket.entries("", ""))
             self.deleted = len(logs) - self.logs_left
             again = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S)
             self.code_of_next = again.returncode
             self.logs_left_by_next = sum(parse_log_key(key) is not None for key, _ in self.bucket.entries("", ""))
-
-    def _watch(self, call: Call, answer: bytes) -> bytes:
-        if is_delete(call):
-            self._options.delay_ms = SLOW_MS
-            self._slow.set()
-        return answer
 
 
 @pytest.mark.parametrize(

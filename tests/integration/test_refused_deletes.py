@@ -13,7 +13,7 @@ import pytest
 from tests.support import faulty_proxy
 from tests.support.fault_table import break_and_mend
 from tests.support.faulty_proxy import Exchange, Fault
-from tests.support.killing import finish, run, start, waiting
+from tests.support.killing import finish, run, start, wait_until_given_back, waiting
 from tests.support.paths import MAIN
 from tests.support.real_day import RealDay, roll_many
 
@@ -123,12 +123,17 @@ def test_a_worker_that_may_not_delete_leaves_one_dead_letter(
     """The message of all day groups comes again until it is set aside, and no day group gets one of its own."""
     sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"VisibilityTimeout": "1"})
     run(environment, "producer", "--queue-name", queue_name, "--prefixes", f"s3://{days.bucket}/")
-    code, log = finish(start(who_may_not_delete, "worker", "--queue-name", queue_name, "--delete"))
-    assert code == 3
+    log, codes = "", []
+    while waiting(sqs, queue_url):
+        wait_until_given_back(sqs, queue_url)  # a worker that finds nothing for three seconds ends
+        code, said = finish(start(who_may_not_delete, "worker", "--queue-name", queue_name, "--delete"))
+        codes.append(code)
+        log += said
+    assert codes[0] == 3
+    assert set(codes) <= {3, 0}, "the last one may come when the message has been set aside"
     refusals = re.findall(r"\d+ originals of \d+ day groups", log)
     assert refusals[0] == "18 originals of 6 day groups", "the pass"
     assert set(refusals[1:]) == {"9 originals of 3 day groups"}, "a few of them, with every further receive"
-    assert waiting(sqs, queue_url) == 0
     messages = sqs.receive_message(QueueUrl=dead_letter_queue_url, MaxNumberOfMessages=10)["Messages"]
     (task,) = [decode_task(message["Body"]) for message in messages]
     assert isinstance(task, RangeTask)

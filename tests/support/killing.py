@@ -18,9 +18,11 @@ from tests.support import faulty_proxy
 from tests.support.faulty_proxy import Exchange, Fault, FaultyProxy, Link
 from tests.support.paths import MAIN
 from tests.support.real_day import RealDay
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.literals import QueueAttributeNameType
 
 
 MOMENTS = ["before the request", "before the answer", "behind the answer"]
@@ -115,6 +117,15 @@ def waiting(sqs: SQSClient, queue_url: str) -> int:
     """How many messages the queue holds, given out or not."""
     counts = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
     return int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+
+
+def wait_until_given_back(sqs: SQSClient, queue_url: str) -> None:
+    """Until the queue would give out each of its messages: none is kept back for a worker that is dead."""
+    names: list[QueueAttributeNameType] = ["ApproximateNumberOfMessagesNotVisible"]
+    wait_for(
+        lambda: sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"][names[0]] == "0",
+        every=0.05,
+    )
 
 
 def run(environment: dict[str, str], *arguments: str) -> None:
