@@ -279,12 +279,13 @@ def _lines_holding(data: bytes, literal: bytes) -> Iterator[bytes]:
 
 def _lines_matching(data: bytes, pattern: Pattern) -> Iterator[bytes]:
     """A search through all lines at once finds a match that starts no later than the first matching line's own; so
-    whatever line it starts in is looked at alone, where the match went beyond it."""
+    whatever line it starts in is looked at alone, where the match went beyond it. Behind the last line's end an empty
+    match may start, and there is no line."""
     search = pattern.regex.search
     position = 0
     while position < len(data):
         match = search(data, position)
-        if match is None:
+        if match is None or (match.start() == len(data) and data.endswith(b"\n")):
             return
         start = data.rfind(b"\n", position, match.start()) + 1 or position
         end = data.find(b"\n", match.start())

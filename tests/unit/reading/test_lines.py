@@ -11,6 +11,7 @@ import pytest
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import put_logs, roll
 from tests.support.memory_store import MemoryStore
+from tests.support.records import a_line
 from tests.support.tarballs import a_tarball
 
 from s3_log_roller.log_keys import DayGroup
@@ -26,6 +27,7 @@ from s3_log_roller.reading.patterns import Pattern, Syntax
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member
+from s3_log_roller.reading.terms import Where
 from s3_log_roller.store import CHECKSUM, ListedObject
 
 ORIGIN = Origin("", "f", True)
@@ -44,6 +46,7 @@ def parts_of(*pieces: bytes, last: bool = True) -> list[LogPart]:
         (b"a", b" ", b"h", b"it", b"\nb\n"),
         (b"b\na h", b"it"),
         (b"b\n", b"a hit"),
+        (b"b\na hit",),
     ],
 )
 @pytest.mark.parametrize("last", [False, True])
@@ -85,6 +88,34 @@ def test_lines_are_written_only_where_they_are_wanted(show: Show, written: bytes
         found, findings = search(query, *parts_of(b"hit\n", b"hit\n"))
         assert found == written
         assert findings.counts == ({"f": 2} if show == "count" else {})
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_lines_are_numbered_anew_in_each_log(last: bool) -> None:
+    """Behind one that was cut off, too; and no line of the log before is shown beside a match."""
+    query = Query(HIT, excerpt=Excerpt(numbers=True, before=1))
+    written, _ = search(query, *parts_of(b"no\nhit\nno\nno", last=last), *parts_of(b"hit\n"))
+    assert written == b"1-no\n2:hit\n--\n1:hit\n"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [Query(), Query(excerpt=NUMBERED), Query(output="json"), Query(output="csv")],
+    ids=lambda query: query.output,
+)
+@pytest.mark.parametrize("pattern", [None, HIT])
+def test_only_records_that_match_the_terms_are_shown(query: Query, pattern: Pattern | None) -> None:
+    """However they are shown, with a pattern and without one."""
+    records = [
+        a_line(f"GET /{key}-{status} HTTP/1.1").replace('" 200 ', f'" {status} ')
+        for key in ("hit", "no")
+        for status in ("200", "403")
+    ]
+    where = Where.parse(["status=403"])
+    written, findings = search(replace(query, where=where, pattern=pattern), *parts_of("\n".join(records).encode()))
+    assert findings.matched == written.count(b"\n") == (1 if pattern else 2)
+    assert written.count(b"-403") >= findings.matched
+    assert b"-200" not in written
 
 
 def test_a_log_is_named_once() -> None:

@@ -49,14 +49,23 @@ PATTERNS = [
 @pytest.mark.parametrize("text", PATTERNS)
 def test_the_same_lines_as_grep(text: str, syntax: Syntax, invert: bool) -> None:
     """Basic, extended and fixed, also inverted; what grep refuses is refused."""
-    code, expected = grep(syntax.value, *(["-v"] if invert else []), "-e", text, text=TEXT)
-    if code == 2:
-        with pytest.raises(UsageError):
-            Pattern.parse(text, syntax)
-    else:
-        assert ours(Pattern.parse(text, syntax), invert=invert) == expected
-        folded = grep(syntax.value, "-i", "-e", text, text=TEXT)[1]
-        assert ours(Pattern.parse(text, syntax, ignore_case=True)) == folded
+    for lines in (TEXT, TEXT + b"\n"):
+        code, expected = grep(syntax.value, *(["-v"] if invert else []), "-e", text, text=lines)
+        if code == 2:
+            with pytest.raises(UsageError):
+                Pattern.parse(text, syntax)
+        else:
+            assert ours(Pattern.parse(text, syntax), lines, invert=invert) == expected
+            folded = grep(syntax.value, "-i", "-e", text, text=lines)[1]
+            assert ours(Pattern.parse(text, syntax, ignore_case=True), lines) == folded
+
+
+def test_behind_the_end_of_the_last_line_there_is_no_empty_one() -> None:
+    """Logs end with the end of a line. Where nothing but empty lines is looked for, none is made up there."""
+    for syntax in (Syntax.BASIC, Syntax.EXTENDED):
+        for text in ("^$", "^ *$", "^[[:space:]]*$"):
+            assert ours(Pattern.parse(text, syntax), b"a\n") == b""
+            assert ours(Pattern.parse(text, syntax), b"a\n\nb\n") == b"\n"
 
 
 @needs_grep

@@ -173,6 +173,37 @@ def test_failures_far_apart_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> No
         assert client.delete(fill(stored, 40)).deleted == 40
 
 
+def test_where_something_is_deleted_each_time_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the rest is put off: an attempt counts only if nothing at all was deleted meanwhile."""
+    monkeypatch.setattr(deletes, "PATIENCE_S", 0.0)
+
+    def only_the_first(call: Call, answer: bytes) -> bytes:
+        first, *others = re.findall(r"<Key>(\d+)</Key>", call.body.decode())
+        put_off = "".join(f"<Error><Key>{key}</Key><Code>InternalError</Code></Error>" for key in others)
+        return with_body(f"<DeleteResult><Deleted><Key>{first}</Key></Deleted>{put_off}</DeleteResult>".encode())
+
+    with a_bucket(max_attempts=2) as (client, stored, intruder):
+        monkeypatch.setattr(client._transport, "backoff_s", lambda attempts: 0.0)
+        pairs = fill(stored, 9)
+        intruder.change = only_the_first
+        report = client.delete(pairs)
+        assert (report.deleted, report.failures, report.gave_up) == (9, [], False)
+
+
+def test_the_last_attempt_is_made_when_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as long after it as the attempts before it would have it wait."""
+    slept: list[float] = []
+    monkeypatch.setattr(deletes, "time", SimpleNamespace(monotonic=lambda: 1000 + sum(slept), sleep=slept.append))
+    monkeypatch.setattr(deletes, "PATIENCE_S", 60.0)
+    with a_bucket(max_attempts=2) as (client, stored, intruder):
+        monkeypatch.setattr(client._transport, "backoff_s", lambda attempts: 50.0)
+        pairs = fill(stored, 2)
+        intruder.change = lambda call, answer: with_body(KEY_BY_KEY)
+        report = client.delete(pairs)
+        assert (report.deleted, len(report.failures), report.gave_up) == (0, 2, True)
+    assert slept == [50.0, 10.0]
+
+
 def test_what_is_put_off_is_not_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """But after the time that the attempts before it ask for."""
     called_at: list[float] = []
