@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+from s3_log_roller.aws.s3.limit import PATIENCE_S
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.xml import parse_fields
 from s3_log_roller.errors import (
@@ -40,8 +41,8 @@ def failure(bucket: str, request: Request) -> RollerError:
     what = f"{request.operation} on s3://{bucket}/{request.key}"
     _tell(bucket, request)
     if request.fault:
-        tried = f"after {request.attempts} attempts" if request.attempts > 1 else "at once"
-        return StorageError(f"{what} failed {tried}: {request.fault}{_network_hint(request)}", code="Network")
+        tried = _tried(request) or " at once"
+        return StorageError(f"{what} failed{tried}: {request.fault}{_network_hint(request)}", code="Network")
     fields = parse_fields(request.answer)
     code = fields.get("Code") or f"HTTP {request.status}"
     message = fields.get("Message", "")
@@ -72,10 +73,15 @@ def failure(bucket: str, request: Request) -> RollerError:
     if request.status in (301, 302, 307, 308):
         where = fields.get("Endpoint") or "another server"
         return StorageError(f"{what} failed: it was sent on to {where}, which is not S3's and not followed", code=code)
-    if request.attempts > 1:
-        tried = f"{what} failed after {request.attempts} attempts"
-        return StorageError(f"{tried}: {code}: {message}".rstrip(": ") + _network_hint(request), code=code)
+    if tried := _tried(request):
+        return StorageError(f"{what} failed{tried}: {code}: {message}".rstrip(": ") + _network_hint(request), code=code)
     return StorageError(f"{what} failed: {code}: {message}".rstrip(": "), code=code)
+
+
+def _tried(request: Request) -> str:
+    if request.in_vain:
+        return f", as all requests did for {PATIENCE_S:.0f} s"
+    return f" after {request.attempts} attempts" if request.attempts > 1 else ""
 
 
 def _if_refused(request: Request, message: str) -> str:
@@ -118,9 +124,10 @@ def _tell(bucket: str, request: Request) -> None:
 
 
 def single_failure(bucket: str, request: Request) -> StorageError:
-    """The error of one request among many. Raises what would fail all the others, too: credentials, the region."""
+    """The error of one request among many. Raises what would fail all the others, too: credentials, the region, a
+    server that does nothing."""
     error = failure(bucket, request)
-    if isinstance(error, StorageError):
+    if isinstance(error, StorageError) and not request.in_vain:
         return error
     raise error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,8 @@ FIRST_REST_S: Final = 0.05
 MAX_REST_S: Final = 1.6
 REST_LEFT: Final = 0.8
 """A success leaves this share of the rest."""
+PATIENCE_S: Final = 60.0
+"""So long nothing at all may go through before that is an error."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class Rest:
         self._monotonic = monotonic
         self._jitter = jitter
         self._until_s = 0.0
+        self._in_vain_since_s = math.inf
         self._told = False
         self.mean_s = 0.0
 
@@ -71,16 +75,26 @@ class Rest:
         if slowed_down_by and not self._told:
             self._told = True
             sentence = (
-                f"{slowed_down_by} asks to slow down (503), though this run asks for little at a time. It goes on as "
+                f"{slowed_down_by} asks to slow down, though this run asks for little at a time. It goes on as "
                 "fast as it may. Where several workers share the bucket, fewer of them would take no longer."
             )
             logger.warning("slowed_down", extra={"host": slowed_down_by, "sentence": sentence})
+        now_s = self._monotonic()
         self.mean_s = min(MAX_REST_S, max(FIRST_REST_S, 2 * self.mean_s))
-        self._until_s = self._monotonic() + 2 * self._jitter() * self.mean_s
+        self._until_s = now_s + 2 * self._jitter() * self.mean_s
+        self._in_vain_since_s = min(self._in_vain_since_s, now_s)
 
     def succeeded(self) -> None:
         """Rest less the next time."""
+        self._in_vain_since_s = math.inf
         self.mean_s = self.mean_s * REST_LEFT if self.mean_s > FIRST_REST_S / 4 else 0.0
+
+    def gives_up(self) -> bool:
+        """Whether resting has helped nothing for `PATIENCE_S`. With a yes patience begins anew."""
+        if self._monotonic() - self._in_vain_since_s < PATIENCE_S:
+            return False
+        self._in_vain_since_s = math.inf
+        return True
 
     def left_s(self) -> float:
         """So long nothing is to start."""

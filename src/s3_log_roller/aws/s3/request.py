@@ -47,6 +47,8 @@ class Request:
     watched: bool = False
     """Before another attempt somebody wants to look: `put_off`, where it would be tried again."""
     put_off: bool = False
+    in_vain: bool = False
+    """Nothing at all went through, and others fare no better: it is not tried again, or was not sent at all."""
     cancelled: bool = False
     epoch: int = 0
     successes: int = 0
@@ -56,6 +58,23 @@ class Request:
     def slowed_down(self) -> bool:
         """Whether the answer asks for fewer requests."""
         return self.status in (429, 503)
+
+    def begin(self, epoch: int, successes: int) -> None:
+        """Begin another attempt."""
+        self.fault = ""
+        self.attempts += 1
+        self.epoch = epoch
+        self.successes = successes
+
+    def fail_as(self, other: Request) -> None:
+        """Be done with what became of another request, without being tried again."""
+        self.status, self.answer, self.header_lines, self.fault = (
+            other.status,
+            other.answer,
+            other.header_lines,
+            other.fault,
+        )
+        self.done = self.in_vain = True
 
     def header(self, name: str) -> str | None:
         """A header of the answer (only with `wants_headers`)."""

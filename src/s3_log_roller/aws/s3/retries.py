@@ -61,6 +61,12 @@ class Retries:
         while self._waiting and self._waiting[0][0] <= now:
             yield heapq.heappop(self._waiting)[2]
 
+    def drop_all(self) -> list[Request]:
+        """All that wait; they no longer do."""
+        waiting = [request for _, _, request in self._waiting]
+        self._waiting.clear()
+        return waiting
+
     def wait_s(self, longest_s: float) -> float:
         """The time until the next one is due, if that is sooner."""
         return min(longest_s, max(0.0, self._waiting[0][0] - self._monotonic())) if self._waiting else longest_s

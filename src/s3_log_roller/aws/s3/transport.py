@@ -54,7 +54,7 @@ class Transport:
         self.max_in_flight = max(1, min(max_in_flight, MAX_IN_FLIGHT))
         """The cap on requests under way at once."""
         self.wire = wire
-        self._multi = self._new_multi()
+        self._multi = _new_multi(self.max_in_flight)
         self._handles = Handles(wire, signer)
         self._waiting: deque[Request] = deque()
         self._retries = Retries(wire, monotonic, jitter)
@@ -139,7 +139,7 @@ class Transport:
     def disconnect(self) -> None:
         """Close all connections; call it when nothing is under way."""
         self._multi.close()
-        self._multi = self._new_multi()
+        self._multi = _new_multi(self.max_in_flight)
 
     def close(self) -> None:
         """Drop everything under way and close all connections."""
@@ -153,27 +153,18 @@ class Transport:
     def _start_waiting(self) -> None:
         if self._rest.left_s():
             return
-        waiting = self._waiting
-        waiting.extendleft(self._retries.due())
-        while waiting and len(self._in_flight) < self._limit.value:
-            request = waiting.popleft()
+        self._waiting.extendleft(self._retries.due())
+        while self._waiting and len(self._in_flight) < self._limit.value:
+            request = self._waiting.popleft()
             if not request.cancelled:
                 self._start(request)
 
     def _start(self, request: Request) -> None:
-        request.fault = ""
-        request.attempts += 1
-        request.epoch = self._limit.epoch
-        request.successes = self._successes
+        request.begin(self._limit.epoch, self._successes)
         self.requests_sent += 1
         handle = self._handles.take(request)
         self._in_flight[handle] = request
         self._multi.add_handle(handle)
-
-    def _new_multi(self) -> Any:
-        multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_MAXCONNECTS, self.max_in_flight + 8)
-        return multi
 
     def _reap(self) -> int:
         finished = 0
@@ -197,7 +188,7 @@ class Transport:
     def _finish(self, request: Request) -> None:
         status = request.status
         if status < 300:
-            fault = None if request.check is None else request.check(request)
+            fault = request.check(request) if request.check else None
             if fault is None:
                 self._succeed(request)
             else:
@@ -234,5 +225,22 @@ class Transport:
             self._rest.complained(self._signer.host if request.slowed_down else "")
         request.digest = b""
         request.fault = fault
+        if request.in_vain or self._rest.gives_up():
+            self._give_up(request)
+            return
         others_go_on = request.slowed_down and request.successes != self._successes
         self._retries.take(request, others_go_on=others_go_on, in_flight=int(self._limit.value))
+
+    def _give_up(self, refused: Request) -> None:
+        """Nothing at all goes through: all that waits fails as this request, and what is under way is not repeated."""
+        for request in (refused, *self._retries.drop_all(), *self._waiting):
+            request.fail_as(refused)
+        self._waiting.clear()
+        for request in self._in_flight.values():
+            request.in_vain = True
+
+
+def _new_multi(max_in_flight: int) -> Any:
+    multi = pycurl.CurlMulti()
+    multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight + 8)
+    return multi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_log_roller.aws.s3.limit import AdaptiveLimit, Rest
+from s3_log_roller.aws.s3.limit import PATIENCE_S, AdaptiveLimit, Rest
 from s3_log_roller.log_output import fields_of
 
 
@@ -82,6 +82,26 @@ def test_a_rest_is_twice_as_long_with_each_complaint_and_shorter_with_each_succe
     assert rest.left_s() == 0
 
 
+def test_resting_is_given_up_where_nothing_goes_through_for_long() -> None:
+    """A success, or having given up, lets patience begin anew."""
+    now_s = 100.0
+    rest = Rest(lambda: now_s, lambda: 0.5)
+    assert not rest.gives_up()
+    rest.complained()
+    now_s += PATIENCE_S - 1
+    rest.complained()
+    assert not rest.gives_up()
+    rest.succeeded()
+    now_s += 2
+    assert not rest.gives_up()
+    rest.complained()
+    now_s += PATIENCE_S
+    assert [rest.gives_up(), rest.gives_up()] == [True, False]
+    now_s += PATIENCE_S
+    rest.complained()
+    assert not rest.gives_up()
+
+
 def test_what_was_started_before_a_cut_says_nothing_new() -> None:
     """One congested moment fails many requests at once."""
     limit = AdaptiveLimit(64, 1, 64)
@@ -102,4 +122,4 @@ def test_who_is_asked_to_slow_down_with_little_under_way_says_so_once(caplog: py
         rest.complained("logs.s3.us-west-2.amazonaws.com")
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert fields_of(record)["sentence"].startswith("logs.s3.us-west-2.amazonaws.com asks to slow down (503), though")
+    assert fields_of(record)["sentence"].startswith("logs.s3.us-west-2.amazonaws.com asks to slow down, though")

@@ -9,6 +9,7 @@ from bench.s3_api import Call
 from tests.support import odd_api
 from tests.support.answers import a_bucket, fill, with_body
 
+from s3_log_roller.aws.s3 import limit
 from s3_log_roller.errors import AlreadyExists, CredentialsError, ObjectGone, StorageError
 from s3_log_roller.store import ByteRange, NewObject, Pager
 
@@ -47,6 +48,29 @@ def test_what_fails_all_others_too_is_raised() -> None:
             client.next_pages([Pager("bucket", "")])
         with pytest.raises(CredentialsError):
             client.publish_all({"new": NewObject(b"x")}, everything)
+
+
+def test_a_server_that_does_nothing_fails_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an error of each of many objects it would be met by others that are asked for in their place."""
+    monkeypatch.setattr(limit, "PATIENCE_S", 0.0)
+    with a_bucket(max_in_flight=1) as (client, stored, intruder):
+        objects = fill(stored, 3)
+        intruder.change = lambda call, answer: SLOW_DOWN
+        with pytest.raises(
+            StorageError,
+            match=r"s3:GetObject .* failed, as all requests did for 60 s: SlowDown: slow; nothing was lost",
+        ):
+            list(client.fetch_each(ByteRange(key, etag, 0, 1, True) for key, etag in objects))
+        with pytest.raises(
+            StorageError,
+            match=r"s3:ListBucket .* failed, as all requests did for 60 s: SlowDown: slow; nothing was lost",
+        ):
+            client.next_pages([Pager("bucket", "a"), Pager("bucket", "b")])
+        with pytest.raises(
+            StorageError,
+            match=r"s3:PutObject .* failed, as all requests did for 60 s: SlowDown: slow; nothing was lost",
+        ):
+            client.publish_all({"new": NewObject(b"x"), "other": NewObject(b"x")}, everything)
 
 
 def test_listings_go_on_beside_each_other_and_fail_alone() -> None:

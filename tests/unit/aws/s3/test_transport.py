@@ -21,8 +21,9 @@ from tests.support.waiting import wait_for
 
 from s3_log_roller.aws.s3 import handles, wire
 from s3_log_roller.aws.s3 import transport as transport_module
-from s3_log_roller.aws.s3.limit import FIRST_REST_S, REST_LEFT
+from s3_log_roller.aws.s3.limit import FIRST_REST_S, PATIENCE_S, REST_LEFT
 from s3_log_roller.aws.s3.request import Request
+from s3_log_roller.aws.s3.retries import BACKOFF_CAP_S
 from s3_log_roller.aws.s3.signing import Credentials, Signer
 from s3_log_roller.aws.s3.transport import FIRST_IN_FLIGHT, Transport
 from s3_log_roller.aws.s3.wire import Handle, Wire, new_handle
@@ -204,6 +205,27 @@ def test_where_few_in_flight_are_too_many_it_rests(server: Server, caplog: pytes
     assert (refused.status, refused.attempts, new.status, new.attempts) == (200, 2, 200, 1)
     assert caplog.messages == ["slowed_down"]
     driver.close()
+
+
+def test_where_nothing_goes_through_all_that_waits_is_given_up_together(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute after the first rest, and not when each of many requests has been sent eight times between rests. Those
+    that were not sent yet have the answer of the one that was refused last."""
+    now_s = 1000.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    monkeypatch.setattr(transport_module, "time", SimpleNamespace(sleep=sleep))
+    server.script.extend([503] * 10_000)
+    driver = transport(server.origin, 2, max_attempts=1000, jitter=lambda: 0.5, monotonic=lambda: now_s)
+    requests = get_all(driver, 300)
+    assert {(request.status, request.in_vain) for request in requests} == {(503, True)}
+    assert PATIENCE_S <= now_s - 1000 < PATIENCE_S + BACKOFF_CAP_S
+    assert server.requests < 300
+    assert min(request.attempts for request in requests) == 0
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 429, 0])
