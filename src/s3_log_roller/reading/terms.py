@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import unquote_plus
@@ -16,6 +18,7 @@ import re2
 
 from s3_log_roller.errors import UsageError
 from s3_log_roller.reading.records import FIELDS, NUMBERS, Record, Value, decode_line, iso_day, parse_record
+from s3_log_roller.reading.selection import iso_time
 from s3_log_roller.reading.strict_lines import DAY_CHARS, TIME_CHARS, TIME_LENGTHS, Shape, strict_lines
 
 ALIASES: Final = {
@@ -32,6 +35,8 @@ ALIASES: Final = {
     "region": "source_region",
 }
 """Shorter names for fields."""
+_RESTS_OF_TIME: Final = ("2001-01-01T00:00:00Z", "2000-10-10T00:00:00Z")
+"""What may follow the beginning of a time. One of them makes a time of it, or it is not the beginning of one."""
 MAX_VERDICTS: Final = 10_000
 """Remembered at a time: fields that terms name have few values as a rule."""
 
@@ -170,11 +175,24 @@ def _parse_term(word: str) -> tuple[Term, bytes]:
         return _Compare(name, operator, int(value)), b"%d " % int(value) if operator == "=" else b""
     if operator not in ("=", "!=") and name != "time":
         raise UsageError(f"--where {word!r}: {operator} works with numbers and with time only")
-    if operator != "=" or name == "time":
+    if name == "time":
+        return _Compare(name, operator, _time(word, value)), b""
+    if operator != "=":
         return _Compare(name, operator, value), b""
     # Of a key, which is encoded in the log, only what no encoding changes. Anything else that is not ASCII is escaped.
     runs = re.findall(r"[A-Za-z0-9]+" if name == "key" else r"[ !-\[\]-~]+", value)
     return _Compare(name, operator, value), max(runs, key=len, default="").encode()
+
+
+def _time(word: str, value: str) -> str:
+    """A time as records have it, or what one begins with, such as `2022-07`."""
+    with suppress(UsageError):
+        return iso_time(value)
+    for rest in _RESTS_OF_TIME:
+        with suppress(ValueError):
+            datetime.strptime(value + rest[len(value) :], "%Y-%m-%dT%H:%M:%S%z")
+            return value
+    raise UsageError(f"--where {word!r}: {value!r} is not a time: write 2022-07-01 or 2022-07-01T05:15 (UTC)")
 
 
 def _search_term(word: str, name: str, pattern: str, *, wanted: bool) -> Term:

@@ -29,6 +29,10 @@ from s3_log_roller.reading.terms import Where
         ("time=2019-02-06T00:01", [3, 4]),
         ("time>2019-02-06T00:01:00", [4]),
         ("time<2019-02-06T00:01", [0, 1, 2]),
+        ("time=2019-0 time='2019-02-06 00:01Z'", [3, 4]),
+        ("time>=2019-02-06T0001", [3, 4]),
+        ("time=2019-02-06T00:00:3", [0, 1, 2]),
+        ("time>2018", [0, 1, 2, 3, 4]),
         ("access_point_arn=" + POINT, [0]),
     ],
 )
@@ -46,7 +50,11 @@ def test_where_more_than_once() -> None:
 
 @pytest.mark.parametrize(
     "terms",
-    ["", "status", "sttus=4", "status=four", "key<a", "error~(", "uri='x", "status<-"],
+    [
+        *("", "status", "sttus=4", "status=four", "key<a", "error~(", "uri='x", "status<-"),
+        *("time>2019-13-01", "time=06/Feb/2019", "time<yesterday", "time>=2019-02-06T25", "time=2019-02-3"),
+        *("time=2019-02-06T00:00:38+01:00", "time!=2019-2"),
+    ],
 )
 def test_where_that_makes_no_sense(terms: str) -> None:
     """Is refused with the words that are wrong."""
