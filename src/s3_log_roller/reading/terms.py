@@ -188,7 +188,7 @@ def _time(word: str, value: str) -> str:
     """A time as records have it, or what one begins with, such as `2022-07`."""
     with suppress(UsageError):
         return iso_time(value)
-    for rest in _RESTS_OF_TIME:
+    for rest in _RESTS_OF_TIME if len(value) <= len(_RESTS_OF_TIME[0]) else ():
         with suppress(ValueError):
             datetime.strptime(value + rest[len(value) :], "%Y-%m-%dT%H:%M:%S%z")
             return value
