@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +21,23 @@ def import_page(module: str) -> ModuleType:
         raise UsageError(
             "--html needs jinja2, which is not installed: pip install '<path or URL you installed from>[report]'"
         ) from error
+
+
+def check_page(option: str, path: str | None) -> None:
+    """Look before hours of work whether a file that the option names can be written. Raises `UsageError`."""
+    if not path:
+        return
+    file = Path(path)
+    if file.is_dir():
+        why = errno.EISDIR
+    elif file.exists():
+        why = 0 if os.access(file, os.W_OK) else errno.EACCES
+    elif not file.parent.is_dir():
+        why = errno.ENOENT
+    else:
+        why = 0 if os.access(file.parent, os.W_OK | os.X_OK) else errno.EACCES
+    if why:
+        raise UsageError(f"{option} {path} cannot be written: {os.strerror(why)}")
 
 
 def write_page(option: str, path: str, text: str) -> None:

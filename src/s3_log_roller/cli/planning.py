@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from s3_log_roller import clock
 from s3_log_roller.cli import options, prefixes, storing
-from s3_log_roller.cli.pages import import_page, write_page
+from s3_log_roller.cli.pages import check_page, import_page, write_page
 from s3_log_roller.errors import RollerError, UsageError
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def plan_from(args: Namespace) -> Plan:
         raise UsageError("--save needs every log counted: leave --sample out")
     if args.html:
         import_page(PAGE)  # before anything is listed
+    check_page("--html", args.html)
+    check_page("--save", args.save)
     places = prefixes.places_from(args)
     roll_options = storing.roll_options_from(args)
     connection = replace(options.connection_from(args), bucket_regions=prefixes.bucket_regions(places))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from s3_log_roller import clock
 from s3_log_roller.amounts import count
 from s3_log_roller.cli.output import print_result
-from s3_log_roller.cli.pages import import_page, write_page
+from s3_log_roller.cli.pages import check_page, import_page, write_page
 from s3_log_roller.cli.querying import import_querying, read_rows
 from s3_log_roller.cli.reading import (
     WHERE_FROM,
@@ -67,6 +67,7 @@ def run(args: Namespace) -> int:
         raise UsageError("say where the report goes: --html FILE for a page, --json for a program, or both")
     import_querying("engine", "report")
     page = import_page("s3_log_roller.querying.page") if args.html else None
+    check_page("--html", args.html)
     with open_session(args) as session:
         report = _make(args, session)
         if page is not None:
