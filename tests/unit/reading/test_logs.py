@@ -7,7 +7,7 @@ import io
 import random
 import tarfile
 import tracemalloc
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import md5
@@ -18,10 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.logs import DAY, PREFIX, log_key
-from tests.support.memory_day import (
-    put_logs,
-    roll,
-)
+from tests.support.memory_day import TASK, put_logs, roll
 from tests.support.memory_store import MemoryStore
 from tests.support.packing import decode_index, pack_day
 from tests.support.tarballs import a_tarball
@@ -35,11 +32,12 @@ from s3_log_roller.reading.groups import Group, find_groups
 from s3_log_roller.reading.lines import LineReader, Query
 from s3_log_roller.reading.listing import list_members
 from s3_log_roller.reading.logs import Reader
+from s3_log_roller.reading.overlaps import Packed
 from s3_log_roller.reading.parallel import batches
 from s3_log_roller.reading.patterns import Pattern, Syntax
 from s3_log_roller.reading.proofs import find_rollups, prove
 from s3_log_roller.reading.selection import Selection
-from s3_log_roller.reading.shares import SHARE_BYTES, find_shares
+from s3_log_roller.reading.shares import SHARE_BYTES, Share, find_shares
 from s3_log_roller.rollup import Originals, RollupWriter, read_footer
 from s3_log_roller.rollup.stored import TAIL_BYTES
 from s3_log_roller.store import ByteRange, ListedObject, Page, ReadStore, Store
@@ -550,6 +548,66 @@ def test_a_rollup_of_several_blocks_is_cut_between_members(monkeypatch: pytest.M
     reader = Reader(lambda bucket: store, pytest.fail)
     read = [[member.name for _, member, _, last in reader.read([share]) if last] for share in found]
     assert read == [[key[len(PREFIX) :]] for key in keys]
+
+
+def shares_of(store: MemoryStore, prefix: str = "", failed: Callable[[str], None] = pytest.fail) -> list[Share]:
+    groups = list(find_groups(lambda bucket: store, [S3Uri("bucket", prefix)], Selection(), failed))
+    return list(find_shares(lambda bucket: store, groups, failed, split=True))
+
+
+def test_many_loose_logs_are_several_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many in each, and every one of them in one."""
+    monkeypatch.setattr(cutting, "SHARE_LOGS", 2)
+    for count in (1, 2, 4, 5):
+        store = MemoryStore()
+        bodies = put_logs(store, range(count))
+        found = [[log.key for log in share.loose] for share in shares_of(store)]
+        assert [key for keys in found for key in keys] == sorted(bodies)
+        assert all(len(keys) == 2 for keys in found[:-1])
+
+
+def test_a_large_tarball_without_an_index_is_one_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to cut it by."""
+    monkeypatch.setattr(cutting, "SHARE_BYTES", 1)
+    store = MemoryStore()
+    store.put("all.tgz", a_tarball([(log_key(number)[len(PREFIX) :], b"x") for number in range(3)]))
+    (share,) = shares_of(store, "all.tgz")
+    assert [one.listed.key for one in share.packed] == ["all.tgz"]
+
+
+def test_a_large_rollup_whose_index_is_damaged_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the days behind it are read."""
+    monkeypatch.setattr(cutting, "SHARE_BYTES", 1)
+    store = MemoryStore()
+    put_logs(store, range(3))
+    key = roll(store)
+    bodies = put_logs(store, range(3), day=DAY + timedelta(1))
+    body = bytearray(store.objects[key].body)
+    body[-40] ^= 1
+    store.put(key, bytes(body))
+    told: list[str] = []
+    assert [[log.key for log in share.loose] for share in shares_of(store, "", told.append)] == [sorted(bodies)]
+    assert len(told) == 1
+    assert told[0].startswith(f"s3://bucket/{key} is damaged: ")
+
+
+def test_what_is_left_behind_damage_is_read_once_and_in_order() -> None:
+    """Loose logs from there on, and beside them those that are packed, too, and are no longer taken from there."""
+    store = MemoryStore()
+    both = Originals(TASK.group)
+    put_logs(store, range(4))
+    listed = {entry.key: entry for entry in store.list_page(PREFIX).objects}
+    logs = [listed[log_key(number)] for number in range(4)]
+    for log in (logs[0], logs[2]):
+        both.append(log.key[len(PREFIX) :], log.etag, log.size, log.mtime)
+    packed = Packed(ListedObject("rollup", "e", 1, 0, archived=False), loose_too=both)
+    share = Share("bucket", "", TASK.group, Selection(), packed=(packed,), loose=(logs[1], logs[3]))
+    suffixes = [log.key[len(PREFIX) :] for log in logs]
+    for first in range(4):
+        left = share.with_loose_from(suffixes[first])
+        assert [log.key for log in left.loose] == [log.key for log in logs[first:]]
+        assert left.packed[0].skip == frozenset(suffixes[number] for number in (0, 2) if number >= first)
+        assert left.selection.low == suffixes[first]
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])

@@ -77,6 +77,14 @@ def test_older_records_end_early(fields: int) -> None:
     assert [record[name] for name in FIELDS] == [whole[name] if n < fields else None for n, name in enumerate(FIELDS)]
 
 
+def test_a_version_may_be_the_last_of_the_fields() -> None:
+    """Before there were others; it is no token too many."""
+    whole = a_line()
+    record = parsed(whole[: whole.index(" - host=")] + " 3HL4kqtJvjVBH40Nrjfkd")
+    assert record["version_id"] == "3HL4kqtJvjVBH40Nrjfkd"
+    assert EXTRA not in record
+
+
 def test_fields_that_aws_adds_are_kept() -> None:
     """Plain or quoted, they come as `extra`, in order."""
     record = parsed(a_line(behind=' new-1 "new 2" -'))
@@ -217,6 +225,7 @@ def test_line_ends_of_other_systems_are_not_part_of_a_field() -> None:
         ("BATCH.DELETE.OBJECT", "reports/My+File%25.csv", "reports/My File%.csv"),
         ("REST.GET.OBJECT", "caf%25E9", "caf\\xe9"),
         ("REST.GET.OBJECT", "plain/key", "plain/key"),
+        ("REST.GET.OBJECT", "my+file", "my file"),
         ("REST.GET.BUCKET", None, None),
     ],
 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.tarballs import tar_of
 
 from s3_log_roller.errors import DamagedRollup
-from s3_log_roller.reading.tarball import MAX_NAME_BYTES, Member, gunzip, read_tar
+from s3_log_roller.reading.tarball import MAX_NAME_BYTES, MAX_PAX_BYTES, Member, gunzip, read_tar
 
 MIB = 1 << 20
 
@@ -176,3 +176,71 @@ def test_a_sparse_file_in_a_pax_header_is_refused() -> None:
     """What is stored of it is not its content."""
     with pytest.raises(DamagedRollup, match="sparse file"):
         contents(iter([pax_tar({"GNU.sparse.major": "1"}, size=3, body=b"abc")]))
+
+
+@pytest.mark.parametrize("at", [0, 50, 99, 107, 134, 146, 148, 153, 257], ids=lambda at: f"byte {at}")
+def test_a_header_with_another_byte_than_was_written_is_damage(at: int) -> None:
+    """It has a checksum, and this program's own headers go a quick way that looks at it, too."""
+    header, rest = bytearray(tar_of([("log", b"abc")])[:512]), tar_of([("log", b"abc")])[512:]
+    header[at] ^= 1
+    with pytest.raises(DamagedRollup):
+        contents(iter([bytes(header) + rest]))
+
+
+@pytest.mark.parametrize("at", [124, 136], ids=["size", "time"])
+def test_a_number_below_nothing_is_not_believed(at: int) -> None:
+    """However right the checksum is. Of a time there may be one before 1970."""
+    tar = damaged_header(tar_of([("log", b"abc")]), at, b"-0000000001")
+    if at == 124:
+        with pytest.raises(DamagedRollup, match="'log' claims -1 bytes"):
+            contents(iter([tar]))
+    else:
+        assert list(contents(iter([tar]))) == [Member("log", 3, -1)]
+
+
+@pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("length", [99, 100, 101, 511, 512, 513, 1024])
+def test_long_names_are_each_a_members_own(tar_format: int, length: int) -> None:
+    """They stand in blocks of their own in front of it; one behind the other, and behind a short one."""
+    names = ["a" * length, "b" * length, "short", "c" * length]
+    tar = tar_of([(name, name.encode()) for name in names], tar_format)
+    for piece in (512, len(tar)):
+        found = contents(cut_up(tar, piece))
+        assert [(member.name, body) for member, body in found.items()] == [(name, name.encode()) for name in names]
+
+
+def test_a_long_name_of_no_bytes_belongs_to_nobody() -> None:
+    """The members behind it have their own."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 0
+    tar = info.tobuf(tarfile.GNU_FORMAT) + tar_of([("log", b"abc"), ("other", b"de")])
+    assert [member.name for member in contents(iter([tar]))][-1] == "other"
+
+
+def test_what_stands_behind_the_end_is_not_read() -> None:
+    """A block of zeros ends it, as for tar: there may be anything behind it."""
+    tar = tar_of([("log", b"abc")])
+    end = tar.index(bytes(1024), 512 + 512) + 512
+    for behind in (b"x" * 2000, tar):
+        assert list(contents(iter([tar[:end], behind])).values()) == [b"abc"]
+        assert list(contents(iter([tar[:end] + behind])).values()) == [b"abc"]
+
+
+def test_a_sparse_file_of_gnu_tar_is_refused() -> None:
+    """What is stored of it is not its content."""
+    info = tarfile.TarInfo("holes")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 3
+    with pytest.raises(DamagedRollup, match="'holes' is a sparse file"):
+        contents(iter([info.tobuf(tarfile.GNU_FORMAT) + b"abc".ljust(512, b"\0") + bytes(1024)]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [(tarfile.GNUTYPE_LONGNAME, MAX_NAME_BYTES), (tarfile.XHDTYPE, MAX_PAX_BYTES), (tarfile.XGLTYPE, MAX_PAX_BYTES)],
+)
+def test_headers_of_names_and_others_have_bounds_of_their_own(kind: bytes, limit: int) -> None:
+    """A name is short; other records may be long."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, limit + 1
+    with pytest.raises(DamagedRollup, match=f"header of {limit + 1} bytes, more than the {limit} this"):
+        contents(iter([info.tobuf(tarfile.USTAR_FORMAT)]))

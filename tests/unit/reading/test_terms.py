@@ -6,7 +6,7 @@ import pytest
 from tests.support.records import GUIDE, POINT, a_line, parsed
 
 from s3_log_roller.errors import UsageError
-from s3_log_roller.reading.terms import Where
+from s3_log_roller.reading.terms import Matcher, Where
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,60 @@ def test_keys_are_found_as_users_know_them(operation: str, written: str) -> None
         assert all(needle.decode() in written for needle in where.needles)
     for expression in ("key='reports/My File.csv'", "key!='reports/My File%.csv'", "key!~'My File'"):
         assert not Where.parse([expression]).matches(record)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"), [("status", ("200", "404", "500")), ("time", ("2019-02-05", "2019-02-06T00", "2019-02-07"))]
+)
+def test_numbers_and_times_are_compared_with_what_is_below_equal_and_above(
+    field: str, values: tuple[str, str, str]
+) -> None:
+    """By each of the operators."""
+    record = parsed(a_line().replace('" 200 ', '" 404 '))
+    for operator, expected in {
+        "=": [False, True, False],
+        "!=": [True, False, True],
+        "<": [False, False, True],
+        "<=": [False, True, True],
+        ">": [True, False, False],
+        ">=": [True, True, False],
+    }.items():
+        assert [Where.parse([f"{field}{operator}{value}"]).matches(record) for value in values] == expected, operator
+
+
+def test_only_a_time_may_be_the_beginning_of_one() -> None:
+    """Of other texts all must be the same."""
+    record = parsed(a_line())
+    for term in ("operation=REST.GET", "key=k2", "host_header=b"):
+        assert not Where.parse([term]).matches(record)
+    assert Where.parse(["operation=REST.GET.OBJECT time=2019 key=k"]).matches(record)
+
+
+def test_an_expression_is_not_found_in_what_is_not_there() -> None:
+    """A field without a value is no text."""
+    record = parsed(a_line())
+    assert record["version_id"] is None
+    for expression in ("None", "null", "-", ".*"):
+        assert not Where.parse([f"version_id~{expression}"]).matches(record)
+        assert Where.parse([f"version_id!~{expression}"]).matches(record)
+
+
+def test_a_plus_sign_in_a_key_may_be_a_blank() -> None:
+    """Where nothing else of it is encoded, too."""
+    record = parsed(a_line().replace(" REST.GET.OBJECT k ", " REST.GET.OBJECT my+file "))
+    for key in ("my+file", "my file"):
+        assert Where.parse([f"key='{key}'"]).matches(record)
+
+
+@pytest.mark.parametrize("term", ["operation!=REST.GET.OBJECT", "key!~k", "status!=200", "time=2019", "key=-"])
+def test_what_must_not_be_in_a_line_is_not_looked_for_in_it(term: str) -> None:
+    """Only what every line holds that matches may be searched for before."""
+    assert Where.parse([term]).needles == ()
+
+
+def test_blank_lines_are_not_taken_for_records_that_cannot_be_parsed() -> None:
+    """Others that are not records are counted."""
+    matcher = Matcher(Where.parse(["status=200"]))
+    lines = "\n".join(["", a_line(), "", "nonsense", ""]).encode() + b"\n"
+    assert matcher.pick(lines) == [a_line().encode()]
+    assert matcher.unparsable == 1
