@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -16,6 +20,7 @@ from urllib.parse import unquote_plus
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.waiting import listens, wait_for
 
 from s3_log_roller.demo.servers import (
@@ -337,6 +342,31 @@ class TestMinistackS3:
         headers = any_key_s3.head_bucket(Bucket=any_key_bucket)["ResponseMetadata"]["HTTPHeaders"]
         assert headers["x-amz-bucket-region"] == REGION
         assert any_key_s3.get_bucket_location(Bucket=any_key_bucket)["LocationConstraint"] == REGION
+
+
+class TestFaultyProxy:
+    """The proxy that the tests of faults go through."""
+
+    def test_it_closes_what_it_accepted_just_before_its_end(self) -> None:
+        """Or its socket would be found unclosed later, in the middle of another test."""
+        busy, go_on = threading.Event(), threading.Event()
+
+        def keep_busy() -> None:
+            busy.set()
+            go_on.wait(60)
+
+        with warnings.catch_warnings(record=True) as warned, FaultyProxy(1) as proxy:
+            warnings.simplefilter("always", ResourceWarning)
+            proxy._loop.call_soon_threadsafe(keep_busy)
+            assert busy.wait(60)
+            # It finds a connection, and that it is to end, at the same time.
+            with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
+                ending = asyncio.run_coroutine_threadsafe(proxy._stop(), proxy._loop)
+                go_on.set()
+                ending.result(60)
+                with suppress(ConnectionResetError):
+                    assert client.recv(1) == b""
+        assert [str(one.message) for one in warned] == []
 
 
 class TestServing:
