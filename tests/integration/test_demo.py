@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.support.waiting import wait_for_midnight_to_pass
+from tests.support.waiting import wait_for, wait_for_midnight_to_pass
 
 from s3_log_roller.demo.proof import prove
 from s3_log_roller.demo.scenario import DAYS, LOGS_A_DAY, README_LOGS, Place, make_scenario
@@ -51,10 +50,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def assert_nothing_left(folder: Path) -> None:
-    give_up_at = time.monotonic() + 60
-    while processes_of(folder) and time.monotonic() < give_up_at:
-        time.sleep(0.02)
-    assert processes_of(folder) == []
+    wait_for(lambda: not processes_of(folder), every=0.02)
     assert list(folder.iterdir()) == []
 
 
@@ -145,27 +141,41 @@ class TestStory:
         assert_nothing_left(folder)
 
 
+SERVERS_DO_NOT_ANSWER = """if True:
+    from s3_log_roller.demo.servers import SeaweedFS
+    def answers_nothing(server):
+        raise OSError
+    SeaweedFS._probe = answers_nothing
+"""
+NO_NEXT_STEP = "import time; from s3_log_roller.demo import story; story._plan = lambda stage: time.sleep(600)"
+WORKER_TAKES_NOTHING = """if True:
+    from s3_log_roller.demo import stage
+    stage._ROLLER = (*stage._ROLLER[:2], "import time; from s3_log_roller.rolling.worker import Worker; "
+        "Worker._take_tasks = lambda worker, *_: time.sleep(600); " + stage._ROLLER[2])
+"""
+
+
 @pytest.mark.parametrize(
-    ("last_line", "end", "code"),
+    ("there", "last_line", "runs", "end", "code"),
     [
-        ("The whole job", signal.SIGINT, 130),
-        ("== Before ==", signal.SIGTERM, 143),
-        ("$ s3-log-roller worker", signal.SIGINT, 130),
+        (SERVERS_DO_NOT_ANSWER, "The whole job", "weed mini", signal.SIGINT, 130),
+        (NO_NEXT_STEP, "== Before ==", "weed mini", signal.SIGTERM, 143),
+        (WORKER_TAKES_NOTHING, "$ s3-log-roller worker", "worker --queue-name", signal.SIGINT, 130),
     ],
+    ids=["while servers start", "between two steps", "while a command runs"],
 )
 def test_an_interrupted_demo_leaves_nothing_behind(
-    last_line: str, end: signal.Signals, code: int, tmp_path: Path
+    there: str, last_line: str, runs: str, end: signal.Signals, code: int, tmp_path: Path
 ) -> None:
-    """Stopped while the servers start, between two steps, or while one of the commands runs."""
-    command = [sys.executable, "-c", f"{FEW_LOGS} {DEMO}"]
+    """Stopped while the servers start, between two steps, or while one of the commands runs: it waits there for it."""
+    command = [sys.executable, "-c", f"{there}\n{FEW_LOGS}\n{DEMO}"]
     with subprocess.Popen(
         command, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as demo:
         assert demo.stdout is not None
         while not demo.stdout.readline().startswith(last_line):
             assert demo.poll() is None
-        time.sleep(0.3)
-        assert processes_of(tmp_path)
+        wait_for(lambda: any(runs in line.replace("\0", " ") for line in processes_of(tmp_path)), every=0.02)
         demo.send_signal(end)
         _, complaint = demo.communicate(timeout=LONGEST_SECONDS)
     assert demo.returncode == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from tests.support import faulty_proxy
-from tests.support.faulty_proxy import FaultyProxy
+from tests.support.faulty_proxy import FaultyProxy, Link
+from tests.support.killing import finish, start
 from tests.support.paths import MAIN
 from tests.support.waiting import wait_for_midnight_to_pass
 
@@ -260,22 +262,35 @@ def test_missing_permission_to_delete_fails_and_loses_nothing(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_half_way_and_run_again_nothing_is_lost(
-    s3: S3Client, bucket: str, environment: dict[str, str], run: Run, tmp_path: Path, how: signal.Signals
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    bucket: str,
+    environment: dict[str, str],
+    run: Run,
+    tmp_path: Path,
+    how: signal.Signals,
 ) -> None:
-    """Ctrl-C, SIGTERM or kill -9 in the middle of a run; the next one finishes the job."""
+    """Ctrl-C, SIGTERM or kill -9 when rollups are written and not read back; the next run finishes the job."""
     bodies = fill(s3, bucket, [key for d in range(1, 7) for key in many_keys("x/", f"2022-07-{d:02}", 60)])
-    command = [sys.executable, str(MAIN), "roll", "--prefixes", f"s3://{bucket}/", "--delete"]
-    with subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        while process.poll() is None and not any(map(parse_rollup_key, keys_in(s3, bucket))):
-            time.sleep(0.01)
+    there = ("roll", "--prefixes", f"s3://{bucket}/")
+    read_back, signalled = threading.Event(), threading.Event()
+
+    async def hold(link: Link) -> None:
+        read_back.set()
+        while not signalled.is_set():
+            await asyncio.sleep(0.01)
+        await link.send(await link.forward())
+
+    with FaultyProxy(seaweedfs.port, lambda exchange: hold if exchange.operation == "GetRollup" else None) as proxy:
+        process = start(environment | {"AWS_ENDPOINT_URL_S3": proxy.url}, *there, "--delete")
+        assert read_back.wait(120)
         process.send_signal(how)
-        _, errors = process.communicate(timeout=120)
-    if process.returncode != 0:
-        assert process.returncode in (128 + how, -how)
-        assert how == signal.SIGKILL or "run again" in errors
-    assert run("roll", "--prefixes", f"s3://{bucket}/", "--delete").returncode == 0
+        signalled.set()
+        code, errors = finish(process)
+    assert code == (-how if how == signal.SIGKILL else 128 + how)
+    assert how == signal.SIGKILL or "run again" in errors
+    assert set(bodies) <= set(keys_in(s3, bucket))
+    assert run(*there, "--delete").returncode == 0
     assert_rolled_up(s3, bucket, tmp_path, bodies)
     assert not [key for key in keys_in(s3, bucket) if parse_log_key(key)]
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
