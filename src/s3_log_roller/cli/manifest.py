@@ -139,7 +139,7 @@ class ManifestFile:
                 except UsageError as error:
                     if not is_cut_short(line):
                         where = f"--manifest {self._path}: line {number}"
-                        raise UsageError(f"{where} is not a manifest's: {error}") from error
+                        raise UsageError(f"{where} is not a line of a manifest: {error}") from error
                     self._cut(end)
                     break
                 if entry is not None:

@@ -129,8 +129,9 @@ def selection_from(args: Namespace) -> Selection:
 
 def nothing_found(args: Namespace, where: str = "") -> str:
     """The message for a run that found no log, although nothing failed."""
-    what = f"no log called {' or '.join(args.member)}" if args.member else "no log of this time"
-    return f"there is {what} in {where}{', '.join(args.uris)}"
+    what = f"log called {' or '.join(args.member)}" if args.member else "log"
+    of_time = " of this time" if (args.since or args.until) and not args.member else ""
+    return f"there is no {what}{of_time} in {where}{', '.join(args.uris)}"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Final
 
 from s3_log_roller.errors import UsageError, reason
 from s3_log_roller.local_files import location
-from s3_log_roller.reading.groups import Group
+from s3_log_roller.reading.groups import Group, means_rollup
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.rollup.manifest import parse_line
 
@@ -79,14 +79,16 @@ def read_manifest(path: str, sources: Iterable[str], selection: Selection) -> di
                 try:
                     entry = parse_line(line)
                 except UsageError as error:
-                    raise UsageError(f"--manifest {path}: line {number} is not a manifest's: {error}") from error
+                    raise UsageError(
+                        f"--manifest {path}: line {number} is not a line of a manifest: {error}"
+                    ) from error
                 if entry is None:
                     continue
                 where = location(entry.bucket, entry.key)
-                if where.startswith(places) and selection.has_day(entry.day):
+                if selection.has_day(entry.day) and any(means_rollup(place, where) for place in places):
                     listed[where] = entry.sha256
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--manifest {path} cannot be read: {reason(error)}") from error
     if not listed:
-        raise UsageError(f"--manifest {path} names no rollup in {', '.join(places)}, or none of this time")
+        raise UsageError(f"--manifest {path} names no rollup in {', '.join(places)}{selection.or_none}")
     return listed

@@ -62,6 +62,19 @@ class NothingThere(StorageError):
     """Everything was listed, and there are no logs and no rollups."""
 
 
+def means_rollup(place: str, where: str) -> bool:
+    """Whether that rollup is among what a source means, both by URI or path: it begins so, or the source is the
+    beginning of logs of the rollup's day."""
+    rollup, part = parse_rollup_key(where), _LOG_START.fullmatch(place)
+    of_its_day = (
+        rollup is not None
+        and part is not None
+        and part[1] == rollup.target_prefix
+        and str(rollup.day).startswith(part[2][:_DAY_CHARS])
+    )
+    return of_its_day or where.startswith(place)
+
+
 def holder(stores: Stores, bucket: str, rollup: ListedObject) -> ReadStore:
     """The store that a rollup of that bucket's logs is in."""
     return stores(rollup.place or bucket)
@@ -107,7 +120,7 @@ def find_groups(
             failed(str(error))
     if not found:
         named = ", ".join(map(str, sources))
-        raise NothingThere(f"there are no logs and no rollups in {named}, or none of this time")
+        raise NothingThere(f"there are no logs and no rollups in {named}{selection.or_none}")
 
 
 def _groups_of(

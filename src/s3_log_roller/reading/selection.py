@@ -81,6 +81,11 @@ class Selection:
         """Every log is wanted."""
         return self.names is None and not self.low and self.high == EVER
 
+    @property
+    def or_none(self) -> str:
+        """What a sentence ends with that says where nothing is, if a time was asked for."""
+        return ", or none of this time" if self.low or self.high != EVER else ""
+
     def narrowed(self, low: str, high: str) -> Selection:
         """The part of it in those bounds."""
         return Selection(max(self.low, low), min(self.high, high), self.names)

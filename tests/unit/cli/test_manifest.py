@@ -299,7 +299,7 @@ def test_a_line_that_a_crash_cut_short_is_removed(tmp_path: Path, caplog: pytest
 def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, text: str) -> None:
     """Neither appended to nor cut: the option may name the wrong file."""
     (tmp_path / "notes").write_text(text)
-    with pytest.raises(UsageError, match=r"--manifest .*notes: line 1 is not a manifest's: "):
+    with pytest.raises(UsageError, match=r"--manifest .*notes: line 1 is not a line of a manifest: "):
         ManifestFile(str(tmp_path / "notes"), lambda: NOW)
     assert (tmp_path / "notes").read_text() == text
 

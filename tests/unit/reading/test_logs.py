@@ -781,7 +781,7 @@ def test_nothing_there_is_an_error() -> None:
     """A prefix that was mistyped does not look like an empty day."""
     store = MemoryStore()
     put_logs(store, range(3))
-    with pytest.raises(StorageError, match="s3://bucket/exmaple"):
+    with pytest.raises(StorageError, match=r"s3://bucket/exmaple\.com/$"):
         Reading(store, "s3://bucket/exmaple.com/")
     with pytest.raises(StorageError, match="or none of this time"):
         Reading(store, selection=Selection.parse("2023-01-01", None, None))

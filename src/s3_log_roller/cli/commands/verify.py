@@ -135,9 +135,7 @@ def run(args: Namespace) -> int:
             if args.json:
                 output.line(json.dumps(report.to_json()))
         if not report.rollups and not session.failures:
-            raise StorageError(
-                f"there is nothing to verify: no rollup is in {', '.join(args.uris)}, or none of this time"
-            )
+            raise StorageError(f"there is nothing to verify: no rollup is in {', '.join(args.uris)}{selection.or_none}")
         if not args.quiet:
             are = "is" if report.rollups == 1 else "are"
             rollups, members = count(report.rollups, "rollup"), count(report.members, "member")
