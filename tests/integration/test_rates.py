@@ -1,6 +1,7 @@
-"""A server that grants only so many requests a second: whoever shares it, everything succeeds,
+"""A server that grants only so many requests a second: whoever shares it, everything succeeds.
 
-and nobody keeps hammering it: how long it takes is a row of the benchmarks.
+How long it takes is a row of the benchmarks. How often requests are refused hangs on the machine, too, so
+tests/unit/aws/s3/test_rates.py counts it on a clock of its own.
 """
 
 from __future__ import annotations
@@ -21,10 +22,8 @@ Pairs = list[tuple[str, str]]
 WORKERS = [1, 3, 10]
 
 
-def run(
-    options: ServerOptions, workers: int, each: int, work: Callable[[S3Bucket, Pairs], object]
-) -> tuple[list[object], int]:
-    """Let each worker do its work on a filled bucket of its own; what came out, and how many calls were put off."""
+def run(options: ServerOptions, workers: int, each: int, work: Callable[[S3Bucket, Pairs], object]) -> list[object]:
+    """Let each worker do its work on a filled bucket of its own; what came out."""
     # Both ends of each connection are in this process, and libcurl's `select` sees descriptors below 1,024 only.
     in_flight = min(64, 400 // workers)
     with serving(options) as server, ExitStack() as clients, ThreadPoolExecutor(workers) as threads:
@@ -34,8 +33,7 @@ def run(
         ]
         buckets = [server.api.buckets[store.bucket] for store in stores]
         pairs = [fill(bucket, each) for bucket in buckets if isinstance(bucket, Bucket)]
-        results = list(threads.map(work, stores, pairs))
-        return results, server.api.requests["SlowDown"]
+        return list(threads.map(work, stores, pairs))
 
 
 @pytest.mark.parametrize("whole_calls", [0.0, 1.0], ids=["key by key", "whole calls"])
@@ -49,8 +47,7 @@ def test_deletes(workers: int, whole_calls: float) -> None:
         report = store.delete(pairs)
         return report.deleted, len(report.failures)
 
-    results, _ = run(options, workers, each, delete)
-    assert results == [(each, 0)] * workers
+    assert run(options, workers, each, delete) == [(each, 0)] * workers
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -63,9 +60,8 @@ def test_reads(workers: int) -> None:
             1 for _ in store.fetch(ByteRange(key, etag, 0, len(str(int(key))), whole=True) for key, etag in pairs)
         )
 
-    results, put_off = run(ServerOptions(delay_ms=25, slow_down_above=rate, burst=rate / 10), workers, each, fetch)
-    assert results == [each] * workers
-    assert put_off < 1.25 * workers * each
+    options = ServerOptions(delay_ms=25, slow_down_above=rate, burst=rate / 10)
+    assert run(options, workers, each, fetch) == [each] * workers
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -80,6 +76,5 @@ def test_writes(workers: int) -> None:
         answers = store.publish_all({f"new/{key}": NewObject(b"body") for key, _ in pairs}, everything)
         return sum(isinstance(answer, str) for answer in answers.values())
 
-    results, put_off = run(ServerOptions(delay_ms=25, writes_above=rate, write_burst=rate / 10), workers, each, publish)
-    assert results == [each] * workers
-    assert put_off < 1.25 * workers * each
+    options = ServerOptions(delay_ms=25, writes_above=rate, write_burst=rate / 10)
+    assert run(options, workers, each, publish) == [each] * workers
