@@ -13,8 +13,8 @@ import termios
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +117,30 @@ def screen(environment: dict[str, str], *, wanted: bool = True, columns: int = 8
     """What a run writes to a terminal of that width."""
     code, written = watch(environment, [PROGRAM, "wanted" if wanted else "not"], columns=columns, output=None)
     assert code == 0
-    return b"".join(data for _, data in written).decode("ascii")
+    return written.decode("ascii")
 
 
 def watch(
     environment: dict[str, str], program: list[str], *, columns: int = 80, output: int | None = -1
-) -> tuple[int, list[tuple[float, bytes]]]:
-    """The exit code of a Python program with its arguments, and what it writes to a terminal, when."""
+) -> tuple[int, bytes]:
+    """The exit code of a Python program with its arguments, and what it writes to a terminal."""
+    written = b""
+    with started(environment, program, columns=columns, output=output) as (run, terminal):
+        give_up_at = time.monotonic() + 60
+        while time.monotonic() < give_up_at:
+            if select.select([terminal], [], [], 0.1)[0]:
+                try:
+                    written += os.read(terminal, 4096)
+                except OSError:
+                    break
+        return run.wait(30), written
+
+
+@contextmanager
+def started(
+    environment: dict[str, str], program: list[str], *, columns: int = 80, output: int | None = -1
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A Python program with its arguments on a terminal, and the terminal's other end."""
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "TERM", "NO_COLOR", "LC_ALL"}}
@@ -134,16 +151,12 @@ def watch(
         env=kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
     )
     os.close(end)
-    written = []
-    give_up_at = time.monotonic() + 60
-    while time.monotonic() < give_up_at:
-        if select.select([terminal], [], [], 0.1)[0]:
-            try:
-                written.append((time.monotonic(), os.read(terminal, 4096)))
-            except OSError:
-                break
-    os.close(terminal)
-    return run.wait(30), written
+    with run:
+        try:
+            yield run, terminal
+        finally:
+            run.kill()
+            os.close(terminal)
 
 
 def test_a_line_is_kept_on_a_terminal_and_gone_in_the_end() -> None:
@@ -181,8 +194,10 @@ COMMAND = """if True:
     signs.QUIET_SECONDS = 0.3
     sys.exit(main.main())
 """
-TOO_QUIET_SECONDS = 3
-"""Ten times the 0.3 seconds after which a line is due: other tests are at work."""
+MOMENTS = 4
+"""So often something has to come. Each time may take as long as it likes on a machine where others are at work."""
+APART_SECONDS = 0.15
+"""What comes sooner than that behind something else is part of it."""
 
 
 COMMANDS_THAT_WAIT = (
@@ -205,7 +220,7 @@ COMMANDS_THAT_WAIT = (
 @pytest.mark.heavy
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_no_command_is_silent_on_a_terminal(term: str, tmp_path: Path) -> None:
-    """However long a server takes to answer, whatever the terminal can do."""
+    """However long a server takes to answer, whatever the terminal can do: again and again there is something new."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment = {
             "TERM": term,
@@ -218,16 +233,21 @@ def test_no_command_is_silent_on_a_terminal(term: str, tmp_path: Path) -> None:
         }
         program = f"import os; os.chdir({str(tmp_path)!r})\n{COMMAND}"
 
-        def run(line: str) -> tuple[int, list[tuple[float, bytes]]]:
-            return watch(environment, [program, *(word.replace("+", " ") for word in line.split()), "--timeout=4"])
+        def says_something(line: str) -> bool:
+            words = [word.replace("+", " ") for word in line.split()]
+            with started(environment, [program, *words, "--timeout=600"]) as (run, terminal):
+                for _ in range(MOMENTS):
+                    if not select.select([terminal], [], [], 60)[0]:
+                        return False
+                    time.sleep(APART_SECONDS)
+                    while select.select([terminal], [], [], 0)[0]:
+                        os.read(terminal, 4096)
+                assert run.poll() is None, line
+                return True
 
         with ThreadPoolExecutor(len(COMMANDS_THAT_WAIT)) as pool:
-            runs = dict(zip(COMMANDS_THAT_WAIT, pool.map(run, COMMANDS_THAT_WAIT), strict=True))
-    for line, (code, written) in runs.items():
-        assert code in (1, 3), line
-        times = [when for when, _ in written]
-        assert times[-1] - times[0] > 1, line
-        assert max(after - before for before, after in pairwise(times)) < TOO_QUIET_SECONDS, line
+            runs = dict(zip(COMMANDS_THAT_WAIT, pool.map(says_something, COMMANDS_THAT_WAIT), strict=True))
+    assert [line for line, said in runs.items() if not said] == []
 
 
 @dataclass(frozen=True)
