@@ -239,6 +239,28 @@ def test_a_child_that_does_not_end_is_killed(children: list[ThreadProcess], monk
     assert not any(child.is_alive() for child in children if "SIGKILL" in child.ended_by)
 
 
+def test_a_child_that_ends_in_its_time_is_not_killed(
+    children: list[ThreadProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have uploads to abort."""
+    waited_for = threading.Event()
+
+    def join(child: ThreadProcess, timeout: float | None = None) -> None:
+        waited_for.set()
+        child._thread.join(60)
+
+    monkeypatch.setattr(ThreadProcess, "join", join)
+
+    def do(one: Share, emit: Emit) -> None:
+        if one.root == "0":
+            raise StorageError("no")
+        assert waited_for.wait(60)
+
+    with pytest.raises(StorageError):
+        run(do)
+    assert [child.ended_by for child in children] == [["SIGTERM"]] * PROCESSES
+
+
 @pytest.mark.parametrize(("waiting_bytes", "taken"), [(100, [True, True]), (101, [True, False])])
 def test_what_comes_early_waits_in_bounded_memory(
     waiting_bytes: int, taken: list[bool], monkeypatch: pytest.MonkeyPatch

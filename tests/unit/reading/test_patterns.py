@@ -18,7 +18,7 @@ from s3_log_roller.reading.tarball import Member
 
 TEXT = (
     b"GET /a+b HTTP/1.1\nput /aab (x) 404\n\nab\n  aaa|b {2} a{2}\n[x] ^caret$ end$\n"
-    b"back\\slash\nREST.GET.OBJECT\nREST-GET-OBJECT\nabab\ntab\there\n*star\nlast"
+    b"back\\slash\nREST.GET.OBJECT\nREST-GET-OBJECT\nabab\nABab ABAB\n^\n(\ntab\there\n*star\ncaf\xe9\nlast"
 )
 
 
@@ -38,7 +38,8 @@ PATTERNS = [
     r"\<a*b", r"\<\(ab\|R\)", r"a*\>", r"\<\w", r"\w\>", r"x\s*y", r"\s[[:alpha:]]\S", r"\Bb",
     "(a*)*b$", "a.*b.*c", "a{,2}b", r"\<(a|R)", r"\<[ag]", r"[a-z]\>", r"\<.*T\>", r"\<", r"\>", r"\<\>",
     r"a|\<\W", r"(\<)a",
-    "[^[:alnum:][:space:]]", "a||b", "()b", "(a|b)*|end", "A+B|R.*T",
+    "[^[:alnum:][:space:]]", "a||b", "caf.$", "caf..$", r"\<a|b\>", r"(a|\<b)c*\>",
+    r"\<(a)\>|x", "()b", "(a|b)*|end", "A+B|R.*T",
     "a|b {2}", "a[^x]*", "t$", "LAST", "get", r"[\]s", "^*star", "(", ")", "a**b",
 ]  # fmt: skip
 
@@ -91,6 +92,13 @@ def test_what_is_no_pattern_is_refused() -> None:
     for text in ("[a", "[[:nonsense:]]", "a\\"):
         with pytest.raises(UsageError, match=r"regular expression|not closed|class|backslash"):
             Pattern.parse(text, Syntax.EXTENDED)
+
+
+def test_nothing_but_the_error_is_said_of_a_pattern_that_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    """RE2 would say it on standard error, too."""
+    with pytest.raises(UsageError, match=r"'a\{2000\}' is not a regular expression: "):
+        Pattern.parse("a{2000}", Syntax.EXTENDED)
+    assert capfd.readouterr().err == ""
 
 
 def test_simple_patterns_are_known_to_be_simple() -> None:

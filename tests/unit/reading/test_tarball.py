@@ -7,6 +7,7 @@ import io
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Iterator
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -244,3 +245,61 @@ def test_headers_of_names_and_others_have_bounds_of_their_own(kind: bytes, limit
     info.type, info.size = kind, limit + 1
     with pytest.raises(DamagedRollup, match=f"header of {limit + 1} bytes, more than the {limit} this"):
         contents(iter([info.tobuf(tarfile.USTAR_FORMAT)]))
+
+
+@pytest.mark.parametrize(
+    "record", [b"x", b"8 size=3\n", b"7size=3\n", b"9 size 3\n", b"99 size=3\n", b"9 size=3 ", b"0 size=3\n"]
+)
+def test_a_pax_header_that_makes_no_sense_is_damage(record: bytes) -> None:
+    """Whatever of a record is not as POSIX has it: its length, the blank, the equals sign, the end of its line."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, len(record)
+    tar = info.tobuf(tarfile.USTAR_FORMAT) + record.ljust(512, b"\0") + tar_of([("log", b"abc")])
+    with pytest.raises(DamagedRollup, match="pax header that makes no sense"):
+        contents(iter([tar]))
+
+
+@pytest.mark.parametrize("piece", [1, 100, 1 << 20])
+def test_a_gzip_file_may_be_filled_up_with_zeros(piece: int) -> None:
+    """Behind its end, and between members; what is something else there is not."""
+    tar = tar_of([("log", b"abc")])
+    halves = [gzip.compress(tar[:700]), gzip.compress(tar[700:])]
+    for filling in (b"", bytes(1), bytes(10_000)):
+        packed = filling.join([*halves, b""])
+        assert b"".join(gunzip(cut_up(packed, piece))) == tar
+    with pytest.raises(DamagedRollup):
+        list(gunzip(cut_up(b"".join([*halves, b"nonsense"]), piece)))
+
+
+def test_corrupt_gzip_data_is_damage() -> None:
+    """However much of it was right."""
+    packed = bytearray(gzip.compress(tar_of([("log", Random(1).randbytes(100_000))])))
+    for at in (20, len(packed) // 2, len(packed) - 6):
+        damaged = bytearray(packed)
+        damaged[at] ^= 0xFF
+        with pytest.raises(DamagedRollup):
+            list(gunzip(cut_up(bytes(damaged), 1000)))
+
+
+@pytest.mark.parametrize("size", [1, 512, 600, 1500])
+def test_what_is_of_an_unknown_type_is_passed_over_with_its_content(size: int) -> None:
+    """It is told of, and the member behind it comes."""
+    info = tarfile.TarInfo("odd")
+    info.type, info.size = b"Z", size
+    body = b"y" * size + bytes(-size % 512)
+    told: list[tuple[str, str]] = []
+    tar = info.tobuf(tarfile.GNU_FORMAT) + body + tar_of([("log", b"abc")])
+    found = contents(iter([tar]), lambda name, what: told.append((name, what)))
+    assert [(member.name, content) for member, content in found.items()] == [("log", b"abc")]
+    assert told == [("odd", "of the unknown type b'Z'")]
+
+
+def test_a_member_ends_with_its_last_piece() -> None:
+    """One without content has a single piece, and that is its last."""
+    tar = tar_of([("empty", b""), ("log", b"abcdef"), ("none", b"")])
+    pieces = [
+        (member.name, data, last) for member, data, last in read_tar(cut_up(tar, 515), lambda n, w: None, whole=True)
+    ]
+    assert pieces[0] == ("empty", b"", True)
+    assert pieces[-1] == ("none", b"", True)
+    assert [last for _, _, last in pieces[1:-1]] == [False] * (len(pieces) - 3) + [True]

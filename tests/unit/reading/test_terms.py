@@ -129,6 +129,6 @@ def test_what_must_not_be_in_a_line_is_not_looked_for_in_it(term: str) -> None:
 def test_blank_lines_are_not_taken_for_records_that_cannot_be_parsed() -> None:
     """Others that are not records are counted."""
     matcher = Matcher(Where.parse(["status=200"]))
-    lines = "\n".join(["", a_line(), "", "nonsense", ""]).encode() + b"\n"
+    lines = "\n".join(["", a_line(), "\r", "nonsense", ""]).encode() + b"\n"
     assert matcher.pick(lines) == [a_line().encode()]
     assert matcher.unparsable == 1
