@@ -52,7 +52,7 @@ def a_bucket(
 def _client(server: S3Server, max_attempts: int, max_in_flight: int, owner: str, changes: dict[str, Any]) -> S3Bucket:
     always = ((OWNER_HEADER, owner),) if owner else ()
     signer = Signer(server.url.partition("://")[2], REGION, lambda: Credentials("a", "b", None), always=always)
-    wire = Wire(server.url, read_timeout_s=5, max_attempts=max_attempts)
+    wire = Wire(server.url, max_attempts=max_attempts)
     return S3Bucket("bucket", "/bucket/", Transport(wire, signer, max_in_flight, jitter=lambda: 0.01), **changes)
 
 

@@ -42,7 +42,7 @@ class Emulator:
     def invoke(self, event: Any) -> Any:
         """The function's answer; errors come as an object with `errorType`."""
         request = urllib.request.Request(self._url, json.dumps(event).encode())
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=250) as answer:
             return json.load(answer)
 
     def log(self) -> str:
@@ -52,7 +52,7 @@ class Emulator:
 
 @contextmanager
 def emulated(
-    runtime: Path, unpacked: Path, directory: Path, environment: dict[str, str], timeout_seconds: int = 30
+    runtime: Path, unpacked: Path, directory: Path, environment: dict[str, str], timeout_seconds: int = 250
 ) -> Iterator[Emulator]:
     """Run the function with nothing of this Python's own packages, and no /tmp to write to."""
     environment = environment | {

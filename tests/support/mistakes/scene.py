@@ -37,7 +37,7 @@ ROLLED = ("web/", "damaged/", "newer/")
 """Target prefixes whose days are rolled up, and whose originals are gone."""
 LOOSE = ("loose/", "no-get/", "no-put/", "no-delete/", "full/", "damaged/")
 """Target prefixes with logs."""
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 200
 
 Answers = Mapping[str, tuple[int, dict[str, str], str]]
 

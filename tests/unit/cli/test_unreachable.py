@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 import pytest
 from botocore.credentials import CredentialResolver
+from tests.support.calls import count_calls
 from urllib3.util import connection
 
 from s3_log_roller.aws.patience import ATTEMPTS
@@ -27,19 +27,6 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 def roll(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = main(["roll", *PREFIXES, "--region", "us-west-2", "--log-format", "text", *arguments])
     return code, capsys.readouterr().err
-
-
-def count_calls(monkeypatch: pytest.MonkeyPatch, of: object, name: str) -> list[None]:
-    """Grows by one with each call of that function, which does as ever."""
-    function: Callable[..., object] = getattr(of, name)
-    calls: list[None] = []
-
-    def counted(*arguments: object, **named: object) -> object:
-        calls.append(None)
-        return function(*arguments, **named)
-
-    monkeypatch.setattr(of, name, counted)
-    return calls
 
 
 def test_without_credentials_there_is_one_message(
