@@ -132,3 +132,19 @@ def test_blank_lines_are_not_taken_for_records_that_cannot_be_parsed() -> None:
     lines = "\n".join(["", a_line(), "\r", "nonsense", ""]).encode() + b"\n"
     assert matcher.pick(lines) == [a_line().encode()]
     assert matcher.unparsable == 1
+
+
+def test_fields_that_older_records_do_not_have_are_without_a_value() -> None:
+    """Also where many such lines come one behind the other, whose plain ones are looked at the quick way."""
+    whole = a_line(behind="")
+    short = whole[: whole.index(" TLSv1.2")]
+    lines = "\n".join([short, short, whole, short]).encode() + b"\n"
+    for terms, expected in (
+        ("tls_version=-", [short] * 3),
+        ("tls_version!=-", [whole]),
+        ("tls_version=- source_region=- status=200", [short] * 3),
+        ("status=200 source_region=us-east-1", [whole]),
+    ):
+        matcher = Matcher(Where.parse([terms]))
+        for _ in range(2):  # the second time it knows how long they are
+            assert matcher.pick(lines) == [line.encode() for line in expected]

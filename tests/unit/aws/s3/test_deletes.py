@@ -259,6 +259,60 @@ def test_a_server_without_delete_objects_is_asked_key_by_key(caplog: pytest.LogC
     assert [record.message for record in caplog.records] == ["deletes_one_by_one"]
 
 
+def test_a_server_that_allows_no_post_is_asked_key_by_key() -> None:
+    """Some say so with another status."""
+    refused = with_body(b"<Error><Code>MethodNotAllowed</Code></Error>", b"405 Method Not Allowed")
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 3)
+        intruder.change = lambda call, answer: refused if call.method == "POST" else answer
+        report = client.delete(pairs)
+        assert (report.deleted, report.failures) == (3, [])
+
+
+def test_a_key_that_nobody_asked_to_delete_is_not_sent_again() -> None:
+    """Though the server puts it off."""
+    put_off = b"<Error><Key>other</Key><Code>SlowDown</Code></Error>"
+    with a_bucket() as (client, stored, intruder):
+        pairs = fill(stored, 2)
+        deleted = b"<Deleted><Key>00000</Key></Deleted><Deleted><Key>00001</Key></Deleted>"
+        document = b"<DeleteResult>" + deleted + put_off + b"</DeleteResult>"
+        intruder.change = lambda call, answer: with_body(document)
+        assert client.delete(pairs).deleted == 2
+        assert len(intruder.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("versions", "query", "headers"), [(False, "", (("if-match", '"e&1"'),)), (True, "versionId=e%261", ())]
+)
+def test_a_single_delete_names_the_etag_or_the_version(
+    versions: bool, query: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    """One of the two: without the version it would hide what is there, and with an ETag for one S3 finds none."""
+    with a_bucket() as (client, _, _):
+        batch = deletes._Batch(client._calls, {"k": "e&1"}, 0, singly=True, versions=versions)
+    assert (batch.request.method, batch.request.query, batch.request.headers) == ("DELETE", query, headers)
+    assert batch.request.path.endswith("/k")
+
+
+@pytest.mark.parametrize(
+    ("lines", "markers"),
+    [
+        ([], {}),
+        ([b"x-amz-version-id: v1"], {}),
+        ([b"x-amz-delete-marker: true", b"x-amz-version-id: v1"], {"k": "v1"}),
+        ([b"x-amz-delete-marker: true"], {"k": ""}),
+    ],
+)
+def test_the_answer_to_a_single_delete_tells_of_the_marker(lines: list[bytes], markers: dict[str, str]) -> None:
+    """And of its version, which goes with the version below it."""
+    with a_bucket() as (client, _, _):
+        batch = deletes._Batch(client._calls, {"k": "e"}, 0, singly=True, versions=False)
+    batch.request.status, batch.request.header_lines = 204, lines
+    answer = batch.read_single()
+    assert answer is not None
+    assert (answer.deleted, answer.markers) == ({"k"}, markers)
+
+
 def test_a_refused_batch_stops_those_behind_it() -> None:
     """Nothing goes on being deleted when the caller has got an error."""
     with a_bucket() as (client, stored, intruder):
