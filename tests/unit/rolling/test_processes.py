@@ -56,8 +56,8 @@ def make_roll(directory, ticker):
             raise ObjectArchived("restore it first", key="k")
         if name == "slow":
             try:
-                Path(directory, "started").touch()
                 with keeping(lambda: [RollOutcome(task.group, Figures(deleted=7), remaining=1)]):
+                    Path(directory, "started").touch()
                     time.sleep(600)
             finally:
                 Path(directory, "cleaned up").touch()
