@@ -65,6 +65,11 @@ class DayGroup:
         return f"{self.target_prefix}{self.day}-"
 
     @property
+    def behind_logs(self) -> str:
+        """A `start-after` that skips all logs of the day group, and nothing that sorts behind them."""
+        return f"{self.logs_prefix}{_ABOVE_DIGITS}"
+
+    @property
     def rollups_prefix(self) -> str:
         """What every rollup key of the day group starts with. Other keys may start with it, too."""
         return f"{self.target_prefix}rollup-{self.day}-"
@@ -128,4 +133,4 @@ def looks_like_log(key: str) -> bool:
 def after_day(key: str) -> str:
     """A `start-after` that skips the rest of the day where the key is a log, and nothing that sorts behind it."""
     log = parse_log_key(key)
-    return key if log is None else f"{log.target_prefix}{log.day}-{_ABOVE_DIGITS}"
+    return key if log is None else DayGroup("", log.target_prefix, log.day).behind_logs

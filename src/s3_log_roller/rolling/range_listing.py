@@ -143,10 +143,13 @@ class _Reader:
         first, last = page.objects[0].key, page.objects[-1].key
         if not (first.startswith(group.logs_prefix) and last.startswith(group.logs_prefix)):
             return
-        if group not in self._alone:
-            self._rest_of_days[group] = Pager(self._bucket, group.logs_prefix, last)
-            self._split.add(group)
-        self._range.skip_to(after_day(last))
+        if last >= group.behind_logs:  # all its logs were listed; days that follow inside of it go alone
+            self._range.skip_to(after_day(last))
+        else:
+            if group not in self._alone:
+                self._rest_of_days[group] = Pager(self._bucket, group.logs_prefix, last)
+                self._split.add(group)
+            self._range.skip_to(group.behind_logs)
         self._last_key = self._range.start_after
 
     def _take_of_day(self, group: DayGroup, page: Page | StorageError) -> None:

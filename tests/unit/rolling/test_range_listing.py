@@ -177,6 +177,20 @@ def test_days_inside_the_rest_of_a_long_day_go_alone() -> None:
     assert listing.alone == [inside]
 
 
+@pytest.mark.parametrize("page_size", range(2, 12))
+@pytest.mark.parametrize("copies", [".gz", f"/{FIRST}-00-00-00-{1:016X}"])
+def test_pages_of_a_long_day_may_end_with_what_is_not_one_of_its_logs(page_size: int, copies: str) -> None:
+    """Such as a copy beside each log, or days inside: the rest of the day is listed once, and apart."""
+    store = MemoryStore(page_size=page_size)
+    group = fill(store, "a/", 0, 12)
+    for key in list(store.objects):
+        store.put(key + copies, b"x")
+    behind = fill(store, "b/", 0, 2)
+    listing = list_range(store, TASK)
+    assert shown(listing) == {group: 12, behind: 2}
+    assert len(listing.alone) == (12 if copies.startswith("/") else 0)
+
+
 @pytest.mark.parametrize("most", [{"MAX_LOGS": 24}, {"MAX_DAYS": 6}])
 @pytest.mark.parametrize(("borders", "days"), [((), 6), (("5/",), 3)])
 def test_a_range_with_many_logs_goes_on_behind_the_first_part_that_is_full(
