@@ -17,8 +17,8 @@ from s3_log_roller.reading.patterns import Pattern, Syntax
 from s3_log_roller.reading.tarball import Member
 
 TEXT = (
-    b"GET /a+b HTTP/1.1\nput /aab (x) 404\n\nab\n  aaa|b {2} a{2}\n[x] ^caret$ end$\n"
-    b"back\\slash\nREST.GET.OBJECT\nREST-GET-OBJECT\nabab\nABab ABAB\n^\n(\ntab\there\n*star\ncaf\xe9\nlast"
+    b"GET /a+b HTTP/1.1\nput /aab (x) 404\n\nab\n  aaa|b {2} a{2}\n[x] ^caret$ end$\nback\\slash\n"
+    b"REST.GET.OBJECT\nREST-GET-OBJECT\nabab\nABab ABAB\n^\n(\na{x} a{1,x}b\ntab\there\n*star\ncaf\xe9\nlast"
 )
 
 
@@ -39,7 +39,7 @@ PATTERNS = [
     "(a*)*b$", "a.*b.*c", "a{,2}b", r"\<(a|R)", r"\<[ag]", r"[a-z]\>", r"\<.*T\>", r"\<", r"\>", r"\<\>",
     r"a|\<\W", r"(\<)a",
     "[^[:alnum:][:space:]]", "a||b", "caf.$", "caf..$", r"\<a|b\>", r"(a|\<b)c*\>",
-    r"\<(a)\>|x", "()b", "(a|b)*|end", "A+B|R.*T",
+    r"\<(a)\>|x", "a{x}", "a{1,x}b", "a{1", "a{,}b", "a{1,}b", "()b", "(a|b)*|end", "A+B|R.*T",
     "a|b {2}", "a[^x]*", "t$", "LAST", "get", r"[\]s", "^*star", "(", ")", "a**b",
 ]  # fmt: skip
 
@@ -126,6 +126,16 @@ def test_no_pattern_takes_long_on_any_line(text: str, syntax: Syntax) -> None:
     begin = time.process_time()
     ours(pattern, b"a" * 200_000 + b"!\n" + b"abcd" * 50_000 + b"\n")
     assert time.process_time() - begin < 2
+
+
+@needs_grep
+@pytest.mark.parametrize("text", [r"a\>", r"\<a", r"\<a\>", r"\<a*", r"[ab]*\>", "a", "b*", r"\ba", "(a)(b)"])
+def test_spans_are_what_the_pattern_means_and_no_more(text: str) -> None:
+    """Though lines may be found by an expression that takes a character more. As grep -o has them."""
+    line = b"a ab-a, ba aa"
+    expected = grep("-oE", "-e", text, text=line + b"\n")[1].splitlines()
+    spans = Pattern.parse(text, Syntax.EXTENDED).spans(line)
+    assert [line[start:end] for start, end in spans] == expected
 
 
 def test_patterns_go_to_other_processes() -> None:
