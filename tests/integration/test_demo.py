@@ -22,7 +22,7 @@ DEMO = "import sys; from s3_log_roller.cli.main import main; sys.exit(main(['dem
 FEW_LOGS = "from s3_log_roller.demo import scenario; scenario.LOGS_A_DAY.update(dict.fromkeys(scenario.LOGS_A_DAY, 3));"
 PAST_LOGS = len(README_LOGS) + len(DAYS) * sum(LOGS_A_DAY.values())
 ROLLUP = r"s3://bucket\S+rollup-2022-07-0[123]-[0-9a-f]{8}\.tgz"
-LONGEST_SECONDS = 120
+LONGEST_SECONDS = 280
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -84,7 +84,7 @@ def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     with process:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=250)
     return process.returncode, errors
 
 

@@ -69,7 +69,7 @@ def client(server: LocalServer, service: str, **changes: Any) -> Any:
         "region_name": REGION,
         "aws_access_key_id": server.access_key,
         "aws_secret_access_key": server.secret_key,
-        "config": Config(retries={"total_max_attempts": 1}, read_timeout=30, max_pool_connections=20),
+        "config": Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=20),
     }
     return boto3.client(service, **(settings | changes))  # type: ignore[call-overload]
 

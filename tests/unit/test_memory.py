@@ -35,7 +35,7 @@ print(resident_mb() - before)
 def grown_mb(block_bytes: int, *when: str) -> float:
     """How much memory a process keeps of 60 MiB that it let go of in blocks with small ones between them."""
     command = [sys.executable, "-c", _CHILD, str(block_bytes), *when]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout)
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
 
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is glibc's memory")

@@ -66,14 +66,14 @@ def test_a_listing_has_every_key_once_whatever_the_pages(names: set[str], page_s
         pytest.param([page(token="t"), page(token="u")], id="two tokens in turn"),
     ],
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_listing_that_goes_in_a_circle_is_an_error(pages: list[Page]) -> None:
     """Every page says that more follows: the listing ends, and says why."""
     with pytest.raises(StorageError, match=r"s3://bucket/p/: the server (lists the same pages|says that more follows)"):
         keys(Scripted(cycle(pages)), "p/")
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_circle_is_seen_though_days_are_skipped() -> None:
     """The scan goes on behind the last key of a day; that hides no circle."""
     pager = Pager("bucket", "")
@@ -86,7 +86,7 @@ def test_a_circle_is_seen_though_days_are_skipped() -> None:
         skip_days()
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_server_that_makes_up_tokens_is_left_at_last() -> None:
     """Empty pages with ever new tokens end in an error, too."""
     store = Scripted(page(token=str(number)) for number in range(MAX_ODD_PAGES + 2))
