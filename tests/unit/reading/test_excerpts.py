@@ -73,3 +73,9 @@ def test_matches_are_marked() -> None:
     """As grep marks them."""
     marked = ours("a|b", b"xaxb\n", Excerpt(color=True))
     assert marked == b"x\x1b[01;31m\x1b[Ka\x1b[m\x1b[Kx\x1b[01;31m\x1b[Kb\x1b[m\x1b[K\n"
+
+
+def test_all_of_a_match_that_is_shown_alone_is_marked() -> None:
+    """And nothing beside it."""
+    marked = b"\x1b[01;31m\x1b[Khit\x1b[m\x1b[K\n"
+    assert ours("hit", b"a hit, a hit\nno\n", Excerpt(matches_only=True, color=True)) == marked * 2
