@@ -10,7 +10,11 @@ import pytest
 from tests.support.memory_day import put_logs
 from tests.support.memory_store import MemoryStore
 
+from s3_log_roller.cli.parser import parse
+from s3_log_roller.cli.storing import destination_from
 from s3_log_roller.log_keys import parse_rollup_key
+from s3_log_roller.rolling.destination import Destination
+from s3_log_roller.uris import S3Uri
 
 Run = Callable[..., tuple[int, str, str]]
 THERE = ("--destination", "s3://archive/kept")
@@ -43,6 +47,14 @@ def test_a_plan_sees_what_is_there_and_says_where_rollups_go(
     assert (code, plan["destination"]) == (0, "s3://archive/kept")
     assert (plan["total"]["leftovers"], plan["total"]["to_pack"], plan["total"]["late"]) == (5, 1, 1)
     assert json.loads(run("plan", "--json", "s3://bucket/")[1])["total"]["to_pack"] == 6
+
+
+@pytest.mark.parametrize("owner", ["123456789012", ""])
+def test_the_owner_that_is_named_is_the_one_expected_there(owner: str) -> None:
+    """Every request says so, and S3 refuses it once the bucket belongs to another account."""
+    named = ["--destination-owner", owner] if owner else []
+    destination = destination_from(parse(["roll", "s3://bucket/", *THERE, *named], {}))
+    assert destination == Destination(S3Uri("archive", "kept"), owner=owner)
 
 
 def test_a_saved_plan_is_done_with_its_destination(

@@ -39,7 +39,9 @@ def write(folder: Path, text: str) -> Path:
     ("arguments", "window"),
     [
         ("", Window(TODAY)),
+        ("--min-age-days 1", Window(TODAY)),
         ("--min-age-days 3", Window(date(2022, 7, 1))),
+        ("--max-age-days 1", Window(TODAY, TODAY - timedelta(days=1))),
         ("--until 2022-06-30", Window(date(2022, 7, 1))),
         ("--until 2099-01-01", Window(TODAY)),
         ("--since 2022-06-01 --until 2022-06-01", Window(date(2022, 6, 2), date(2022, 6, 1))),
