@@ -342,16 +342,27 @@ def serving(
     try:
         yield server
     finally:
-        loop.call_soon_threadsafe(_close, listening, server)
-        loop.call_soon_threadsafe(loop.call_soon, loop.stop)  # when the connections have gone
+        asyncio.run_coroutine_threadsafe(_close(listening, server), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-def _close(listening: asyncio.Server, server: S3Server) -> None:
+async def _close(listening: asyncio.Server, server: S3Server) -> None:
+    """Take no more connections, and end those that there are. Those under TLS take some rounds to be gone."""
+    for taking in listening.sockets:
+        asyncio.get_running_loop().remove_reader(taking)
+    await asyncio.sleep(0)  # what was accepted is taken on, which an open server is needed for
     listening.close()
-    for connection in list(server.open_connections):
-        connection.abort()
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.sleep(0)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+    while server.open_connections:
+        for connection in list(server.open_connections):
+            connection.abort()
+        await asyncio.sleep(0.001)
 
 
 async def _serve(server: S3Server, port: int, tls: Path | None) -> None:
