@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from os.path import commonprefix
@@ -18,7 +18,7 @@ from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.local_files import LOCAL, LocalFiles, location
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
 from s3_log_roller.mirrored import place_in
-from s3_log_roller.reading.selection import ABOVE, Selection
+from s3_log_roller.reading.selection import EVER, Selection
 from s3_log_roller.rollup import Originals
 from s3_log_roller.rollup.stored import list_rollups
 from s3_log_roller.store import ListedObject, Pager, ReadStore, list_objects, list_pages
@@ -35,6 +35,8 @@ _LOG_START: Final = re.compile(
     r"(.*?)([0-9]{4}-(?:[0-9]|[0-9]{2}(?:-(?:[0-9]|[0-9]{2}(?:-[0-9]{2}){0,4}-?(?:[0-9A-F]{0,16}))?)?)?)"
 )
 """A target prefix and how a log's name may begin: `example.com/2022-07-0`, `example.com/2022-07-01-05`, a whole key."""
+_YEAR_START: Final = re.compile(r"2|20[0-9]{0,2}")
+"""How the year of a log may begin. A place that ends so may as well end inside a target prefix or a folder."""
 _DAY_CHARS: Final = len("YYYY-MM-DD")
 _TARBALL_ENDINGS: Final = (".tgz", ".tar.gz")
 
@@ -65,14 +67,18 @@ class NothingThere(StorageError):
 def means_rollup(place: str, where: str) -> bool:
     """Whether that rollup is among what a source means, both by URI or path: it begins so, or the source is the
     beginning of logs of the rollup's day."""
-    rollup, part = parse_rollup_key(where), _LOG_START.fullmatch(place)
-    of_its_day = (
-        rollup is not None
-        and part is not None
-        and part[1] == rollup.target_prefix
-        and str(rollup.day).startswith(part[2][:_DAY_CHARS])
-    )
-    return of_its_day or where.startswith(place)
+    rollup = parse_rollup_key(where)
+    if rollup is None or where.startswith(place):
+        return where.startswith(place)
+    part = _LOG_START.fullmatch(place)
+    starts = _year_starts(place) if part is None else {part[1]: part[2][:_DAY_CHARS]}
+    return str(rollup.day).startswith(starts.get(rollup.target_prefix, "-"))
+
+
+def _year_starts(place: str) -> dict[str, str]:
+    """The target prefixes of which a place may be the beginning of logs, each with the beginning of their year."""
+    parts = ((place[:-chars], place[-chars:]) for chars in range(1, 5))
+    return {target_prefix: start for target_prefix, start in parts if _YEAR_START.fullmatch(start)}
 
 
 def holder(stores: Stores, bucket: str, rollup: ListedObject) -> ReadStore:
@@ -133,9 +139,10 @@ def _groups_of(
     only: list[Group] = []
     if part is not None:
         # What is asked for is logs by their names, wherever they are by now.
-        only = _named_logs(stores, places, part[1], part[2], selection.narrowed(part[2], part[2] + ABOVE), failed)
+        only = _named_logs(stores, places, part[1], part[2], selection.narrowed(part[2], part[2] + EVER), failed)
     if not only:
-        only = _list_groups(stores, places, (source.prefix,), selection)
+        years = {f"{start}rollup-{year}": start for start, year in _year_starts(source.prefix).items()}
+        only = _list_groups(stores, places, {source.prefix: None, **years}, selection)
     if not only and source.prefix.endswith(_TARBALL_ENDINGS):
         only = _foreign_tarball(stores(source.bucket), source.prefix, selection)
     for group in only:
@@ -172,9 +179,8 @@ def _named_logs(
     """The groups of logs whose names begin so."""
     log = parse_log_key(f"{target_prefix}{start[:_DAY_CHARS]}-00-00-00-{0:016X}")
     if log is None:
-        prefixes = (f"{target_prefix}{start}", f"{target_prefix}rollup-{start}")
-        groups = _list_groups(stores, places, prefixes, selection)
-        return [group for group in groups if group.day_group and group.day_group.target_prefix == target_prefix]
+        prefixes = {f"{target_prefix}{start}": target_prefix, f"{target_prefix}rollup-{start}": target_prefix}
+        return _list_groups(stores, places, prefixes, selection)
     bucket, *elsewhere = places
     day_group = DayGroup(bucket, target_prefix, log.day)
     if not selection.has_day(log.day):
@@ -186,10 +192,13 @@ def _named_logs(
     return [group] if loose or group.rollups else []
 
 
-def _list_groups(stores: Stores, places: Sequence[str], prefixes: tuple[str, ...], selection: Selection) -> list[Group]:
-    """The groups under some prefixes. Of a day's logs only as many are listed as it takes to know of them.
+def _list_groups(
+    stores: Stores, places: Sequence[str], prefixes: Mapping[str, str | None], selection: Selection
+) -> list[Group]:
+    """The groups under some prefixes: those of the target prefix that is given for it, or all.
 
-    Logs are in the first of the places, the bucket; rollups may be in all.
+    Of a day's logs only as many are listed as it takes to know of them. Logs are in the first of the places, the
+    bucket; rollups may be in all.
     """
     groups: dict[DayGroup, Group] = {}
     bucket = places[0]
@@ -199,6 +208,8 @@ def _list_groups(stores: Stores, places: Sequence[str], prefixes: tuple[str, ...
             log = None if rollup or place != bucket else parse_log_key(entry.key)
             parsed = rollup or log
             if parsed is None or not selection.has_day(parsed.day):
+                continue
+            if prefixes[prefix] not in (None, parsed.target_prefix):
                 continue
             key = DayGroup(bucket, parsed.target_prefix, parsed.day)
             group = groups.setdefault(key, Group(bucket, "", key, selection))

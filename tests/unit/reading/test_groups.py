@@ -41,6 +41,20 @@ def test_the_beginning_of_a_date_means_logs_of_that_target_prefix_only(start: st
     ]
 
 
+@pytest.mark.parametrize("start", ["2", "20", "202", "2022"])
+def test_the_beginning_of_a_year_may_be_that_of_a_target_prefix(start: str) -> None:
+    """Both are meant; rollups that only lie in the folder where those of such logs would be are not."""
+    store = MemoryStore()
+    put_logs(store, range(3))
+    roll(store)
+    deeper = f"{PREFIX}{start}/"
+    put_logs(store, range(3), deeper)
+    put_logs(store, range(3), f"{PREFIX}rollup-{start}")
+    assert days_of(store, f"{PREFIX}{start}") == sorted(
+        [(DayGroup("bucket", PREFIX, DAY), False, 1), (DayGroup("bucket", deeper, DAY), True, 0)]
+    )
+
+
 def test_of_a_days_logs_only_so_many_are_listed_as_it_takes_to_know_of_them() -> None:
     """A page for each day, however many logs it has."""
     store = MemoryStore(page_size=5)

@@ -9,7 +9,7 @@ import tarfile
 import tracemalloc
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -455,6 +455,27 @@ def test_a_log_is_found_by_the_uri_it_had(large: tuple[CountingStore, str, list[
     for begin in (names[777][:19], names[777][:16], names[777][:13]):
         wanted = [name for name in names if name.startswith(begin)]
         assert [name for name, _ in Reading(store, f"s3://bucket/{PREFIX}{begin}").logs] == wanted
+
+
+@pytest.mark.parametrize("rolled_up", [False, True])
+def test_the_beginning_of_a_key_means_all_logs_that_begin_so(rolled_up: bool) -> None:
+    """Wherever it ends, be it in the year or in the unique string, and whether they are rolled up or not."""
+    store = MemoryStore()
+    times = ["2022-07-01-05-15-43", "2022-07-01-05-15-44", "2022-06-11-05-15-43", "2021-10-01-05-15-43"]
+    logs = {
+        f"{PREFIX}{time}-{unique}": f"{time} {unique}".encode()
+        for time in times
+        for unique in ("42117B9A70B0F1BA", "4211FB9A70B0F1BA", "A1D0BE3C66F0A11C")
+    }
+    for key, body in logs.items():
+        store.put(key, body)
+    for day in {date.fromisoformat(time[:10]) for time in times} if rolled_up else ():
+        roll(store, delete=True, day=day)
+    assert not rolled_up or not logs.keys() & store.objects.keys()
+    for key in logs:
+        for chars in range(len(PREFIX), len(key) + 1):
+            wanted = {other: body for other, body in logs.items() if other.startswith(key[:chars])}
+            assert Reading(store, f"s3://bucket/{key[:chars]}").logs == expected(wanted), key[:chars]
 
 
 @pytest.mark.parametrize("rolled_up", [False, True])
