@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.support.logs import DAY, PREFIX, log_key
 from tests.support.memory_day import put_logs, roll
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore, no_step
 from tests.support.packing import DELIVERED, Log, pack
 from tests.support.records import a_line
 
@@ -34,7 +34,7 @@ from s3_log_roller.querying.tables import Table, ddl
 from s3_log_roller.reading.doubles import LogPart
 from s3_log_roller.reading.logs import Reader
 from s3_log_roller.reading.shares import Share
-from s3_log_roller.rollup import Originals, RollupWriter
+from s3_log_roller.rollup import Originals, RollupWriter, read_footer
 
 Run = Callable[..., tuple[int, str, str]]
 TO = ("--to", "s3://bucket/parquet/")
@@ -198,6 +198,32 @@ def test_a_damaged_rollup_leaves_nothing_behind(store: MemoryStore, run: Run) ->
     assert code == 3
     assert f"(s3://bucket/{bad} is not exported)" in said
     assert {source.rpartition(":")[0] for source, _ in rows(store)} == {f"s3://bucket/{good}"}
+
+
+@pytest.mark.parametrize("trouble", ["refused", "damaged list of members"])
+def test_a_day_with_a_rollup_that_cannot_be_compared_waits(store: MemoryStore, run: Run, trouble: str) -> None:
+    """Nobody knows what the others share with it, and a record must not come twice."""
+    bad = put_rollup(store, SUFFIXES[:20])
+    put_rollup(store, SUFFIXES[10:], DELIVERED + 5)
+    whole = store.objects[bad]
+
+    def refuse(step: str, key: str) -> None:
+        if step == "fetch" and key == bad:
+            raise StorageError("s3:GetObject was refused")
+
+    if trouble == "refused":
+        store.before = refuse
+    else:
+        body = bytearray(whole.body)
+        body[read_footer(whole.body, len(whole.body)).data_bytes + 30] ^= 1
+        store.put(bad, bytes(body), mtime=whole.mtime)
+    code, _, said = run("export", "s3://bucket/", *TO)
+    assert (code, files(store)) == (3, {})
+    assert "the rollups of that day are not exported" in said
+    store.before = no_step
+    store.objects[bad] = whole
+    assert run("export", "s3://bucket/", *TO)[0] == 0
+    assert [row[0] for row in rows(store, ["request_id"])] == request_ids(SUFFIXES)
 
 
 def test_a_member_that_does_not_come_out_is_missed(

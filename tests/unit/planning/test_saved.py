@@ -13,8 +13,11 @@ from bench.s3_server import S3Server
 from s3_log_roller.cli.main import run_command
 from s3_log_roller.errors import UsageError
 from s3_log_roller.log_keys import parse_rollup_key
+from s3_log_roller.planning import saved
 from s3_log_roller.planning.saved import decode_saved
+from s3_log_roller.rolling.destination import Destination
 from s3_log_roller.stored_as import StoredAs
+from s3_log_roller.uris import Role, S3Uri
 
 LATE = "web/2022-07-02-23-59-59-FFFFFFFFFFFFFFFF"
 
@@ -165,3 +168,17 @@ def test_a_file_that_is_no_plan_is_refused(text: str) -> None:
     """The message names the file."""
     with pytest.raises(UsageError, match=r"other\.json is not a plan that `plan --save` wrote"):
         decode_saved(text, "other.json")
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        None,
+        Destination(S3Uri("archive", "logs/")),
+        Destination(S3Uri("archive", ""), Role("arn:aws:iam::123456789012:role/kept"), "123456789012"),
+    ],
+    ids=["none", "a place", "a place with a role and an owner"],
+)
+def test_the_place_for_rollups_is_read_as_it_was_saved(destination: Destination | None) -> None:
+    """With the role that reaches it and the account that it must belong to."""
+    assert saved._destination(json.loads(json.dumps(saved._destination_fields(destination)))) == destination
