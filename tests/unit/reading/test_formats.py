@@ -134,3 +134,12 @@ def test_blank_lines_are_nothing(format_: Format) -> None:
     """Neither records nor lines that are none."""
     assert format_.write(b"\n\r\n\n", "") == (b"", 0)
     assert format_.unparsable == 0
+
+
+@pytest.mark.parametrize(("key", "decoded"), [("my+file", "my file"), ("my%2520file", "my file"), ("file", "file")])
+def test_a_key_is_decoded_whichever_way_it_is_encoded(key: str, decoded: str) -> None:
+    """One behind the other, as in a log, and alone."""
+    line = a_line().replace(" REST.GET.OBJECT k ", f" REST.GET.OBJECT {key} ")
+    for count in (1, 3):
+        written = JsonLines().write(f"{line}\n".encode() * count, "")[0]
+        assert [json.loads(one)["key_decoded"] for one in written.splitlines()] == [decoded] * count
