@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from os.path import commonprefix
@@ -142,7 +142,7 @@ def _groups_of(
         only = _named_logs(stores, places, part[1], part[2], selection.narrowed(part[2], part[2] + EVER), failed)
     if not only:
         years = {f"{start}rollup-{year}": start for start, year in _year_starts(source.prefix).items()}
-        only = _list_groups(stores, places, {source.prefix: None, **years}, selection)
+        only = _list_groups(stores, places, {source.prefix: None, **years}, selection, may_be_refused=set(years))
     if not only and source.prefix.endswith(_TARBALL_ENDINGS):
         only = _foreign_tarball(stores(source.bucket), source.prefix, selection)
     for group in only:
@@ -193,9 +193,15 @@ def _named_logs(
 
 
 def _list_groups(
-    stores: Stores, places: Sequence[str], prefixes: Mapping[str, str | None], selection: Selection
+    stores: Stores,
+    places: Sequence[str],
+    prefixes: Mapping[str, str | None],
+    selection: Selection,
+    may_be_refused: Collection[str] = (),
 ) -> list[Group]:
     """The groups under some prefixes: those of the target prefix that is given for it, or all.
+
+    Under `may_be_refused` there is nothing where the credentials may not list it.
 
     Of a day's logs only as many are listed as it takes to know of them. Logs are in the first of the places, the
     bucket; rollups may be in all.
@@ -203,7 +209,7 @@ def _list_groups(
     groups: dict[DayGroup, Group] = {}
     bucket = places[0]
     for place, prefix in product(places, prefixes):
-        for entry in _list_days(stores(place), prefix):
+        for entry in _list_days(stores(place), prefix, may_be_refused=prefix in may_be_refused):
             rollup = parse_rollup_key(entry.key)
             log = None if rollup or place != bucket else parse_log_key(entry.key)
             parsed = rollup or log
@@ -225,12 +231,16 @@ def _foreign_tarball(store: ReadStore, key: str, selection: Selection) -> list[G
     return [Group(store.bucket, "", None, selection, rollups=[x]) for x in page.objects if x.key == key]
 
 
-def _list_days(store: ReadStore, prefix: str) -> Iterator[ListedObject]:
+def _list_days(store: ReadStore, prefix: str, *, may_be_refused: bool) -> Iterator[ListedObject]:
     """Every object under a prefix, in key order, but of the logs of a day only the first ones."""
     pager = Pager(store.bucket, prefix)
-    for page in list_pages(store, pager):
-        yield from page.objects
-        pager.skip_to(after_day(pager.start_after))
+    try:
+        for page in list_pages(store, pager):
+            yield from page.objects
+            pager.skip_to(after_day(pager.start_after))
+    except StorageError as error:
+        if not may_be_refused or error.code != "AccessDenied":
+            raise
 
 
 def list_loose(store: ReadStore, group: DayGroup, selection: Selection, loose: Originals, failed: OnFailure) -> None:

@@ -55,6 +55,25 @@ def test_the_beginning_of_a_year_may_be_that_of_a_target_prefix(start: str) -> N
     )
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
+def test_who_may_list_a_target_prefix_that_ends_in_digits_need_not_list_others(code: str) -> None:
+    """`logs2` is its own beginning, and may be that of logs of `logs`, whose rollups not everybody may list."""
+    store = MemoryStore()
+    put_logs(store, range(3), "logs2")
+    roll(store, "logs2")
+
+    def refuse(step: str, key: str) -> None:
+        if step == "list" and not key.startswith("logs2"):
+            raise StorageError("refused", code=code)
+
+    store.before = refuse
+    if code == "AccessDenied":
+        assert days_of(store, "logs2") == [(DayGroup("bucket", "logs2", DAY), False, 1)]
+    else:
+        with pytest.raises(StorageError, match="refused"):
+            days_of(store, "logs2")
+
+
 def test_of_a_days_logs_only_so_many_are_listed_as_it_takes_to_know_of_them() -> None:
     """A page for each day, however many logs it has."""
     store = MemoryStore(page_size=5)
