@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from bench.s3_server import S3Server
 
 from s3_log_roller.cli.main import run_command
 from s3_log_roller.errors import UsageError
-from s3_log_roller.log_keys import parse_rollup_key
+from s3_log_roller.log_keys import DayGroup, parse_rollup_key
 from s3_log_roller.planning import saved
 from s3_log_roller.planning.saved import decode_saved
 from s3_log_roller.rolling.destination import Destination
+from s3_log_roller.rolling.tasks import RangeTask, ScanTask, encode_task
+from s3_log_roller.rolling.window import Window
 from s3_log_roller.stored_as import StoredAs
 from s3_log_roller.uris import Role, S3Uri
 
@@ -182,3 +185,51 @@ def test_a_file_that_is_no_plan_is_refused(text: str) -> None:
 def test_the_place_for_rollups_is_read_as_it_was_saved(destination: Destination | None) -> None:
     """With the role that reaches it and the account that it must belong to."""
     assert saved._destination(json.loads(json.dumps(saved._destination_fields(destination)))) == destination
+
+
+WINDOW = Window(date(2022, 7, 4))
+APPLY: dict[str, Any] = {
+    "version": saved.VERSION,
+    "scans": [json.loads(encode_task(ScanTask("logs", "", WINDOW)))],
+    "delete": True,
+    "level": 6,
+    "regions": {},
+    "day_groups": [],
+}
+
+
+def test_a_plan_without_what_later_ones_say_is_read() -> None:
+    """Of earlier versions: nothing is stored otherwise, or elsewhere."""
+    read = decode_saved(json.dumps({"apply": APPLY}), "plan")
+    assert (read.delete, read.level, read.delete_versions, read.destination) == (True, 6, False, None)
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ({"version": saved.VERSION + 1}, f"it is of version {saved.VERSION + 1}, this program reads {saved.VERSION}"),
+        ({"delete": "false"}, "its options are not those of a plan"),
+        ({"delete_versions": 1}, "its options are not those of a plan"),
+        ({"level": "6"}, "its options are not those of a plan"),
+        ({"scans": []}, "its options are not those of a plan"),
+        ({"scans": [json.loads(encode_task(RangeTask("logs", "", WINDOW)))]}, "it has tasks that do not scan"),
+    ],
+    ids=str,
+)
+def test_a_plan_of_which_anything_is_odd_is_not_done(odd: dict[str, Any], why: str) -> None:
+    """It would delete, or do what nobody planned."""
+    with pytest.raises(UsageError, match=f"plan is not a plan that `plan --save` wrote: {why}"):
+        decode_saved(json.dumps({"apply": APPLY | odd}), "plan")
+
+
+@pytest.mark.parametrize("count", [saved.MAX_CHANGES, saved.MAX_CHANGES + 1])
+def test_where_too_much_changed_a_new_plan_is_asked_for(count: int) -> None:
+    """A task holds so many prefixes to be left out, and no more."""
+    first = date(2000, 1, 1)
+    changes = [saved.Change(DayGroup("logs", "", first + timedelta(number)), "is new") for number in range(count)]
+    scans = [ScanTask("logs", "", WINDOW)]
+    if count == saved.MAX_CHANGES:
+        assert len(saved.without(scans, changes)[0].window.exclude) == count
+    else:
+        with pytest.raises(UsageError, match="day groups changed since the plan, or are new: make a new plan"):
+            saved.without(scans, changes)
