@@ -47,6 +47,8 @@ _ESCAPES: Final = {"<": _WORD_START, ">": _WORD_END, "b": r"\b", "B": r"\B", "w"
 }
 _OPERATORS: Final = "(){}|+?"
 """Special alone in extended patterns, behind a backslash in basic ones."""
+_NOTHING: Final = "(?:)"
+"""An anchor that need not hold. It keeps what follows, another `*` say, from what comes before."""
 _BRACKET: Final = re.compile(r"\[\^?\]?(?:\[:[a-z]*:\]|\[[.=].*?[.=]\]|[^\]])*\]", re.DOTALL)
 _INTERVAL: Final = re.compile(r"[0-9]*(?:,[0-9]*)?")
 
@@ -277,7 +279,9 @@ class _Translation:
             self.out[-1] = before if before == operator else "*"
         elif before in ("^", "$") or before.startswith((r"\b", r"\B")):
             if operator != "+":
-                self.out.pop()
+                self.out[-1] = _NOTHING
+        elif before == _NOTHING:
+            pass
         else:
             self._special(operator)
 

@@ -6,7 +6,7 @@ import pickle
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.grep import grep, needs_grep
 
@@ -72,6 +72,7 @@ def test_behind_the_end_of_the_last_line_there_is_no_empty_one() -> None:
 
 
 @needs_grep
+@example(text="^", pattern=".^**.", syntax=Syntax.EXTENDED)
 @settings(max_examples=60)
 @given(
     text=st.text("ab.*^$ \n", max_size=30),
