@@ -49,7 +49,8 @@ test-all: check
 # Each part runs, whatever became of those before it; survivors among the mutants are for a person to judge.
 prove: .venv/.dev-installed
 	@failed=; \
-	for proof in "python -m proof.simulate" "pytest -m slow -rs" "python -m proof.mutate" "python -m proof.scale_here logs" \
+	for proof in "python -m proof.simulate" "pytest -m slow -rs" "pytest --hypothesis-profile=searching tests/unit" \
+	    "python -m proof.mutate" "python -m proof.scale_here logs" \
 	    "python -m proof.scale_here scan"; do \
 	    echo "== $$proof"; $(BIN)/$$proof || failed="$$failed; $$proof"; \
 	done; \
