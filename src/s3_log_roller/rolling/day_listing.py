@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from s3_log_roller.log_keys import DayGroup, parse_log_key
+from s3_log_roller.rolling.sentences import warn_of_archived
 from s3_log_roller.rollup.originals import Originals
 from s3_log_roller.store import ReadStore, list_objects
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,5 @@ def list_originals(
         else:
             nested.add(DayGroup(group.bucket, key.target_prefix, key.day))
     if archived:
-        logger.warning(
-            "archived_originals_skipped",
-            extra={"day_group": str(group), "archived": archived, "first": first_archived},
-        )
+        warn_of_archived(group, archived, first_archived)
     return DayListing(originals, archived, frozenset(nested), go_on_after)

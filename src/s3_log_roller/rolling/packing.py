@@ -164,4 +164,7 @@ def _abort(upload: Upload) -> None:
         upload.abort()
     except RollerError as error:
         # What made us abort is what the user has to hear of; a lifecycle rule removes the parts.
-        logger.warning("upload_not_aborted", extra={"why": str(error)})
+        sentence = (
+            f"the parts of an upload that was dropped stay in the bucket until a lifecycle rule removes them: {error}"
+        )
+        logger.warning("upload_not_aborted", extra={"why": str(error), "sentence": sentence})

@@ -128,7 +128,10 @@ class _Pass:
         except RollerError as error:
             if not self._outcomes:
                 raise
-            logger.warning("pass_ended_early", extra={"range": str(self._task), "why": str(error)})
+            sentence = f"{self._task}: {error}; what is left is tried once more"
+            logger.warning(
+                "pass_ended_early", extra={"range": str(self._task), "why": str(error), "sentence": sentence}
+            )
             return 0
         measure(sum(len(day.originals) for day in wave.days))
         if not self._outcomes and (refusal := _common_refusal(wave.days)) is not None:

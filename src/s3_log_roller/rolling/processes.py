@@ -47,7 +47,8 @@ class ProcessRunner:
             with suppress(BrokenProcessPool):  # it was killed while it waited; this task is none the worse for it
                 return child.run(task)
         if child is not None:
-            logger.warning("child_process_replaced", extra={"why": "it was killed (out of memory?)"})
+            sentence = "a child process was killed (out of memory?), and another one takes its place"
+            logger.warning("child_process_replaced", extra={"sentence": sentence})
             child.close()
         child = self._children[number] = self._start_child(number)
         return child.run(task)

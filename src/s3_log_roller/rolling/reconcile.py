@@ -85,7 +85,12 @@ def reconcile(
                 return reconciler.outcome()
             except DayChanged as change:
                 looks += 1
-                logger.info("looking_again", extra={"day_group": str(task.group), "why": str(change)})
+                extra = {
+                    "day_group": str(task.group),
+                    "why": str(change),
+                    "sentence": f"{change}: it is looked at again",
+                }
+                logger.info("looking_again", extra=extra)
             except OriginalsArchived as archived:
                 looks += archived.keys <= reconciler.unreadable
                 reconciler.unreadable |= archived.keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from s3_log_roller.amounts import count, size
+from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.outcome import RollOutcome
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,14 @@ def describe(outcome: RollOutcome) -> str:
     if outcome.remaining:
         parts.append("the rest follows in another step")
     return f"{outcome.group}: {'; '.join(parts)}"
+
+
+def warn_of_archived(group: DayGroup, archived: int, first: str) -> None:
+    """Say that so many originals of a day group were left out; `first` is the first of them."""
+    skipped = f"{count(archived, 'archived original')} skipped, which can't be read without a restore"
+    sentence = f"{group}: {skipped} (the first is {first})"
+    extra = {"day_group": str(group), "archived": archived, "first": first, "sentence": sentence}
+    logger.warning("archived_originals_skipped", extra=extra)
 
 
 def log_outcome(outcome: RollOutcome) -> None:

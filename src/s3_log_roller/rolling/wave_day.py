@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -10,12 +9,11 @@ from s3_log_roller.errors import RollerError, StorageError
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.rolling.figures import Figures
 from s3_log_roller.rolling.outcome import RollOutcome
+from s3_log_roller.rolling.sentences import warn_of_archived
 from s3_log_roller.rollup.originals import Original, Originals
 from s3_log_roller.rollup.stored import PackedFile
 from s3_log_roller.rollup.verify import Verified
 from s3_log_roller.rollup.writer import RollupWriter
-
-logger = logging.getLogger(__name__)
 
 
 class NotForAPass(StorageError):
@@ -76,8 +74,7 @@ class Day:
         if self.archived:
             self.loose = self.loose.select(bytearray(one.suffix not in self.archived for one in self.loose))
             self.seen += Figures(archived=len(self.archived))
-            extra = {"day_group": str(self.group), "archived": len(self.archived), "first": min(self.archived)}
-            logger.warning("archived_originals_skipped", extra=extra)
+            warn_of_archived(self.group, len(self.archived), self.group.target_prefix + min(self.archived))
         if self.writer is not None:
             self.packed.writelines(self.writer.finish())
         return self.packed.tell() - before

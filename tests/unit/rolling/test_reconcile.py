@@ -253,6 +253,10 @@ def test_however_many_are_archived_and_not_listed_so_each_is_asked_for_once(capl
     assert sum(asked[key] for key in sorted(bodies)[:3]) <= 6
     (told,) = [vars(record) for record in caplog.records if record.message == "archived_originals_skipped"]
     assert (told["archived"], told["first"]) == (len(cold), min(cold))
+    assert told["sentence"] == (
+        f"{TASK.group}: {len(cold)} archived original{'s' * (len(cold) > 1)} skipped, which can't be read without a "
+        f"restore (the first is {min(cold)})"
+    )
 
 
 def test_what_is_archived_is_asked_for_in_vain_twenty_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
