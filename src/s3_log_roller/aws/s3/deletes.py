@@ -115,6 +115,9 @@ class _Deleting:
     def _await_last_answers(self) -> None:
         """Take the answers to the calls under way, which nobody can call back, and ask for nothing more."""
         give_up_at = time.monotonic() + LAST_ANSWERS_S
+        for batch in [one for one in self._under_way if not one.request.attempts]:  # not sent yet
+            self._transport.cancel(batch.request)
+            self._under_way.remove(batch)
         with suppress(StorageError):  # it was interrupted: that is what the caller hears of
             while self._under_way and time.monotonic() < give_up_at:
                 if not self._take_answers():

@@ -394,9 +394,11 @@ def test_an_answer_that_is_no_answer_is_asked_for_again() -> None:
             assert len(stored) == 0
 
 
-def test_an_interruption_waits_for_the_answers_to_what_was_asked() -> None:
-    """Nobody can call those deletes back: they are counted, and nothing more is asked for."""
-    with a_bucket() as (client, stored, intruder):
+@pytest.mark.parametrize("max_in_flight", [1, 8])
+def test_an_interruption_waits_for_the_answers_to_what_was_asked(max_in_flight: int) -> None:
+    """Nobody can call those deletes back: they are counted, and nothing more is asked for, not even what only waits to
+    be sent."""
+    with a_bucket(max_in_flight=max_in_flight) as (client, stored, intruder):
         objects = fill(stored, 2_500)
 
         def interrupted() -> Iterator[tuple[str, str]]:
@@ -407,3 +409,4 @@ def test_an_interruption_waits_for_the_answers_to_what_was_asked() -> None:
         with pytest.raises(KeyboardInterrupt):
             client.delete(interrupted(), report)
         assert report.deleted == 2_500 - len(stored) == 1000 * len(intruder.calls) > 0
+        assert len(intruder.calls) == min(2, max_in_flight)
