@@ -278,11 +278,8 @@ class _Translation:
         elif before in ("*", "+", "?"):
             self.out[-1] = before if before == operator else "*"
         elif before in ("^", "$") or before.startswith((r"\b", r"\B")):
-            if operator != "+":
-                self.out[-1] = _NOTHING
-        elif before == _NOTHING:
-            pass
-        else:
+            self.out[-1] = before if operator == "+" else _NOTHING
+        elif before != _NOTHING:
             self._special(operator)
 
     def _bracket(self, at: int) -> int:
@@ -290,8 +287,7 @@ class _Translation:
         if match is None:
             raise UsageError(f"{self._text!r}: a [ is not closed")
         inner = match[0][1:-1]
-        negated = inner.startswith("^")
-        inner = inner.removeprefix("^")
+        negated, inner = inner.startswith("^"), inner.removeprefix("^")
         out = []
         for part in re.split(r"(\[:[a-z]*:\])", inner):
             if part.startswith("[:") and part.endswith(":]"):
