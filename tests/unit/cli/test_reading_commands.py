@@ -236,6 +236,14 @@ class TestGrep:
         code, out, err = run("grep", *arguments, "s3://bucket/")
         assert (code, out, err.count("\n")) == (2, "", 1)
 
+    def test_the_place_before_the_pattern(self, store: MemoryStore, run: Run) -> None:
+        """Says what comes first, where no place is behind it; a pattern may look like a place."""
+        code, out, err = run("grep", "-c", "s3://bucket/", "alpha")
+        assert (code, out) == (2, "")
+        assert "the pattern comes first: s3-log-roller grep PATTERN URI…; there is no place 'alpha'" in err
+        assert run("grep", "s3://other/", "s3://bucket/") == (1, "", "")
+        assert run("grep", "-e", "s3://bucket/", "alpha")[0] == 3
+
     def test_errors(self, store: MemoryStore, run: Run) -> None:
         """Exit code 3, as of every command, also where something was found; 0 with -q then. 2 is for usage."""
         store.put(f"{PREFIX}rollup-{DAY}-0badcafe.tgz", b"no gzip")

@@ -165,6 +165,8 @@ def _query_from(args: Namespace) -> tuple[Query, list[str]]:
         text = texts.pop(0)
     if not texts:
         raise UsageError("say where to search: s3-log-roller grep PATTERN URI… (see s3-log-roller grep --help)")
+    if text is not None and args.regexp is None and _names_a_source(text) and not any(map(_names_a_source, texts)):
+        raise UsageError(f"the pattern comes first: s3-log-roller grep PATTERN URI…; there is no place {texts[0]!r}")
     syntax = Syntax.EXTENDED if args.extended_regexp else Syntax.FIXED if args.fixed_strings else Syntax.BASIC
     pattern = None if text is None else Pattern.parse(text, syntax, ignore_case=args.ignore_case)
     terms = [*(args.where or []), *_record_times(args)]
