@@ -33,7 +33,7 @@ earlier rollups (leftovers) are deleted, too, after these rollups were verified.
 EXIT_CODES: Final = {
     0: "every day group that was found is done",
     1: "nothing could be done; the message says why",
-    3: "some prefixes or day groups failed, the others are done; fix the cause and run again",
+    3: "some or all prefixes or day groups failed, the others are done; fix the cause and run again",
 }
 IF_INTERRUPTED: Final = "what is done stays done; run again to go on"
 

@@ -26,7 +26,7 @@ after as many attempts as the redrive policy of the queue allows, moves it to th
 EXIT_CODES: Final = {
     0: "every task that was received is done",
     1: "the queue could not be used; the message says why",
-    3: "some tasks failed, the others are done; SQS hands the failed ones out again",
+    3: "some or all tasks failed, the others are done; SQS hands the failed ones out again",
 }
 IF_INTERRUPTED: Final = "what is done stays done; start a worker again to go on"
 
