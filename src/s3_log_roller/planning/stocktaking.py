@@ -7,12 +7,14 @@ day: nothing else tells leftovers from late logs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from random import Random
+from typing import Final
 
-from s3_log_roller.errors import RollerError, StorageError
+from s3_log_roller.errors import RollerError
 from s3_log_roller.log_keys import DayGroup, after_day, parse_log_key, parse_rollup_key
+from s3_log_roller.planning.counted_store import CountedStore
 from s3_log_roller.planning.inventory import Day, Inventory, Run, pieces_of
 from s3_log_roller.planning.places import Place, place_of
 from s3_log_roller.planning.sampling import estimate_rest
@@ -22,63 +24,22 @@ from s3_log_roller.rolling.day_listing import list_originals
 from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
-from s3_log_roller.rollup.stored import PackedFile, list_rollups
-from s3_log_roller.store import (
-    PAGE_KEYS,
-    ByteRange,
-    ListedObject,
-    Metadata,
-    Page,
-    Pager,
-    ReadStore,
-    list_objects,
-    list_pages,
-)
+from s3_log_roller.rollup.stored import PackedFile, first_range, list_rollups
+from s3_log_roller.store import PAGE_KEYS, ListedObject, Pager, ReadStore, RollupStore, list_objects, list_pages
 
-
-class CountedStore:
-    """A store that counts the requests that reading from it makes, repeated ones aside."""
-
-    def __init__(self, store: ReadStore) -> None:
-        self.bucket = store.bucket
-        self.lists = 0
-        self.gets = 0
-        self._store = store
-
-    def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = PAGE_KEYS, continuation_token: str = ""
-    ) -> Page:
-        """See `ReadStore.list_page`."""
-        self.lists += 1
-        return self._store.list_page(prefix, start_after, max_keys=max_keys, continuation_token=continuation_token)
-
-    def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
-        """See `ReadStore.fetch`."""
-        return self._store.fetch(self._counted(ranges))
-
-    def etag_is_md5(self, key: str) -> bool:
-        """See `ReadStore.etag_is_md5`."""
-        self.gets += 1
-        return self._store.etag_is_md5(key)
-
-    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
-        """See `ReadStore.read_metadata`. A HEAD costs as much as a GET."""
-        wanted = list(objects)
-        self.gets += len(wanted)
-        return self._store.read_metadata(wanted)
-
-    def _counted(self, ranges: Iterable[ByteRange]) -> Iterator[ByteRange]:
-        for wanted in ranges:
-            self.gets += 1
-            yield wanted
+AHEAD_DAYS: Final = 250
+AHEAD_KEYS: Final = 20_000
+AHEAD_BYTES: Final = 8 << 20
+"""Days that are looked at closely together: so many, with so many keys in their first pages, and so many bytes that are
+read first of their rollups, or one day that has more."""
 
 
 def take_inventory(
-    store: ReadStore,
+    store: RollupStore,
     prefix: str,
     window: Window,
     *,
-    elsewhere: ReadStore | None = None,
+    elsewhere: RollupStore | None = None,
     with_digests: bool = False,
     sampling: Random | None = None,
 ) -> Inventory:
@@ -101,13 +62,20 @@ def take_inventory(
         for entry in list_objects(there, prefix):
             taking.take_rollup(entry._replace(place=there.bucket))
     found = taking.finish()
+    unclear = []
     for day in taking.days.values():
         if not day.logs and not day.archived:
             found.settled.append(day)
-            continue
-        if day.logs and (day.rollups or not day.group.rollups_prefix.startswith(prefix)):
-            day = _look_closely(counted, there, day, prefix, found)
-        found.days.append(day)
+        elif day.logs and (day.rollups or not day.group.rollups_prefix.startswith(prefix)):
+            unclear.append(day)
+        else:
+            found.days.append(day)
+    for together in _batches(unclear):
+        rollups = [rollup for day in together for rollup in day.rollups]
+        counted.ask_ahead([day.group.logs_prefix for day in together], [one for one in rollups if not one.place])
+        if there is not None:
+            there.ask_ahead([], [one for one in rollups if one.place])
+        found.days += [_look_closely(counted, there, day, prefix, found) for day in together]
     found.days.sort(key=lambda day: day.group)
     found.lists, found.gets = counted.lists, counted.gets
     if there is not None:
@@ -116,6 +84,21 @@ def take_inventory(
         for day in found.days:
             day.places = 2
     return found
+
+
+def _batches(days: Iterable[Day]) -> Iterator[list[Day]]:
+    """The days in their order, as many at a time as may be asked about at once."""
+    batch: list[Day] = []
+    keys = n_bytes = 0
+    for day in days:
+        of_day = min(day.logs, PAGE_KEYS), sum(first_range(rollup).length for rollup in day.rollups)
+        keys, n_bytes = keys + of_day[0], n_bytes + of_day[1]
+        if batch and (len(batch) == AHEAD_DAYS or keys > AHEAD_KEYS or n_bytes > AHEAD_BYTES):
+            yield batch
+            batch, (keys, n_bytes) = [], of_day
+        batch.append(day)
+    if batch:
+        yield batch
 
 
 class _Taking:
@@ -189,7 +172,7 @@ class _Taking:
         return self._found
 
 
-def measure(store: ReadStore, found: Inventory, level: int) -> None:
+def measure(store: RollupStore, found: Inventory, level: int) -> None:
     """Read and pack some logs of each place in memory, to learn how well they compress."""
     counted = CountedStore(store)
     by_place: dict[Place, list[Day]] = {}

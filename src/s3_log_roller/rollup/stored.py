@@ -92,10 +92,12 @@ class PackedFile:
 
 def open_packed(store: ReadStore, listed: ListedObject, tail_bytes: int = TAIL_BYTES) -> PackedFile:
     """The file with that many of its last bytes at hand, or all of a small one."""
-    size = listed.size
-    start = 0 if size <= SMALL_BYTES else max(0, size - tail_bytes)
     file = PackedFile(store, listed)
-    return file.with_tail(file.read_one(range(start, size)))
+    return file.with_tail(file.read_one(_tail(listed.size, tail_bytes)))
+
+
+def _tail(size: int, tail_bytes: int) -> range:
+    return range(0 if size <= SMALL_BYTES else max(0, size - tail_bytes), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,17 @@ def read_rollup(store: ReadStore, group: DayGroup, rollup: ListedObject) -> Inde
 
     Raises `DamagedRollup`, best inside `blaming`.
     """
+    return read_index(open_packed(store, rollup, _index_bytes(rollup.size)), group)
+
+
+def first_range(rollup: ListedObject) -> ByteRange:
+    """What `read_rollup` asks for first, and most often all that it asks for."""
+    return ByteRange.part(rollup.key, rollup.etag, _tail(rollup.size, _index_bytes(rollup.size)))
+
+
+def _index_bytes(size: int) -> int:
     # The members section is some 2 % of a rollup of large logs, 10 % of one of small logs.
-    tail_bytes = min(TAIL_BYTES + rollup.size // 16, MAX_TAIL_BYTES)
-    return read_index(open_packed(store, rollup, tail_bytes), group)
+    return min(TAIL_BYTES + size // 16, MAX_TAIL_BYTES)
 
 
 @contextmanager

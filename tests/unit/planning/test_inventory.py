@@ -9,9 +9,10 @@ from tests.support.memory_store import MemoryStore
 
 from s3_log_roller.log_keys import DayGroup
 from s3_log_roller.mirrored import MirroredStore
+from s3_log_roller.planning.counted_store import CountedStore
 from s3_log_roller.planning.course import cut, sightings
 from s3_log_roller.planning.inventory import Inventory
-from s3_log_roller.planning.stocktaking import CountedStore, take_inventory
+from s3_log_roller.planning.stocktaking import take_inventory
 from s3_log_roller.rolling.fetching import PIECE_BYTES
 from s3_log_roller.rolling.options import RollOptions
 from s3_log_roller.rolling.reconcile import reconcile

@@ -1,0 +1,146 @@
+"""Many days that have rollups are looked at closely together, and nothing else is seen than one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from datetime import date, timedelta
+
+import pytest
+from tests.support.memory_day import put_logs, roll, rollups
+from tests.support.memory_store import MemoryStore
+
+from s3_log_roller.errors import ObjectGone, StorageError
+from s3_log_roller.planning import stocktaking
+from s3_log_roller.planning.counted_store import CountedStore
+from s3_log_roller.planning.inventory import Inventory
+from s3_log_roller.planning.stocktaking import take_inventory
+from s3_log_roller.rolling.window import Window
+from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager
+
+WINDOW = Window(date(2022, 7, 20))
+DAYS = [date(2022, 7, 1) + timedelta(number) for number in range(9)]
+
+
+class Watched(MemoryStore):
+    """Notes how many requests were made at once, by kind, and which were made one by one."""
+
+    def __init__(self, page_size: int = 1000) -> None:
+        super().__init__(page_size=page_size)
+        self.together: list[tuple[str, int]] = []
+        self.alone: list[str] = []
+
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        self.together.append(("list", len(pagers)))
+        pages: list[Page | StorageError] = []
+        for pager in pagers:
+            page = super().list_page(pager.prefix, pager.start_after)
+            pager.take(page)
+            pages.append(page)
+        return pages
+
+    def list_page(
+        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
+    ) -> Page:
+        self.alone.append(f"list {prefix}")
+        return super().list_page(prefix, start_after, max_keys=max_keys, continuation_token=continuation_token)
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        wanted = list(ranges)
+        self.together.append(("fetch", len(wanted)))
+        yield from super().fetch_each(wanted)
+
+    def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
+        for piece in pieces:
+            self.alone.append(f"fetch {piece.key}")
+            yield from super().fetch([piece])
+
+    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        wanted = list(objects)
+        self.together.append(("metadata", len(wanted)))
+        return super().read_metadata(wanted)
+
+
+def nine_days(page_size: int = 1000) -> Watched:
+    """Nine days of ten logs that are rolled up; to the last four came a late one, and one of their rollups each is
+    archived, damaged, empty."""
+    store = Watched(page_size)
+    for day in DAYS:
+        put_logs(store, range(10), "a/", day)
+        roll(store, "a/", day, delete=False)
+    for day in DAYS[5:]:
+        put_logs(store, [600], "a/", day)
+    archived, damaged, empty = rollups(store)[-3:]
+    store.archive(archived)
+    store.objects[damaged] = store.objects[damaged]._replace(body=bytes(len(store.objects[damaged].body)))
+    store.objects[empty] = store.objects[empty]._replace(body=b"")
+    store.together, store.alone = [], []
+    return store
+
+
+def figures(found: Inventory) -> list[tuple[object, ...]]:
+    return [
+        (day.group, day.logs, day.leftovers, day.late, day.uncertain, day.unread, day.index_gets, day.problem)
+        for day in found.days
+    ]
+
+
+def test_days_that_have_rollups_are_asked_about_at_once() -> None:
+    """A page each, the indexes, and the metadata of those that are archived: three rounds, whatever their number."""
+    store = nine_days()
+    found = take_inventory(store, "a/", WINDOW)
+    assert store.alone == ["list a/"]
+    assert store.together == [("list", 9), ("fetch", 8), ("metadata", 1)]
+    assert (found.lists, found.gets) == (10, 9)
+
+
+@pytest.mark.parametrize("page_size", [4, 1000])
+@pytest.mark.parametrize("most", [{"AHEAD_DAYS": 4}, {"AHEAD_KEYS": 25}, {"AHEAD_BYTES": 1}, {}])
+def test_the_inventory_is_the_same_however_many_days_are_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch, page_size: int, most: dict[str, int]
+) -> None:
+    """Damaged and archived rollups stay the trouble of their own day, and the requests are counted where they are
+    needed."""
+    monkeypatch.setattr(CountedStore, "ask_ahead", lambda *_: None)
+    one_by_one = take_inventory(nine_days(page_size), "a/", WINDOW)
+    monkeypatch.undo()
+    for name, value in most.items():
+        monkeypatch.setattr(stocktaking, name, value)
+    store = nine_days(page_size)
+    found = take_inventory(store, "a/", WINDOW)
+    assert figures(found) == figures(one_by_one)
+    assert [bool(day.problem) for day in found.days] == [*7 * [False], True, True]
+    assert (found.lists, found.gets) == (one_by_one.lists, one_by_one.gets)
+    at_once = [number for kind, number in store.together if kind == "list"]
+    assert at_once == {"AHEAD_DAYS": [4, 4, 1], "AHEAD_KEYS": [2, 2, 2, 2, 1], "AHEAD_BYTES": [1] * 9}.get(
+        next(iter(most), ""), [9]
+    )
+
+
+def test_what_fails_beside_others_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails again, that is the error, as for a page that is asked for alone; here it comes."""
+    store = nine_days()
+    refused: list[str] = []
+
+    def refuse(prefixes: Sequence[Pager]) -> list[Page | StorageError]:
+        refused.extend(pager.prefix for pager in prefixes)
+        return [StorageError("refused") for _ in prefixes]
+
+    monkeypatch.setattr(store, "next_pages", refuse)
+    assert len(take_inventory(store, "a/", WINDOW).days) == 9
+    assert store.alone[1:] == [f"list {prefix}" for prefix in refused]
+
+
+def test_an_answer_is_handed_out_once() -> None:
+    """Whoever asks again hears what is there then."""
+    store = nine_days()
+    counted = CountedStore(store)
+    rollup = next(one for one in store.list_page("a/").objects if one.key.endswith(".tgz"))
+    counted.ask_ahead(["a/2022-07-01-"], [rollup])
+    assert len(counted.list_page("a/2022-07-01-").objects) == 10
+    wanted = ByteRange.part(rollup.key, rollup.etag, range(rollup.size))
+    assert [len(body) for body, _ in counted.fetch([wanted])] == [rollup.size]
+    store.objects.clear()
+    assert counted.list_page("a/2022-07-01-").objects == []
+    with pytest.raises(ObjectGone):
+        list(counted.fetch([wanted]))
+    assert (counted.lists, counted.gets) == (2, 2)
