@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from tests.support.memory_day import put_logs, roll, rollups
@@ -24,8 +25,8 @@ DAYS = [date(2022, 7, 1) + timedelta(number) for number in range(9)]
 class Watched(MemoryStore):
     """Notes how many requests were made at once, by kind, and which were made one by one."""
 
-    def __init__(self, page_size: int = 1000) -> None:
-        super().__init__(page_size=page_size)
+    def __init__(self, page_size: int = 1000, bucket: str = "bucket") -> None:
+        super().__init__(bucket, page_size)
         self.together: list[tuple[str, int]] = []
         self.alone: list[str] = []
 
@@ -87,16 +88,37 @@ def figures(found: Inventory) -> list[tuple[object, ...]]:
 def test_days_that_have_rollups_are_asked_about_at_once() -> None:
     """A page each, the indexes, and the metadata of those that are archived: three rounds, whatever their number."""
     store = nine_days()
+    store.archive(rollups(store)[0])
     found = take_inventory(store, "a/", WINDOW)
     assert store.alone == ["list a/"]
-    assert store.together == [("list", 9), ("fetch", 8), ("metadata", 1)]
-    assert (found.lists, found.gets) == (10, 9)
+    assert store.together == [("list", 9), ("fetch", 8), ("metadata", 2)]
+    assert (found.lists, found.gets) == (10, 10)
+
+
+def test_rollups_in_two_places_are_asked_for_at_once_each_in_its_own() -> None:
+    """Nothing is asked of a place that has it not, nor read one by one."""
+    store, place = nine_days(), Watched(bucket="archive")
+    for key in rollups(store)[1:]:
+        place.objects[key] = store.objects.pop(key)
+    found = take_inventory(store, "a/", WINDOW, elsewhere=place)
+    assert (store.together, store.alone) == ([("list", 9), ("fetch", 1), ("metadata", 0)], ["list a/"])
+    assert (place.together, place.alone) == ([("list", 0), ("fetch", 7), ("metadata", 1)], ["list a/"])
+    assert [day.unread for day in found.days] == [*6 * [0], 1, 0, 0]
 
 
 @pytest.mark.parametrize("page_size", [4, 1000])
-@pytest.mark.parametrize("most", [{"AHEAD_DAYS": 4}, {"AHEAD_KEYS": 25}, {"AHEAD_BYTES": 1}, {}])
+@pytest.mark.parametrize(
+    ("most", "together"),
+    [
+        ({"AHEAD_DAYS": 4}, [4, 4, 1]),
+        ({"AHEAD_KEYS": 25}, [2, 2, 2, 2, 1]),
+        ({"AHEAD_KEYS": 20}, [2, 2, 1, 1, 1, 1, 1]),
+        ({"AHEAD_BYTES": 1}, [1] * 9),
+        ({}, [9]),
+    ],
+)
 def test_the_inventory_is_the_same_however_many_days_are_looked_at_together(
-    monkeypatch: pytest.MonkeyPatch, page_size: int, most: dict[str, int]
+    monkeypatch: pytest.MonkeyPatch, page_size: int, most: dict[str, int], together: list[int]
 ) -> None:
     """Damaged and archived rollups stay the trouble of their own day, and the requests are counted where they are
     needed."""
@@ -109,11 +131,9 @@ def test_the_inventory_is_the_same_however_many_days_are_looked_at_together(
     found = take_inventory(store, "a/", WINDOW)
     assert figures(found) == figures(one_by_one)
     assert [bool(day.problem) for day in found.days] == [*7 * [False], True, True]
+    assert [day.unread for day in found.days] == [*6 * [0], 1, 0, 0]
     assert (found.lists, found.gets) == (one_by_one.lists, one_by_one.gets)
-    at_once = [number for kind, number in store.together if kind == "list"]
-    assert at_once == {"AHEAD_DAYS": [4, 4, 1], "AHEAD_KEYS": [2, 2, 2, 2, 1], "AHEAD_BYTES": [1] * 9}.get(
-        next(iter(most), ""), [9]
-    )
+    assert [number for kind, number in store.together if kind == "list"] == together
 
 
 def test_what_fails_beside_others_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,3 +164,38 @@ def test_an_answer_is_handed_out_once() -> None:
     with pytest.raises(ObjectGone):
         list(counted.fetch([wanted]))
     assert (counted.lists, counted.gets) == (2, 2)
+
+
+def test_answers_that_nobody_wanted_are_dropped() -> None:
+    """Before others are asked ahead; what was listed long ago says nothing of now."""
+    store = nine_days()
+    counted = CountedStore(store)
+    counted.ask_ahead(["a/2022-07-01-"], [])
+    counted.ask_ahead(["a/2022-07-02-"], [])
+    store.objects.clear()
+    assert counted.list_page("a/2022-07-01-").objects == []
+    assert len(counted.list_page("a/2022-07-02-").objects) == 10
+
+
+@pytest.mark.parametrize("further", [{"start_after": "a/2022-07-01-~"}, {"continuation_token": "~"}, {"max_keys": 1}])
+def test_only_the_first_page_is_known_beforehand(further: dict[str, Any]) -> None:
+    """A later or a shorter one is asked for."""
+    store = nine_days()
+    counted = CountedStore(store)
+    counted.ask_ahead(["a/2022-07-01-"], [])
+    store.alone.clear()
+    counted.list_page("a/2022-07-01-", **further)
+    assert store.alone == ["list a/2022-07-01-"]
+
+
+def test_what_was_not_asked_for_ahead_is_read_and_counted() -> None:
+    """Each body in its place, whether its answer was there or not."""
+    store = nine_days()
+    counted = CountedStore(store)
+    listed = [one for one in store.list_page("a/").objects if one.key.endswith(".tgz")][:3]
+    counted.ask_ahead([], listed[:1])
+    wanted = [ByteRange.part(one.key, one.etag, range(one.size)) for one in listed]
+    assert [body for body, _ in counted.fetch(wanted)] == [store.objects[one.key].body for one in listed]
+    assert counted.gets == 3
+    assert counted.etag_is_md5(listed[0].key) == store.etag_is_md5(listed[0].key)
+    assert counted.gets == 4
