@@ -177,22 +177,13 @@ class _Translation:
                 may_be_absent = part == _WORD_START and out[place + 2].startswith(("*", "?", "{0"))
                 if re.fullmatch(r"[A-Za-z0-9_]|\\w", beside) and not may_be_absent:
                     out[place] = r"\b"
-        if self._is_one_branch():
-            if out[1] == _WORD_START:
-                out[1] = r"(?:^|[^\w\n])\b"
-                self.takes_more = True
-            if out[-3] == _WORD_END:
-                out[-3] = r"\b(?:$|[^\w\n])"
-                self.takes_more = True
+        if out[1] == _WORD_START:
+            out[1] = r"(?:^|[^\w\n])\b"
+            self.takes_more = True
+        if out[-3] == _WORD_END:
+            out[-3] = r"\b(?:$|[^\w\n])"
+            self.takes_more = True
         return None if {_WORD_START, _WORD_END} & set(out) else "".join(out)
-
-    def _is_one_branch(self) -> bool:
-        depth = 0
-        for part in self.out:
-            depth += {"(": 1, ")": -1}.get(part, 0)
-            if part == "|" and not depth:
-                return False
-        return True
 
     def _take(self, at: int) -> int:
         """Translate what stands there; returns where it ends."""
@@ -288,12 +279,18 @@ class _Translation:
             raise UsageError(f"{self._text!r}: a [ is not closed")
         inner = match[0][1:-1]
         negated, inner = inner.startswith("^"), inner.removeprefix("^")
+        if len(inner) > 2 and inner[0] == inner[-1] == ":":
+            raise UsageError(f"{self._text!r}: a character class goes into brackets of its own, as in [[:space:]]")
         out = []
-        for part in re.split(r"(\[:[a-z]*:\])", inner):
+        for part in re.split(r"(\[:[a-z]*:\]|\[\..\.\]|\[=.=\])", inner):
             if part.startswith("[:") and part.endswith(":]"):
                 if part[2:-2] not in _CLASSES:
                     raise UsageError(f"{self._text!r}: there is no character class {part}")
                 out.append(_CLASSES[part[2:-2]])
+            elif len(part) == 5 and part[:2] in ("[.", "[="):
+                out.append(re.escape(part[2]))
+            elif re.search(r"\[[:.=]", part):
+                raise UsageError(f"{self._text!r}: after [: or [. or [= comes no class and no single character")
             else:
                 out.append(re.sub(r"([\\\[\]^&~|])", r"\\\1", part))
         self._special(f"[{'^' if negated else ''}{''.join(out)}]")
