@@ -232,6 +232,8 @@ ARN = "arn:aws:s3:::web"
         {"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::w?b"}}},
         {"Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnEquals": {"aws:sourceArn": [ARN, "x"]}}},
         {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {"Condition": {"ArnLikeIfExists": {"aws:SourceArn": ARN}, "StringLike": {"aws:SourceAccount": "1*3"}}},
+        {"Condition": {"StringNotEqualsIfExists": {"aws:SourceAccount": "999988887777"}}},
     ],
 )
 def test_policies_that_let_logs_in(changed: dict[str, Any]) -> None:
@@ -251,6 +253,9 @@ def test_policies_that_let_logs_in(changed: dict[str, Any]) -> None:
         {"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::other"}}},
         {"Condition": {"StringEquals": {"aws:SourceAccount": "999988887777"}}},
         {"Condition": {"StringNotEquals": {"aws:SourceAccount": [ACCOUNT]}}},
+        {"Condition": {"StringNotLikeIfExists": {"aws:SourceAccount": "1*3"}}},
+        {"Condition": {"StringEqualsIfExists": {"aws:SourceAccount": "999988887777"}}},
+        {"Principal": {"Service": []}},
         {"NotAction": "s3:*"},
     ],
 )
@@ -269,6 +274,24 @@ def test_a_denial_goes_before_everything() -> None:
     assert may_deliver({"Statement": policy["Statement"] + others}, DELIVERY, acl_allows=False) == ""
     insecure = [denying[0] | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}]
     assert may_deliver({"Statement": policy["Statement"] + insecure}, DELIVERY, acl_allows=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("all_but", "is_denied"),
+    [
+        ({"AWS": "arn:aws:iam::111122223333:root"}, True),
+        ({"Service": "cloudtrail.amazonaws.com"}, True),
+        ({"Service": "logging.s3.amazonaws.com"}, False),
+        ({"Service": ["logging.s3.amazonaws.com", "cloudtrail.amazonaws.com"]}, False),
+        ("*", False),
+    ],
+)
+def test_a_denial_to_all_but_some_keeps_logs_out_unless_s3_is_one_of_them(all_but: Any, is_denied: bool) -> None:
+    """A common way to lock a bucket, which stops the delivery of logs as well."""
+    denying = allowing(Effect="Deny", NotPrincipal=all_but)["Statement"][0]
+    del denying["Principal"]
+    policy = {"Statement": [*allowing()["Statement"], denying]}
+    assert ("denies s3:PutObject" in may_deliver(policy, DELIVERY, acl_allows=True)) is is_denied
 
 
 def test_the_json_has_sources_targets_and_problems() -> None:

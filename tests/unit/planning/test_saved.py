@@ -233,3 +233,13 @@ def test_where_too_much_changed_a_new_plan_is_asked_for(count: int) -> None:
     else:
         with pytest.raises(UsageError, match="day groups changed since the plan, or are new: make a new plan"):
             saved.without(scans, changes)
+
+
+def test_what_changed_is_left_out_of_its_own_bucket_alone() -> None:
+    """And of the scans that it lies in, or that lie in it; others would skip a day group that is as the plan saw it."""
+    day = date(2022, 7, 1)
+    changes = [saved.Change(DayGroup("logs", "web/", day), "is new")]
+    places = [("logs", ""), ("logs", "web/"), ("logs", "web/2022-07-01-05"), ("logs", "api/"), ("other", "")]
+    scans = saved.without([ScanTask(bucket, prefix, WINDOW) for bucket, prefix in places], changes)
+    assert [len(scan.window.exclude) for scan in scans] == [1, 1, 1, 0, 0]
+    assert scans[0].window.exclude == ("web/2022-07-01-",)

@@ -212,7 +212,7 @@ def test_where_nothing_goes_through_all_that_waits_is_given_up_together(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A minute after the first rest, and not when each of many requests has been sent eight times between rests. Those
-    that were not sent yet have the answer of the one that was refused last."""
+    that were not sent yet have the answer of the one that was refused last, and none of them is sent any more."""
     now_s = 1000.0
 
     def sleep(seconds: float) -> None:
@@ -222,11 +222,18 @@ def test_where_nothing_goes_through_all_that_waits_is_given_up_together(
     monkeypatch.setattr(transport_module, "time", SimpleNamespace(sleep=sleep))
     server.script.extend([503] * 10_000)
     driver = transport(server.origin, 2, max_attempts=1000, jitter=lambda: 0.5, monotonic=lambda: now_s)
-    requests = get_all(driver, 300)
+    requests = [Request("s3:GetObject", "GET", "/k") for _ in range(300)]
+    driver.run_each(requests)
     assert {(request.status, request.in_vain) for request in requests} == {(503, True)}
     assert PATIENCE_S <= now_s - 1000 < PATIENCE_S + BACKOFF_CAP_S
-    assert server.requests < 300
+    sent = sum(request.attempts for request in requests)
+    assert server.requests == sent < 300
     assert min(request.attempts for request in requests) == 0
+    server.script.clear()
+    now_s += PATIENCE_S
+    assert driver.run(Request("s3:GetObject", "GET", "/k")).status == 200
+    assert (server.requests, sum(request.attempts for request in requests)) == (sent + 1, sent)
+    driver.close()
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 429, 0])
