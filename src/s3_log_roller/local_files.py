@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 from s3_log_roller.errors import ObjectGone, StorageError
-from s3_log_roller.store import NO_METADATA, PAGE_KEYS, ByteRange, ListedObject, Metadata, Page
+from s3_log_roller.store import NO_METADATA, PAGE_KEYS, ByteRange, ListedObject, Metadata, Page, Pager
 
 LOCAL = ""
 """The name of the bucket that local files are in."""
@@ -54,6 +54,23 @@ class LocalFiles:
     ) -> Page:
         """An empty page: a file stands for itself, and nothing is looked for beside it."""
         return Page([], truncated=False)
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        """See `ReadStore.fetch_each`."""
+        for wanted in ranges:
+            try:
+                yield from self.fetch([wanted])
+            except StorageError as error:
+                yield error
+
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        """Empty pages, as `list_page` has."""
+        pages: list[Page | StorageError] = []
+        for pager in pagers:
+            page = self.list_page(pager.prefix)
+            pager.take(page)
+            pages.append(page)
+        return pages
 
     def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
         """Nothing: files have no metadata."""

@@ -60,9 +60,21 @@ class MirroredReadStore:
             )
         )
 
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        """See `ReadStore.next_pages`."""
+        there = [Pager(self._read_store.bucket, *self._listing_there(pager)) for pager in pagers]
+        for pager, other in zip(pagers, there, strict=True):
+            other.continuation_token = pager.continuation_token
+        answers = self._read_store.next_pages(there)
+        return [self._taken(pager, answer) for pager, answer in zip(pagers, answers, strict=True)]
+
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """See `ReadStore.fetch`."""
         return self._read_store.fetch(self._ranges_there(ranges))
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        """See `ReadStore.fetch_each`."""
+        return self._read_store.fetch_each(self._ranges_there(ranges))
 
     def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
         """See `ReadStore.read_metadata`."""
@@ -71,6 +83,19 @@ class MirroredReadStore:
     def etag_is_md5(self, key: str) -> bool:
         """See `ReadStore.etag_is_md5`."""
         return self._read_store.etag_is_md5(self._folder + key)
+
+    def _listing_there(self, pager: Pager) -> tuple[str, str]:
+        return self._folder + pager.prefix, self._key_there(pager.start_after)
+
+    def _taken(self, pager: Pager, answer: Page | StorageError) -> Page | StorageError:
+        if isinstance(answer, StorageError):
+            return answer
+        page = self._page_here(answer)
+        try:
+            pager.take(page)
+        except StorageError as error:
+            return error
+        return page
 
     def _key_there(self, start_after: str) -> str:
         return self._folder + start_after if start_after else ""
@@ -90,18 +115,6 @@ class MirroredStore(MirroredReadStore):
         super().__init__(store, place)
         self._store = store
 
-    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        """See `RollupStore.next_pages`."""
-        there = [Pager(self._store.bucket, *self._listing_there(pager)) for pager in pagers]
-        for pager, other in zip(pagers, there, strict=True):
-            other.continuation_token = pager.continuation_token
-        answers = self._store.next_pages(there)
-        return [self._taken(pager, answer) for pager, answer in zip(pagers, answers, strict=True)]
-
-    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
-        """See `RollupStore.fetch_each`."""
-        return self._store.fetch_each(self._ranges_there(ranges))
-
     def publish_all(
         self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]
     ) -> dict[str, str | StorageError]:
@@ -117,19 +130,6 @@ class MirroredStore(MirroredReadStore):
     def upload(self, key: str, expected_bytes: int, metadata: Callable[[], Metadata] = no_metadata) -> Upload:
         """See `RollupStore.upload`."""
         return _SettledUpload(self._store.upload(self._folder + key, expected_bytes, metadata))
-
-    def _listing_there(self, pager: Pager) -> tuple[str, str]:
-        return self._folder + pager.prefix, self._key_there(pager.start_after)
-
-    def _taken(self, pager: Pager, answer: Page | StorageError) -> Page | StorageError:
-        if isinstance(answer, StorageError):
-            return answer
-        page = self._page_here(answer)
-        try:
-            pager.take(page)
-        except StorageError as error:
-            return error
-        return page
 
 
 class _SettledUpload:

@@ -158,7 +158,12 @@ class Upload(Protocol):
 
 
 class ReadStore(Protocol):
-    """One bucket, to be read. All methods raise `StorageError` when a call failed for good."""
+    """One bucket, to be read.
+
+    All methods raise `StorageError` when a call failed for good. Those that do many things at once hand out a
+    `StorageError` in the place of the one that failed, and go on. What would fail all the others, too, such as
+    credentials that expired, they raise.
+    """
 
     bucket: str
 
@@ -170,6 +175,9 @@ class ReadStore(Protocol):
         With a `continuation_token`, as an earlier page of that prefix gave it, the page behind that one.
         """
 
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        """The next page of each of these listings. Each pager has moved on behind its page."""
+
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
         """The bodies of the ranges in their order, with many requests in flight and bounded memory.
 
@@ -180,6 +188,9 @@ class ReadStore(Protocol):
         read without a restore.
         """
 
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        """As `fetch`; where a range can't be had, the error is in its place."""
+
     def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
         """The metadata of these very objects, in their order, also of archived ones; or why it can't be had."""
 
@@ -188,18 +199,7 @@ class ReadStore(Protocol):
 
 
 class RollupStore(ReadStore, Protocol):
-    """A bucket, or a part of one, to be read and added to.
-
-    All methods raise `StorageError` when a call failed for good. Those that do many things at once hand out a
-    `StorageError` in the place of the one that failed, and go on. What would fail all the others, too, such as
-    credentials that expired, they raise.
-    """
-
-    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        """The next page of each of these listings. Each pager has moved on behind its page."""
-
-    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
-        """As `fetch`; where a range can't be had, the error is in its place."""
+    """A bucket, or a part of one, to be read and added to."""
 
     def publish_all(
         self, objects: Mapping[str, NewObject], last_look: Callable[[Collection[str]], Collection[str]]

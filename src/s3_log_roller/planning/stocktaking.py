@@ -25,7 +25,7 @@ from s3_log_roller.rolling.leftovers import find_leftovers
 from s3_log_roller.rolling.window import Window
 from s3_log_roller.rollup.originals import ContentDigest, Originals
 from s3_log_roller.rollup.stored import PackedFile, first_range, list_rollups
-from s3_log_roller.store import PAGE_KEYS, ListedObject, Pager, ReadStore, RollupStore, list_objects, list_pages
+from s3_log_roller.store import PAGE_KEYS, ListedObject, Pager, ReadStore, list_objects, list_pages
 
 AHEAD_DAYS: Final = 250
 AHEAD_KEYS: Final = 20_000
@@ -35,11 +35,11 @@ read first of their rollups, or one day that has more."""
 
 
 def take_inventory(
-    store: RollupStore,
+    store: ReadStore,
     prefix: str,
     window: Window,
     *,
-    elsewhere: RollupStore | None = None,
+    elsewhere: ReadStore | None = None,
     with_digests: bool = False,
     sampling: Random | None = None,
 ) -> Inventory:
@@ -172,7 +172,7 @@ class _Taking:
         return self._found
 
 
-def measure(store: RollupStore, found: Inventory, level: int) -> None:
+def measure(store: ReadStore, found: Inventory, level: int) -> None:
     """Read and pack some logs of each place in memory, to learn how well they compress."""
     counted = CountedStore(store)
     by_place: dict[Place, list[Day]] = {}

@@ -42,6 +42,18 @@ class Tails:
             self._bodies = None
             raise
 
+    def take_some(self, number: int) -> list[PackedFile]:
+        """The next ones. If one of them cannot be had, its error is raised, and the one behind all of them is next."""
+        files, errors = [], []
+        for _ in range(number):
+            try:
+                files.append(self.take())
+            except RollerError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return files
+
     def close(self) -> None:
         """Stop fetching."""
         if self._bodies is not None:

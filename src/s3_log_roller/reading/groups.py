@@ -243,13 +243,17 @@ def _list_days(store: ReadStore, prefix: str, *, may_be_refused: bool) -> Iterat
             raise
 
 
+def loose_prefix(group: DayGroup, selection: Selection) -> str:
+    """What the keys of the group's logs that are wanted begin with."""
+    start = commonprefix([selection.low, selection.high])  # noqa: RUF071 - of characters is what is meant
+    return group.target_prefix + start if start.startswith(str(group.day)) else group.logs_prefix
+
+
 def list_loose(store: ReadStore, group: DayGroup, selection: Selection, loose: Originals, failed: OnFailure) -> None:
     """Take up the group's loose logs that are wanted."""
     prefix_chars = len(group.target_prefix)
-    start = commonprefix([selection.low, selection.high])  # noqa: RUF071 - of characters is what is meant
-    prefix = group.target_prefix + start if start.startswith(str(group.day)) else group.logs_prefix
     archived = 0
-    for entry in list_objects(store, prefix):
+    for entry in list_objects(store, loose_prefix(group, selection)):
         key = parse_log_key(entry.key)
         if key is None or key.target_prefix != group.target_prefix:
             continue

@@ -22,7 +22,7 @@ from s3_log_roller.reading.shares import Share
 from s3_log_roller.reading.tarball import Member, MemberPart, OnLeftOut
 from s3_log_roller.rollup import IndexedMember, Originals
 from s3_log_roller.rollup.damage import damaged
-from s3_log_roller.rollup.stored import Index, PackedFile, open_packed, read_index
+from s3_log_roller.rollup.stored import Index, PackedFile, open_bytes, read_index
 from s3_log_roller.store import ListedObject
 
 MAX_TOLD: Final = 10
@@ -58,16 +58,20 @@ class Reader:
         """Each share with its logs, which must be begun before the next share is asked for."""
         shares = list(shares)
         small = [(share.bucket, share.packed[0].listed) for share in shares if share.is_one_request]
-        with closing(Tails(self._stores, small, whole_if_small)) as contents:
+        merged = [(share.bucket, one.listed) for share in shares if not share.is_one_request for one in share.packed]
+        with (
+            closing(Tails(self._stores, small, whole_if_small)) as contents,
+            closing(Tails(self._stores, merged, open_bytes)) as ends,
+        ):
             for share in shares:
-                yield share, self._reported(contents, share)
+                yield share, self._reported(contents, ends, share)
 
-    def _reported(self, contents: Tails, share: Share) -> Iterator[LogPart]:
+    def _reported(self, contents: Tails, ends: Tails, share: Share) -> Iterator[LogPart]:
         with reporting(self._failed):
             if share.is_one_request:
                 yield from self._one(contents.take(), share)
             else:
-                yield from self._merged(share)
+                yield from self._merged(share, ends.take_some(len(share.packed)))
 
     def _one(self, file: PackedFile, share: Share, *, ahead: bool = True) -> Iterator[LogPart]:
         """The wanted members of a rollup, or of a tarball without an index."""
@@ -143,18 +147,17 @@ class Reader:
         if count > MAX_TOLD:
             self._failed(f"{where}: {count - MAX_TOLD} more are links, devices and the like, not logs: left out")
 
-    def _merged(self, share: Share) -> Iterator[LogPart]:
+    def _merged(self, share: Share, files: list[PackedFile]) -> Iterator[LogPart]:
         try:
-            yield from self._all_of(share)
+            yield from self._all_of(share, files)
         except Unlike as error:
-            yield from self._all_of(share.with_loose_from(error.suffix))
+            yield from self._all_of(share.with_loose_from(error.suffix), files)
 
-    def _all_of(self, share: Share) -> Iterator[LogPart]:
+    def _all_of(self, share: Share, files: list[PackedFile]) -> Iterator[LogPart]:
         sources: list[Iterator[LogPart]] = []
         starts: list[str] = []
         opened = []
-        for packed in share.packed:
-            file = open_packed(holder(self._stores, share.bucket, packed.listed), packed.listed)
+        for file, packed in zip(files, share.packed, strict=True):
             try:
                 opened.append((read_index(file), packed))
             except NO_INDEX_TO_READ as error:

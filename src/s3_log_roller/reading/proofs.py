@@ -16,6 +16,7 @@ from typing import Final, Literal
 from s3_log_roller.errors import DamagedRollup, NewerFormat, RollerError
 from s3_log_roller.local_files import LOCAL
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.asking import MOST_GROUPS, ask_for_originals
 from s3_log_roller.reading.contents import Tails, whole_if_small
 from s3_log_roller.reading.groups import Group, Stores, place_of
 from s3_log_roller.reading.overlaps import Packed
@@ -65,17 +66,20 @@ def prove(stores: Stores, shares: Shares, *, with_sha256: bool = False) -> Itera
     """
     rollups = [(share, packed.listed) for share in shares for packed in share.packed]
     with closing(Tails(stores, [(share.bucket, listed) for share, listed in rollups], whole_if_small)) as files:
-        for share, listed in rollups:
-            where = place_of(share.bucket, listed)
-            try:
-                file = files.take()
-                proof = _prove(file, stores(share.bucket), share, where)
-                yield replace(proof, sha256=_sha256(file)) if with_sha256 else proof
-            except DamagedRollup as error:
-                reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
-                yield Proof(where, "damaged", reason=str(reason))
-            except RollerError as error:
-                yield Proof(where, "unreadable", reason=str(error))
+        for first in range(0, len(rollups), MOST_GROUPS):
+            few = rollups[first : first + MOST_GROUPS]
+            asked = ask_for_originals(stores, (share.group for share, _ in few if share.group and share.may_have_loose))
+            for share, listed in few:
+                where = place_of(share.bucket, listed)
+                try:
+                    file = files.take()
+                    proof = _prove(file, asked(share.bucket), share, where)
+                    yield replace(proof, sha256=_sha256(file)) if with_sha256 else proof
+                except DamagedRollup as error:
+                    reason = error.__cause__ if isinstance(error.__cause__, DamagedRollup) else error
+                    yield Proof(where, "damaged", reason=str(reason))
+                except RollerError as error:
+                    yield Proof(where, "unreadable", reason=str(error))
 
 
 def _prove(file: PackedFile, store: ReadStore, share: Share, where: str) -> Proof:

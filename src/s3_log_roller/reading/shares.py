@@ -8,6 +8,7 @@ from typing import Final
 
 from s3_log_roller.errors import DamagedRollup, ObjectArchived, RollerError
 from s3_log_roller.log_keys import DayGroup
+from s3_log_roller.reading.asking import ask_ahead, by_few
 from s3_log_roller.reading.groups import Group, OnFailure, Stores, holder, list_loose, place_of, rollups_of
 from s3_log_roller.reading.overlaps import Packed, open_rollups, share_out
 from s3_log_roller.reading.packed import NO_INDEX_TO_READ
@@ -76,11 +77,13 @@ Shares = tuple[Share, ...]
 
 def find_shares(stores: Stores, groups: Iterable[Group], failed: OnFailure, *, split: bool) -> Iterator[Share]:
     """What to read, in order. Large groups are cut up if `split`; else each is one share."""
-    for group in groups:
-        try:
-            yield from _shares_of(stores, group, failed, split=split)
-        except RollerError as error:
-            failed(str(error))
+    for few in by_few(groups):
+        asked = ask_ahead(stores, few)
+        for group in few:
+            try:
+                yield from _shares_of(asked, group, failed, split=split)
+            except RollerError as error:
+                failed(str(error))
 
 
 def _shares_of(stores: Stores, group: Group, failed: OnFailure, *, split: bool) -> Iterator[Share]:

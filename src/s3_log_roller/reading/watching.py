@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 from s3_log_roller.errors import StorageError
 from s3_log_roller.reading.groups import Stores
-from s3_log_roller.store import PAGE_KEYS, ByteRange, ListedObject, Metadata, Page, ReadStore
+from s3_log_roller.store import PAGE_KEYS, ByteRange, ListedObject, Metadata, Page, Pager, ReadStore
+
+T = TypeVar("T")
 
 
 def watched(stores: Stores, before_wait: Callable[[], None]) -> Stores:
@@ -36,14 +39,24 @@ class _WatchedStore:
         self._before_wait()
         return self._store.list_page(prefix, start_after, max_keys=max_keys, continuation_token=continuation_token)
 
+    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
+        self._before_wait()
+        return self._store.next_pages(pagers)
+
     def fetch(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
-        with closing(self._store.fetch(ranges)) as bodies:
+        return self._each(self._store.fetch(ranges))
+
+    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
+        return self._each(self._store.fetch_each(ranges))
+
+    def _each(self, answers: Generator[T, None, None]) -> Generator[T, None, None]:
+        with closing(answers):
             while True:
                 self._before_wait()
-                body = next(bodies, None)
-                if body is None:
+                answer = next(answers, None)
+                if answer is None:
                     return
-                yield body
+                yield answer
 
     def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
         self._before_wait()

@@ -96,6 +96,16 @@ def open_packed(store: ReadStore, listed: ListedObject, tail_bytes: int = TAIL_B
     return file.with_tail(file.read_one(_tail(listed.size, tail_bytes)))
 
 
+def tail_range(listed: ListedObject, tail_bytes: int = TAIL_BYTES) -> ByteRange:
+    """What `open_packed` asks for, unless the file is empty."""
+    return ByteRange.part(listed.key, listed.etag, _tail(listed.size, tail_bytes))
+
+
+def open_bytes(size: int) -> int:
+    """How much of a file of that size `open_packed` fetches."""
+    return len(_tail(size, TAIL_BYTES))
+
+
 def _tail(size: int, tail_bytes: int) -> range:
     return range(0 if size <= SMALL_BYTES else max(0, size - tail_bytes), size)
 
@@ -178,7 +188,7 @@ def read_rollup(store: ReadStore, group: DayGroup, rollup: ListedObject) -> Inde
 
 def first_range(rollup: ListedObject) -> ByteRange:
     """What `read_rollup` asks for first, and most often all that it asks for."""
-    return ByteRange.part(rollup.key, rollup.etag, _tail(rollup.size, _index_bytes(rollup.size)))
+    return tail_range(rollup, _index_bytes(rollup.size))
 
 
 def _index_bytes(size: int) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from tests.support.memory_day import put_logs, roll, rollups
-from tests.support.memory_store import MemoryStore
+from tests.support.watched_store import Watched
 
 from s3_log_roller.errors import ObjectGone, StorageError
 from s3_log_roller.planning import stocktaking
@@ -16,49 +16,10 @@ from s3_log_roller.planning.counted_store import CountedStore
 from s3_log_roller.planning.inventory import Inventory
 from s3_log_roller.planning.stocktaking import take_inventory
 from s3_log_roller.rolling.window import Window
-from s3_log_roller.store import ByteRange, ListedObject, Metadata, Page, Pager
+from s3_log_roller.store import ByteRange, Page, Pager
 
 WINDOW = Window(date(2022, 7, 20))
 DAYS = [date(2022, 7, 1) + timedelta(number) for number in range(9)]
-
-
-class Watched(MemoryStore):
-    """Notes how many requests were made at once, by kind, and which were made one by one."""
-
-    def __init__(self, page_size: int = 1000, bucket: str = "bucket") -> None:
-        super().__init__(bucket, page_size)
-        self.together: list[tuple[str, int]] = []
-        self.alone: list[str] = []
-
-    def next_pages(self, pagers: Sequence[Pager]) -> list[Page | StorageError]:
-        self.together.append(("list", len(pagers)))
-        pages: list[Page | StorageError] = []
-        for pager in pagers:
-            page = super().list_page(pager.prefix, pager.start_after)
-            pager.take(page)
-            pages.append(page)
-        return pages
-
-    def list_page(
-        self, prefix: str, start_after: str = "", *, max_keys: int = 1000, continuation_token: str = ""
-    ) -> Page:
-        self.alone.append(f"list {prefix}")
-        return super().list_page(prefix, start_after, max_keys=max_keys, continuation_token=continuation_token)
-
-    def fetch_each(self, ranges: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes] | StorageError, None, None]:
-        wanted = list(ranges)
-        self.together.append(("fetch", len(wanted)))
-        yield from super().fetch_each(wanted)
-
-    def fetch(self, pieces: Iterable[ByteRange]) -> Generator[tuple[bytes, bytes], None, None]:
-        for piece in pieces:
-            self.alone.append(f"fetch {piece.key}")
-            yield from super().fetch([piece])
-
-    def read_metadata(self, objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
-        wanted = list(objects)
-        self.together.append(("metadata", len(wanted)))
-        return super().read_metadata(wanted)
 
 
 def nine_days(page_size: int = 1000) -> Watched:
