@@ -234,6 +234,8 @@ ARN = "arn:aws:s3:::web"
         {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
         {"Condition": {"ArnLikeIfExists": {"aws:SourceArn": ARN}, "StringLike": {"aws:SourceAccount": "1*3"}}},
         {"Condition": {"StringNotEqualsIfExists": {"aws:SourceAccount": "999988887777"}}},
+        {"Condition": {"Null": {"aws:SourceArn": "false"}}},
+        {"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890"}}},
     ],
 )
 def test_policies_that_let_logs_in(changed: dict[str, Any]) -> None:
