@@ -113,8 +113,22 @@ class DirectoryPlace:
 def _write(folder: int, name: str, path: str, member: Member, content: Iterator[bytes]) -> bool:
     """Write the file under a temporary name, then give it its own."""
     temporary = f".s3-log-roller-{secrets.token_hex(8)}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     digest = md5(usedforsecurity=False)
+    try:
+        if _write_temporary(folder, temporary, name, member, content, digest):
+            return True
+    except KeyboardInterrupt:
+        # It may have come while the file was to be removed.
+        _remove(folder, temporary)
+        raise
+    return same_or_raise(_is_same_file(folder, name, member.size, digest.digest()), path)
+
+
+def _write_temporary(
+    folder: int, temporary: str, name: str, member: Member, content: Iterator[bytes], digest: hashlib._Hash
+) -> bool:
+    """Whether the file got its name: there was none of it. The temporary name is gone in any case."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     is_ours = True  # from before it is made: an interruption may come before the next line
     try:
         try:
@@ -128,13 +142,15 @@ def _write(folder: int, name: str, path: str, member: Member, content: Iterator[
                 file.write(data)
             file.flush()
             os.utime(handle, (member.mtime, member.mtime))
-        if _publish(folder, temporary, name):
-            return True
+        return _publish(folder, temporary, name)
     finally:
         if is_ours:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
-    return same_or_raise(_is_same_file(folder, name, member.size, digest.digest()), path)
+            _remove(folder, temporary)
+
+
+def _remove(folder: int, temporary: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 from tests.support.memory_store import MemoryStore, no_step
 
 from s3_log_roller.errors import DamagedRollup, StorageError
+from s3_log_roller.reading import directories
 from s3_log_roller.reading.directories import DirectoryPlace
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.reading.targets import BucketPlace, Outcome, Place, Target, TargetUnusable
@@ -169,6 +173,35 @@ def test_an_interruption_when_the_file_was_just_made(
     with pytest.raises(KeyboardInterrupt):
         put(place, "log", b"content")
     assert os.listdir(target) == []
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # as a process leaves it that ends
+def test_an_interruption_at_any_line_leaves_nothing_half_written(place: DirectoryPlace, target: Path) -> None:
+    """Also while the temporary file is removed: the log is there, or it is not, and nothing else is."""
+    before = sys.gettrace()
+    put(place, "first", b"content")
+    for lines in count():
+        left = lines
+
+        def interrupt(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal left
+            if frame.f_code.co_filename == directories.__file__ and event == "line":
+                left -= 1
+                if left < 0:
+                    raise KeyboardInterrupt
+            return interrupt
+
+        sys.settrace(interrupt)
+        try:
+            put(place, f"log{lines}", b"content")
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert set(os.listdir(target)) <= {"first", *(f"log{number}" for number in range(lines + 1))}
+    assert lines > 20
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
