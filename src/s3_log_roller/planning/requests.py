@@ -14,7 +14,7 @@ from typing import Final
 
 from s3_log_roller.planning.inventory import Day
 from s3_log_roller.rolling.leftovers import is_young
-from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, READ_BYTES, SMALL_BYTES, TAIL_BYTES
+from s3_log_roller.rollup.stored import READ_BYTES, SMALL_BYTES, index_bytes
 from s3_log_roller.store import PAGE_KEYS
 
 PART_BYTES: Final = 5 << 20
@@ -72,10 +72,9 @@ def requests_alone(day: Day, rollup_bytes: int, *, delete: bool, today: date) ->
 
 def read_back(rollup_bytes: int, members: int) -> int:
     """GETs that read a whole rollup, its index first."""
-    tail_bytes = min(TAIL_BYTES + rollup_bytes // 16, MAX_TAIL_BYTES)
-    index_bytes = INDEX_BYTES_A_MEMBER * members
-    fits = rollup_bytes <= SMALL_BYTES or index_bytes < tail_bytes
-    return (1 if fits else 1 + -(-index_bytes // READ_BYTES)) + _block_gets(rollup_bytes)
+    likely_bytes = INDEX_BYTES_A_MEMBER * members
+    fits = rollup_bytes <= SMALL_BYTES or likely_bytes < index_bytes(rollup_bytes)
+    return (1 if fits else 1 + -(-likely_bytes // READ_BYTES)) + _block_gets(rollup_bytes)
 
 
 def _block_gets(rollup_bytes: int) -> int:

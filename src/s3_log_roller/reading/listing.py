@@ -16,7 +16,7 @@ from s3_log_roller.reading.packed import NO_INDEX_TO_READ, loss_of, read_through
 from s3_log_roller.reading.selection import Selection
 from s3_log_roller.reading.tarball import Member
 from s3_log_roller.rollup import MAX_FOOTER_BYTES, NoIndex, read_footer
-from s3_log_roller.rollup.stored import MAX_TAIL_BYTES, SMALL_BYTES, TAIL_BYTES, PackedFile, read_index
+from s3_log_roller.rollup.stored import PackedFile, index_bytes, read_index
 from s3_log_roller.store import CHECKSUM, ListedObject
 
 ROLLUPS_AT_A_TIME = 1_000
@@ -73,7 +73,7 @@ def list_rollups(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> 
 
 def list_members(stores: Stores, groups: Iterable[Group], failed: OnFailure) -> Iterator[tuple[str, Member]]:
     """(where the rollup is, the member) for all members wanted. Indexes are fetched many at a time."""
-    for group, rollup, file in _open_all(stores, groups, _index_bytes, failed):
+    for group, rollup, file in _open_all(stores, groups, index_bytes, failed):
         where = place_of(group.bucket, rollup)
         try:
             for member in _members(file, group.selection, failed) if file else ():
@@ -98,10 +98,6 @@ def _open_all(
                 except RollerError as error:
                     failed(str(error))
                 yield group, rollup, file
-
-
-def _index_bytes(size: int) -> int:
-    return size if size <= SMALL_BYTES else min(TAIL_BYTES + size // 16, MAX_TAIL_BYTES)
 
 
 def _members(file: PackedFile, selection: Selection, failed: OnFailure) -> Iterator[Member]:

@@ -183,17 +183,18 @@ def read_rollup(store: ReadStore, group: DayGroup, rollup: ListedObject) -> Inde
 
     Raises `DamagedRollup`, best inside `blaming`.
     """
-    return read_index(open_packed(store, rollup, _index_bytes(rollup.size)), group)
+    return read_index(open_packed(store, rollup, index_bytes(rollup.size)), group)
 
 
 def first_range(rollup: ListedObject) -> ByteRange:
     """What `read_rollup` asks for first, and most often all that it asks for."""
-    return tail_range(rollup, _index_bytes(rollup.size))
+    return tail_range(rollup, index_bytes(rollup.size))
 
 
-def _index_bytes(size: int) -> int:
+def index_bytes(size: int) -> int:
+    """How much of a rollup of that size holds its index as a rule: its end, or all of a small one."""
     # The members section is some 2 % of a rollup of large logs, 10 % of one of small logs.
-    return min(TAIL_BYTES + size // 16, MAX_TAIL_BYTES)
+    return size if size <= SMALL_BYTES else min(TAIL_BYTES + size // 16, MAX_TAIL_BYTES)
 
 
 @contextmanager
