@@ -16,7 +16,7 @@ from typing import Final
 
 from s3_log_roller.aws.s3.calls import Calls, content_md5, quote_query
 from s3_log_roller.aws.s3.failures import failure
-from s3_log_roller.aws.s3.limit import AdaptiveLimit
+from s3_log_roller.aws.s3.limit import PATIENCE_S, AdaptiveLimit
 from s3_log_roller.aws.s3.request import Request
 from s3_log_roller.aws.s3.xml import (
     DeleteAnswer,
@@ -36,8 +36,6 @@ SINGLES_IN_FLIGHT: Final = 64
 MIN_KEYS_IN_FLIGHT: Final = 8
 GROWTH_KEYS: Final = 100
 """More keys under way after a round of calls in which nothing was put off."""
-PATIENCE_S: Final = 60.0
-"""So long nothing at all may be deleted while the server asks to slow down, before that is an error."""
 LAST_ANSWERS_S: Final = 10.0
 """So long an interrupted delete waits for the answers to what it has asked for already."""
 

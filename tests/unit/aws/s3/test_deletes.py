@@ -14,6 +14,7 @@ from tests.support import odd_api
 from tests.support.answers import a_bucket, fill, first_only, is_delete, opened, with_body
 
 from s3_log_roller.aws.s3 import deletes
+from s3_log_roller.aws.s3.limit import PATIENCE_S
 from s3_log_roller.errors import StorageError
 from s3_log_roller.store import DeleteReport
 
@@ -155,7 +156,7 @@ def test_the_time_counts_from_when_something_was_deleted_last(monkeypatch: pytes
         def source() -> Iterator[tuple[str, str]]:
             nonlocal passed_s
             yield from pairs[:1_000]
-            passed_s = 2 * deletes.PATIENCE_S
+            passed_s = 2 * PATIENCE_S
             yield pairs[1_000]
 
         intruder.change = slow_down
