@@ -216,6 +216,20 @@ def pass_over(store: MemoryStore, *, delete: bool = False) -> PassOutcome:
     return passed
 
 
+def count_metadata(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of how many objects metadata is asked for at once, call by call, from now on."""
+    asked: list[int] = []
+    read_metadata = store.read_metadata
+
+    def count(objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
+        wanted = list(objects)
+        asked.append(len(wanted))
+        return read_metadata(wanted)
+
+    monkeypatch.setattr(store, "read_metadata", count)
+    return asked
+
+
 def list_as(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, *, archived: bool) -> None:
     """Let all rollups list as archived, or as not."""
     list_page = store.list_page
@@ -237,15 +251,7 @@ def test_days_with_archived_rollups_go_in_a_pass_and_ask_at_once(
     store = four_days()
     if like_others:
         list_as(store, monkeypatch, archived=False)
-    asked: list[int] = []
-    read_metadata = store.read_metadata
-
-    def count(objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
-        wanted = list(objects)
-        asked.append(len(wanted))
-        return read_metadata(wanted)
-
-    monkeypatch.setattr(store, "read_metadata", count)
+    asked = count_metadata(store, monkeypatch)
     late = put_logs(store, [86_000], "b/")
     passed = pass_over(store, delete=True)
     assert [(one.figures.uncertain, one.figures.packed, one.remaining) for one in passed.outcomes] == [
@@ -301,15 +307,7 @@ def test_the_metadata_of_all_rollups_of_a_day_is_asked_for_at_once(monkeypatch: 
         run(store, delete=True)
     for key in rollups(store):
         store.archive(key)
-    asked: list[int] = []
-    read_metadata = store.read_metadata
-
-    def count(objects: Iterable[ListedObject]) -> list[Metadata | StorageError]:
-        wanted = list(objects)
-        asked.append(len(wanted))
-        return read_metadata(wanted)
-
-    monkeypatch.setattr(store, "read_metadata", count)
+    asked = count_metadata(store, monkeypatch)
     put_logs(store, [800])
     assert run(store).figures.packed == 1
     assert asked == [4]
